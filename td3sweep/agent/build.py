@@ -1,0 +1,76 @@
+"""Names and numbers -> a TD3 agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+
+from td3sweep.agent.networks import Actor, Critic, Encoder
+from td3sweep.agent.td3 import TD3, Wiring
+from td3sweep.nets import NatureCNN, PolicyHead, PooledCNN, TwinQHead, build_memory
+from td3sweep.nets.cnn import Activation, FeatureNorm, Scale
+from td3sweep.nets.memory import MemoryKind
+
+CNNS = {"nature": NatureCNN, "pooled": PooledCNN}
+FEATURES = 512
+
+
+def build_td3(
+    *,
+    cnn: Literal["nature", "pooled"] = "nature",
+    memory: MemoryKind = "none",
+    memory_size: int = 0,
+    vector_size: int,
+    action_size: int,
+    stack: int = 4,
+    hidden: Sequence[int] = (256, 256),
+    trunk: int | None = None,
+    feature_norm: FeatureNorm = "none",
+    activation: Activation = "leaky_relu",
+    scale: Scale = "signed",
+    actor_init_scale: float = 1.0,
+    wiring: Wiring = "separate",
+    seed: int,
+    **td3: Any,
+) -> TD3:
+    """Build networks and agent: a seed fixes the weights, torch's global generator is left alone.
+
+    Args:
+        cnn: encoder by name.
+        memory: kind of memory.
+        memory_size: its hidden width; ignored for `none`.
+        vector_size: numbers of the observation's vector, 0 for none.
+        action_size: numbers of an action.
+        stack: frames in an image stack.
+        hidden: widths of the heads' hidden layers.
+        trunk: width the features are squeezed to before the heads, None for no trunk.
+        feature_norm: normalisation of the CNN's output.
+        activation: of the CNN.
+        scale: range the CNN maps bytes to.
+        actor_init_scale: factor on the policy's last layer at the start.
+        wiring: see `TD3`; `critic_only` builds an actor without encoder.
+        seed: of weights and noise.
+        td3: the remaining arguments of `TD3`.
+    """
+
+    def encoder() -> Encoder:
+        images = CNNS[cnn](stack, FEATURES, feature_norm, activation=activation, scale=scale)
+        return Encoder(images, build_memory(memory, FEATURES, memory_size))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        critic_encoder = encoder()
+        actor_encoder = None if wiring == "critic_only" else encoder()
+        features = critic_encoder.memory.features
+        actor = Actor(
+            actor_encoder,
+            PolicyHead(
+                features, vector_size, action_size, hidden=hidden, trunk=trunk, init_scale=actor_init_scale
+            ),
+        )
+        critic = Critic(
+            critic_encoder, TwinQHead(features, vector_size, action_size, hidden=hidden, trunk=trunk)
+        )
+    return TD3(actor, critic, wiring=wiring, seed=seed, **td3)

@@ -1,0 +1,104 @@
+"""Actor and twin critic: an encoder (CNN and memory) and a head each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from td3sweep.nets import ImageCNN, Memory, PolicyHead, TwinQHead
+from td3sweep.replay.batch import Batch
+
+
+class Encoder(nn.Module):
+    """CNN, then memory: image windows in, features out.
+
+    A stateless encoder sees only the observations asked for; a recurrent one unrolls the window up to them.
+    Burn-in observations refresh the stored state and get no gradient.
+    """
+
+    def __init__(self, cnn: ImageCNN, memory: Memory) -> None:
+        super().__init__()
+        self.cnn = cnn
+        self.memory = memory
+
+    @property
+    def state_size(self) -> int:
+        """Numbers of memory state a row carries, 0 for feed-forward."""
+        return self.memory.state_size
+
+    def forward(self, images: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """[B, T, stack, height, width] and [B, S] -> features [B, T, F] and the state after them."""
+        features, state = self.memory(self.cnn(images), state)
+        return features, state
+
+    def current(self, batch: Batch, state: torch.Tensor) -> torch.Tensor:
+        """Features [B, L, F] of the observations acted on."""
+        return self._unroll(batch, state, batch.start + batch.length)
+
+    def following(self, batch: Batch, state: torch.Tensor) -> torch.Tensor:
+        """Features [B, L, F] of the bootstrap observations."""
+        if self.state_size == 0:
+            images = batch.images[_rows(batch), batch.next_index]
+            return self(images, state)[0]  # type: ignore[no-any-return]
+        return self._unroll(batch, state, batch.images.shape[1])[_rows(batch), batch.next_index - batch.start]
+
+    def _unroll(self, batch: Batch, state: torch.Tensor, stop: int) -> torch.Tensor:
+        if batch.start > 0:
+            with torch.no_grad():
+                warm = self.cnn(batch.images[:, : batch.start])
+                state = self.memory.burn_in(warm, state, batch.burn_in)
+        features: torch.Tensor = self(batch.images[:, batch.start : stop], state)[0]
+        return features
+
+
+class Actor(nn.Module):
+    """Policy network; with no encoder of its own it reads the critic's features, detached (`critic_only`)."""
+
+    def __init__(self, encoder: Encoder | None, head: PolicyHead) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    @property
+    def state_size(self) -> int:
+        """Numbers of memory state a row carries."""
+        return 0 if self.encoder is None else self.encoder.state_size
+
+
+class Critic(nn.Module):
+    """Two Q heads over one encoder."""
+
+    def __init__(self, encoder: Encoder, head: TwinQHead) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    @property
+    def state_size(self) -> int:
+        """Numbers of memory state a row carries."""
+        return self.encoder.state_size
+
+
+def parts(network: Actor | Critic) -> Mapping[str, list[nn.Parameter]]:
+    """Trainable parameters by part: `cnn`, `memory`, `head`; parts without parameters are left out."""
+    found = {"head": list(network.head.parameters())}
+    if network.encoder is not None:
+        found["cnn"] = list(network.encoder.cnn.parameters())
+        found["memory"] = list(network.encoder.memory.parameters())
+    return {name: found[name] for name in ("cnn", "memory", "head") if found.get(name)}
+
+
+def next_vectors(batch: Batch) -> torch.Tensor:
+    """Vectors [B, L, V] of the bootstrap observations."""
+    return batch.vectors[_rows(batch), batch.next_index]
+
+
+def current_vectors(batch: Batch) -> torch.Tensor:
+    """Vectors [B, L, V] of the observations acted on."""
+    return batch.vectors[:, batch.start : batch.start + batch.length]
+
+
+def _rows(batch: Batch) -> torch.Tensor:
+    return torch.arange(batch.next_index.shape[0], device=batch.next_index.device).unsqueeze(1)

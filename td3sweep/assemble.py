@@ -1,0 +1,218 @@
+"""Settings in, a trainer out: the only place where the parts meet."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from td3sweep.errors import UserError
+from td3sweep.record.rundir import RunDirectory
+from td3sweep.settings import CarlaSettings, GymSettings, Settings, TargetSettings
+
+
+def choice(name: str) -> Any:
+    """A name that ``validate`` has checked, for a parameter that is typed as those names."""
+    return name
+
+
+def build_env(settings: Settings, log_dir: Path) -> Any:
+    """The environment; its server process, if it has one, is starting when this returns."""
+    env = settings.env
+    if isinstance(env, GymSettings):
+        from td3sweep.envs.gym import GymImageEnv
+
+        return GymImageEnv(env.id, action_repeat=env.action_repeat)
+    assert isinstance(env, CarlaSettings)
+    from td3sweep.envs.carla.env import CarlaDriveEnv
+
+    camera = env.camera
+    carla_env = CarlaDriveEnv(
+        server=choice(env.server),
+        host=env.host,
+        port=env.port,
+        path=env.path,
+        flags=env.flags,
+        map_name=env.map,
+        vector=choice(env.vector),
+        camera_width=camera.width,
+        camera_height=camera.height,
+        camera_fov=camera.fov,
+        camera_x=camera.x,
+        camera_z=camera.z,
+        camera_pitch=camera.pitch,
+        action_repeat=env.action_repeat,
+        max_episode_steps=env.max_episode_steps,
+        stalled_ticks=env.stalled_ticks,
+        traffic=env.traffic,
+        reward=settings.reward.terms,
+        progress_scale=settings.reward.progress_scale,
+        route_length=(env.route_min, env.route_max),
+        steer_scale=env.steer_scale,
+        restart_every_episodes=env.restart_every,
+        log_dir=str(log_dir),
+    )
+    carla_env.start()
+    return carla_env
+
+
+def build_trainer(
+    settings: Settings,
+    directory: RunDirectory,
+    env: Any,
+    *,
+    console: Console,
+    interrupted: Callable[[], bool],
+) -> Any:
+    """Agent, replay, monitor, recorder and checkpoints around ``env``, ready to run."""
+    import torch
+
+    from td3sweep.checkpoint import Checkpoints
+    from td3sweep.monitor.verdict import Monitor
+    from td3sweep.record.recorder import Recorder
+    from td3sweep.trainer import Plan, Trainer
+
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    agent = build_agent(settings, env.vector_size, env.action_size)
+    replay = build_replay(settings, agent, env.vector_size, env.action_size)
+    hyper, clip = settings.hyperparams, settings.clip
+    monitor = Monitor(
+        gamma=hyper.gamma,
+        clip=clip.name,
+        clip_actor=clip.actor,
+        clip_critic=clip.critic,
+        stop_on=settings.monitor.stop_on,
+    )
+    low, high = random_bounds(settings, env.action_size)
+    plan = Plan(
+        steps=settings.steps,
+        warmup=settings.warmup,
+        updates_per_step=settings.updates_per_step,
+        critic_only_updates=settings.critic_only_updates,
+        batch_size=hyper.batch_size,
+        exploration_noise=hyper.exploration_noise,
+        log_every=settings.log_every,
+        eval_every=settings.eval_every,
+        eval_episodes=settings.eval_episodes,
+        save_every=settings.save_every,
+        seed=settings.seed,
+        random_low=low,
+        random_high=high,
+    )
+    return Trainer(
+        plan,
+        env=env,
+        agent=agent,
+        replay=replay,
+        monitor=None if settings.monitor.name == "off" else monitor,
+        stop_on_alarm=settings.monitor.name == "stop",
+        recorder=Recorder(directory, console, build_mirror(settings, directory)),
+        checkpoints=Checkpoints(directory.checkpoints, directory.replay),
+        interrupted=interrupted,
+    )
+
+
+def build_agent(settings: Settings, vector_size: int, action_size: int) -> Any:
+    """The TD3 agent of these settings."""
+    from td3sweep.agent.build import build_td3
+    from td3sweep.agent.gradients import Clip
+
+    hyper, clip = settings.hyperparams, settings.clip
+    return build_td3(
+        cnn=choice(settings.cnn.name),
+        memory=choice(settings.recurrent.name),
+        memory_size=settings.recurrent.hidden,
+        vector_size=vector_size,
+        action_size=action_size,
+        trunk=settings.trunk,
+        feature_norm=choice(settings.feature_norm),
+        actor_init_scale=settings.actor_init_scale,
+        wiring=choice(settings.wiring.name),
+        target_rule=build_target(settings.target),
+        clip=Clip(choice(clip.name), clip.actor, clip.critic),
+        tau=hyper.tau,
+        actor_lr=hyper.actor_lr,
+        critic_lr=hyper.critic_lr,
+        actor_cnn_lr=hyper.actor_cnn_lr,
+        critic_cnn_lr=hyper.critic_cnn_lr,
+        policy_delay=hyper.policy_delay,
+        target_noise=hyper.target_noise,
+        target_noise_clip=hyper.target_noise_clip,
+        loss=choice(settings.loss),
+        aug=choice(settings.aug),
+        pre_tanh_penalty=settings.pre_tanh_penalty,
+        weight_decay=settings.weight_decay,
+        device=choose_device(settings.device),
+        precision=choice(settings.precision),
+        seed=settings.seed,
+    )
+
+
+def build_target(target: TargetSettings) -> Any:
+    """The rule that makes one target of two next-state values."""
+    from td3sweep.agent.targets import MPGTarget, TD3Target
+
+    if target.name == "mpg":
+        return MPGTarget(delta_init=choice(target.delta_init), delta_state=choice(target.delta_state))
+    return TD3Target()
+
+
+def build_replay(settings: Settings, agent: Any, vector_size: int, action_size: int) -> Any:
+    """The replay memory of these settings, shaped for ``agent``'s memory states."""
+    from td3sweep.replay.frames import FrameReplay
+
+    recurrent = settings.recurrent
+    return FrameReplay(
+        settings.replay.capacity,
+        vector_size=vector_size,
+        action_size=action_size,
+        state_sizes=agent.state_sizes,
+        state_stride=recurrent.sequence_length,
+        gamma=settings.hyperparams.gamma,
+        n_step=settings.n_step,
+        sequence_length=recurrent.sequence_length,
+        burn_in=recurrent.burn_in,
+        seed=settings.seed,
+    )
+
+
+def build_mirror(settings: Settings, directory: RunDirectory) -> Any:
+    """The wandb mirror, or None with ``tracking=off``."""
+    tracking = settings.tracking
+    if tracking.name == "off":
+        return None
+    from td3sweep.record.wandb import WandbMirror
+
+    return WandbMirror(
+        mode="offline" if tracking.name == "offline" else "online",
+        directory=directory.path,
+        project=tracking.project,
+        entity=tracking.entity,
+        group=tracking.group or settings.name,
+        name=directory.path.name,
+        tags=[*tracking.tags, f"wiring={settings.wiring.name}", f"reward={settings.reward.name}"],
+        config=dataclasses.asdict(settings),
+    )
+
+
+def choose_device(asked: str) -> str:
+    """``auto`` takes a CUDA device where torch sees one."""
+    import torch
+
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch sees no CUDA device; choose device=cpu or device=auto")
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return asked
+
+
+def random_bounds(settings: Settings, action_size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Bounds of the warm-up's uniform actions; on CARLA the throttle leans forward, or the car would stand still."""
+    low = [-1.0] * action_size
+    if isinstance(settings.env, CarlaSettings):
+        low[1] = settings.env.warmup_throttle
+    return tuple(low), (1.0,) * action_size

@@ -1,0 +1,175 @@
+"""One atomic save and restore of everything a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from td3sweep.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+SEGMENT_SLOTS = 4096  # about 29 MB: bounds what a save copies at a time
+KEEP = 2  # checkpoints kept: the newest, and one to fall back on
+Arrays = dict[str, NDArray[Any]]
+
+
+class Replay(Protocol):
+    """What a checkpoint asks of a replay memory."""
+
+    def state(self) -> dict[str, Any]: ...
+    def dump_segment(self, since: int, limit: int | None = None) -> tuple[Arrays, int]: ...
+    @property
+    def oldest_write(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint read back: its payload and the replay's segments in the order they were written."""
+
+    path: Path
+    payload: dict[str, Any]
+    segments: list[Arrays]
+
+
+class Checkpoints:
+    """Checkpoints of one run; the replay is saved as segments, each slot written once.
+
+    A checkpoint names the segments that belong to it. Segments and checkpoints appear whole (written aside, flushed to
+    disk, renamed), segments before the checkpoint that needs them. A segment goes once the replay has overwritten all
+    of it and no kept checkpoint names it.
+    """
+
+    def __init__(self, directory: Path, replay_directory: Path) -> None:
+        self._directory = directory
+        self._replay_directory = replay_directory
+        self._segments: list[str] = []
+        self._end = 0
+        self._named: dict[Path, list[str]] = {}  # what each kept checkpoint needs
+
+    def save(self, step: int, payload: Mapping[str, Any], replay: Replay) -> Path:
+        """Write the checkpoint of environment step ``step``; raises OSError and leaves the older ones whole."""
+        oldest, end = replay.oldest_write, self._end
+        segments = [name for name in self._segments if _segment_end(name) >= oldest]
+        while True:
+            start = end
+            arrays, end = replay.dump_segment(start, SEGMENT_SLOTS)
+            if end == start:
+                break
+            name = f"segment-{start:012}-{end:012}.npz"
+            _write(self._replay_directory / name, lambda path, arrays=arrays: np.savez(path, **arrays))
+            segments.append(name)
+        whole = {
+            "format": FORMAT,
+            **payload,
+            "replay": replay.state(),
+            "segments": segments,
+            "segments_end": end,
+        }
+        path = self._directory / f"step-{step:012}.pt"
+        _write(path, lambda aside: torch.save(whole, aside))
+        self._segments, self._end = segments, end
+        self._named[path] = segments
+        self._remove_unneeded()
+        return path
+
+    def load(self) -> Saved | None:
+        """The newest whole checkpoint, or None where there is none at all.
+
+        Raises:
+            UserError: checkpoints exist, but none of them can be read.
+        """
+        paths = sorted(self._directory.glob("step-*.pt"), reverse=True)
+        problems = []
+        for path in paths:
+            try:
+                saved = self._read(path)
+            except UserError as error:
+                problems.append(str(error))
+                continue
+            if problems:
+                log.warning("%s; going on from %s", "; ".join(problems), path.name)
+            self._segments = list(saved.payload["segments"])
+            self._end = int(saved.payload["segments_end"])
+            self._named = {path: self._segments}
+            return saved
+        if problems:
+            raise UserError(f"{'; '.join(problems)}; no older one is left: start anew with another hydra.run.dir")
+        return None
+
+    def _read(self, path: Path) -> Saved:
+        payload = read_checkpoint(path)
+        segments = []
+        for name in payload["segments"]:
+            try:
+                with np.load(self._replay_directory / name, allow_pickle=False) as file:
+                    segments.append({key: file[key] for key in file.files})
+            except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+                raise UserError(f"checkpoint {path}: its replay segment {name} cannot be read ({error})") from error
+        return Saved(path, payload, segments)
+
+    def _remove_unneeded(self) -> None:
+        kept = sorted(self._named, reverse=True)[:KEEP]
+        self._named = {path: self._named[path] for path in kept}
+        needed = {name for names in self._named.values() for name in names}
+        for path in (*self._directory.iterdir(), *self._replay_directory.iterdir()):
+            if path not in self._named and path.name not in needed:
+                path.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's payload, read without running code from it.
+
+    Raises:
+        UserError: it is truncated, foreign, of another format or holds code.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise UserError(f"checkpoint {path}: {damaged} is damaged")
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+        raise UserError(f"checkpoint {path}: truncated or not a checkpoint ({_first_line(error)})") from error
+    except pickle.UnpicklingError as error:
+        raise UserError(f"checkpoint {path}: refused, it holds more than tensors and numbers") from error
+    if not isinstance(payload, dict) or payload.get("format") != FORMAT:
+        raise UserError(f"checkpoint {path}: not of this version's format {FORMAT}")
+    return payload
+
+
+def _write(path: Path, write: Any) -> None:
+    """Let ``write`` fill a file aside, flush it to disk, and move it to ``path``."""
+    aside = path.with_name(f".{path.name}.part{path.suffix}")
+    try:
+        write(aside)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _segment_end(name: str) -> int:
+    return int(name.rpartition("-")[2].removesuffix(".npz"))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

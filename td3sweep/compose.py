@@ -1,0 +1,130 @@
+"""Hydra stops here: schema, config path and resolvers in, typed frozen settings or one clear line out."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from td3sweep import settings as schema
+from td3sweep.errors import UserError
+from td3sweep.settings import Settings
+from td3sweep.validate import check
+
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)
+
+
+def config_directory() -> str:
+    """``conf/``: inside the package when installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return str(inside if inside.is_dir() else package.parent / "conf")
+
+
+def register() -> None:
+    """Give Hydra the schema and the resolver of run directories; safe to call twice."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=_writable(Settings))
+    store.store(group="env", name="schema_carla", node=_writable(schema.CarlaSettings))
+    store.store(group="env", name="schema_gym", node=_writable(schema.GymSettings))
+    OmegaConf.register_new_resolver("td3sweep.run_dir", _run_directory, replace=True, use_cache=True)
+
+
+def to_settings(config: DictConfig) -> Settings:
+    """The composed configuration as checked, frozen dataclasses. Raises :class:`UserError`."""
+    try:
+        settings = OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+    except (AttributeError, TypeError) as error:  # a frozen dataclass refuses a field it does not have
+        raise UserError(f"a key added with + is not a setting ({error}); drop it") from error
+    assert isinstance(settings, Settings)
+    check(settings)
+    return settings
+
+
+def explain(error: BaseException) -> str:
+    """One line for an error of Hydra or OmegaConf: the key, the value and the remedy."""
+    text = str(error)
+    if isinstance(error, MissingConfigException):
+        group, _, option = (error.missing_cfg_file or "").partition("/")
+        if option:
+            choices = [str(name) for name in error.options or () if not str(name).startswith("schema_")]
+            return f"{group}={option}: no such option; choose {group}= one of {', '.join(choices)}"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: not an override ({text.splitlines()[0]}); write key=value, quoting special characters"
+        )
+    unknown = re.match(r"Could not override '([^']+)'", text)
+    if unknown:
+        return _unknown_key(unknown.group(1))
+    merging = re.match(r"Error merging override (.+)", text)
+    cause = error.__cause__
+    if merging and cause is not None:
+        key = merging.group(1).partition("=")[0].lstrip("+~")
+        effect = _help_of(key)
+        return f"{merging.group(1)}: {_first_line(cause)}{f' ({effect})' if effect else ''}"
+    key_of = re.search(r"full_key: (\S+)", text)
+    return f"{key_of.group(1)}: {_first_line(error)}" if key_of else " ".join(text.split())
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0].rstrip(".")
+
+
+def _unknown_key(key: str) -> str:
+    known = dict(_walk(Settings()))
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if near:
+        return f"{key}: unknown key; did you mean {near[0]}?"
+    parent = key.rpartition(".")[0]
+    siblings = sorted(name for name in known if name.rpartition(".")[0] == parent)
+    return f"{key}: unknown key; {parent or 'the top level'} has {', '.join(siblings or sorted(known))}"
+
+
+def _walk(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every dotted key with its help; below ``env`` the keys of all environments."""
+    for spec in dataclasses.fields(node):
+        key, value = f"{prefix}{spec.name}", getattr(node, spec.name)
+        yield key, spec.metadata.get("help", "")
+        if key == "env":
+            yield from _walk(schema.CarlaSettings(), "env.")
+            yield from _walk(schema.GymSettings(), "env.")
+        elif dataclasses.is_dataclass(value):
+            yield from _walk(value, f"{key}.")
+
+
+def _help_of(key: str) -> str:
+    return dict(_walk(Settings())).get(key, "")
+
+
+def _writable(cls: type) -> DictConfig:
+    """The schema of a frozen dataclass, its read-only flags lifted so that Hydra can merge values into it."""
+    node = OmegaConf.structured(cls)
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        current._set_flag("readonly", None)
+        stack += [child for key in current if isinstance(child := current._get_node(key), DictConfig)]
+    assert isinstance(node, DictConfig)
+    return node
+
+
+def _run_directory(root: str, stamp: str, resume: str | None, steps: int) -> str:
+    """``root/stamp``, or with ``resume=last`` the newest directory below ``root`` whose run is short of ``steps``."""
+    from td3sweep.record.rundir import unfinished
+
+    if resume == "last":
+        newest = unfinished(Path(root), int(steps))
+        if newest is not None:
+            return str(newest)
+    return os.path.join(root, stamp)

@@ -1,0 +1,1 @@
+"""The CARLA environment: server life cycle, stepping, observation, reward and ends."""

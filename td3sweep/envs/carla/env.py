@@ -1,0 +1,349 @@
+"""`td3sweep/CarlaDrive-v0`: drive a route through CARLA, or through its stand-in, by camera."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from td3sweep.envs.carla.observe import (
+    FrameStack,
+    VectorKind,
+    bgra_pixels,
+    drive_vector,
+    gray,
+    shrink,
+    vector_size,
+)
+from td3sweep.envs.carla.reward import TARGET_SPEED, Preset, build_reward, reward_preset
+from td3sweep.envs.carla.route import Pose, Route
+from td3sweep.envs.carla.server import Server, ServerMode
+from td3sweep.envs.carla.simulation import SUBSTEP, SUBSTEPS, Camera, Simulation, Tick, Timeouts
+from td3sweep.envs.carla.terminate import Collision, End, EndReason, OffRoad, RouteDone, Stalled, first_end
+from td3sweep.envs.carla.tracker import DriveTracker
+from td3sweep.envs.protocol import Action, Observation, observation_space
+from td3sweep.errors import SimulatorError, UserError
+
+PLACES_TRIED = 10
+TRUNCATING: tuple[EndReason, ...] = ("time_limit", "stalled")
+
+
+class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
+    """Follow a route of some hundred metres; success is reaching its end.
+
+    Observation: `image` uint8 (4, 84, 84), gray frames, one an agent step, oldest first; `vector` float32,
+    see `observe.drive_vector`. Action: steer, and throttle if positive or brake if negative, each in [-1, 1].
+
+    Terminated by a collision, off the road, or at the route's end; truncated at the time limit or when
+    stalled; `info["end"]` names which. On the stand-in, `reset(seed=...)` alone decides an episode; real
+    CARLA promises no such thing. After a SimulatorError the episode is void, and the next `reset()` builds
+    everything anew.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012 - Gymnasium declares it so
+
+    def __init__(
+        self,
+        *,
+        server: ServerMode = "standin",
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        path: str | None = None,
+        flags: Sequence[str] = (),
+        map_name: str = "StandInTown",
+        vector: VectorKind = "full",
+        camera_width: int = 84,
+        camera_height: int = 84,
+        camera_fov: float = 90.0,
+        camera_x: float = 1.6,
+        camera_z: float = 1.5,
+        camera_pitch: float = 0.0,
+        action_repeat: int = 1,
+        steer_scale: float = 1.0,
+        max_episode_steps: int = 1000,
+        stalled_ticks: int | None = None,
+        off_road: float = 2.5,
+        fixed_delta: float = 0.05,
+        traffic: int = 0,
+        route_length: tuple[float, float] = (250.0, 350.0),
+        spawn_jitter: float = 0.6,
+        heading_jitter: float = 0.1,
+        reward: str | Mapping[str, float] = "cruise",
+        progress_scale: float | None = None,
+        target_speed: float = TARGET_SPEED,
+        reward_scale: float = 1.0,
+        restart_every_episodes: int | None = None,
+        start_timeout: float = 60.0,
+        load_timeout: float = 60.0,
+        tick_timeout: float = 10.0,
+        frame_timeout: float = 5.0,
+        log_dir: str | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        """Nothing is started here; `start()` or the first `reset()` does.
+
+        Args:
+            server: `standin` | `launch` (CarlaUE4.sh at `path`) | `connect` (one running at `host`, `port`).
+            host: where to connect.
+            port: RPC port of the server; None takes a free block of ports.
+            path: CarlaUE4.sh.
+            flags: more command-line flags for a server started here.
+            map_name: a map of the server, without its folder.
+            vector: `full` (78 numbers) | `no_waypoints` (3) | `speed` (1).
+            camera_width, camera_height: pixels; resized to 84 x 84 by areas.
+            camera_fov: horizontal, degrees.
+            camera_x, camera_z, camera_pitch: metres ahead of the car's centre, metres above it, degrees.
+            action_repeat: simulator ticks an agent step; rewards add up.
+            steer_scale: share of the car's steering range that an action of 1 uses.
+            max_episode_steps: agent steps until truncation; `gymnasium.make` keeps this name for itself and
+                adds a TimeLimit wrapper, which can only shorten the default.
+            stalled_ticks: ticks at a standstill until truncation; None never.
+            off_road: metres from the lane's centre at which the road ends.
+            fixed_delta: simulated seconds a tick.
+            traffic: other cars to ask for; `info` says how many came.
+            route_length: shortest and longest route, metres.
+            spawn_jitter, heading_jitter: uniform offset of the start, metres to a side and radians.
+            reward: a preset's name, or weights by term (`reward.py`).
+            progress_scale: reward of a metre in the `progress` term; None keeps the preset's.
+            target_speed: m/s, of the terms `efficiency` and `cruise_speed`.
+            reward_scale: multiplies the whole reward.
+            restart_every_episodes: restart an own server so often (real servers leak); None never.
+            start_timeout, load_timeout, tick_timeout, frame_timeout: seconds; see `Timeouts`.
+            log_dir: folder for `server.log`; None uses a temporary file.
+            render_mode: None or `rgb_array`, the camera's picture.
+
+        Raises:
+            UserError: an argument is out of range, naming its key.
+        """
+        _check_ranges(
+            action_repeat=(action_repeat, 1, math.inf),
+            max_episode_steps=(max_episode_steps, 1, math.inf),
+            traffic=(traffic, 0, math.inf),
+            steer_scale=(steer_scale, 0.01, 1.0),
+            off_road=(off_road, 0.1, math.inf),
+        )
+        if not 0.0 < fixed_delta <= SUBSTEP * SUBSTEPS:
+            raise UserError(
+                f"env.fixed_delta={fixed_delta}: must be above 0 and at most {SUBSTEP * SUBSTEPS:g} s "
+                "(CARLA's longest substep times its substeps)"
+            )
+        if not 0.0 < route_length[0] <= route_length[1]:
+            raise UserError(f"env.route_length={list(route_length)}: give the shortest, then the longest, in metres")
+        self.vector_size = vector_size(vector)
+        self.action_size = 2
+        self.observation_space = observation_space(self.vector_size)
+        self.action_space = spaces.Box(-1.0, 1.0, (self.action_size,), np.float32)
+        self.render_mode = render_mode
+        self.faults = 0
+        preset = reward_preset(reward) if isinstance(reward, str) else Preset(reward)
+        self._reward = build_reward(
+            preset.weights,
+            progress_scale=preset.progress_scale if progress_scale is None else progress_scale,
+            target_speed=target_speed,
+            off_road=off_road,
+            scale=reward_scale,
+        )
+        self._ends: list[End] = [Collision(), OffRoad(off_road), RouteDone()]
+        if stalled_ticks is not None:
+            self._ends.append(Stalled(stalled_ticks))
+        self._server = Server(server, host=host, port=port, path=path, flags=flags, map_name=map_name, log_dir=log_dir)
+        self._map_name = map_name
+        self._camera = Camera(camera_width, camera_height, camera_fov, camera_x, camera_z, camera_pitch)
+        self._timeouts = Timeouts(start_timeout, load_timeout, tick_timeout, frame_timeout)
+        self._fixed_delta = fixed_delta
+        self._vector = vector
+        self._action_repeat = action_repeat
+        self._steer_scale = steer_scale
+        self._max_episode_steps = max_episode_steps
+        self._traffic = traffic
+        self._route_length = route_length
+        self._jitter = (spawn_jitter, heading_jitter)
+        self._restart_every = restart_every_episodes
+        self._simulation: Simulation | None = None
+        self._episodes = 0
+        self._stack = FrameStack()
+        self._tick: Tick | None = None
+        self._tracker: DriveTracker | None = None
+        self._steps = 0
+
+    @property
+    def server_version(self) -> str:
+        """What the server calls itself; empty before the first episode."""
+        return self._simulation.version if self._simulation else ""
+
+    def start(self) -> None:
+        """Begin to start the server and return at once: what follows until `reset()` overlaps with it."""
+        self._server.start()
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode.
+
+        Args:
+            seed: decides start, route, jitter and traffic.
+            options: `{"route": i}` takes the map's i-th fixed route without jitter; the seed decides traffic.
+
+        Raises:
+            SimulatorError: the simulator failed; everything is discarded and the next call starts anew.
+        """
+        super().reset(seed=seed)
+        self._tick = self._tracker = None
+        try:
+            simulation = self._ready_simulation()
+            tick, route = self._place(simulation, options or {})
+        except BaseException:
+            self._discard()
+            raise
+        self._tracker = DriveTracker(
+            route,
+            tick,
+            fixed_delta=self._fixed_delta,
+            half_length=simulation.half_length,
+            half_width=simulation.half_width,
+        )
+        self._tick = tick
+        self._steps = 0
+        self._stack.restart(_frame(tick))
+        return self._observation(tick), self._info(tick, dict.fromkeys(self._reward.names, 0.0), "")
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Play one action for `action_repeat` ticks, or fewer when the episode ends within them.
+
+        Raises:
+            SimulatorError: the simulator failed; the episode is void, call `reset()`.
+            ValueError: the action is not finite.
+        """
+        if self._simulation is None or self._tracker is None:
+            raise gymnasium.error.ResetNeeded("call reset() before step()")
+        steer, drive = (float(value) for value in action)
+        if not (math.isfinite(steer) and math.isfinite(drive)):
+            raise ValueError(f"action {action} is not finite")
+        steer = min(max(steer, -1.0), 1.0) * self._steer_scale
+        throttle, brake = min(max(drive, 0.0), 1.0), min(max(-drive, 0.0), 1.0)
+        terms = dict.fromkeys(self._reward.names, 0.0)
+        end: EndReason = ""
+        for _ in range(self._action_repeat):
+            try:
+                tick = self._simulation.tick(throttle, steer, brake)
+            except BaseException:
+                self._discard()
+                raise
+            state = self._tracker.update(tick, self._simulation.cars)
+            for name, value in self._reward(state).items():
+                terms[name] += value
+            if end := first_end(self._ends, state):
+                break
+        self._tick = tick
+        self._steps += 1
+        if not end and self._steps >= self._max_episode_steps:
+            end = "time_limit"
+        self._stack.push(_frame(tick))
+        truncated = end in TRUNCATING
+        terminated = bool(end) and not truncated
+        return (
+            self._observation(tick),
+            sum(terms.values()),
+            terminated,
+            truncated,
+            self._info(tick, terms, end),
+        )
+
+    def render(self) -> Any:
+        """The camera's last picture, uint8 (height, width, 3) RGB; None before the first episode."""
+        if self._tick is None:
+            return None
+        return np.ascontiguousarray(bgra_pixels(self._tick.image)[..., 2::-1])
+
+    def close(self) -> None:
+        """Leave the server tidily, and end it if it was started here."""
+        simulation, self._simulation = self._simulation, None
+        self._tick = self._tracker = None
+        if simulation is not None:
+            simulation.close()
+        else:
+            self._server.stop()
+
+    def _ready_simulation(self) -> Simulation:
+        if self._simulation and self._restart_every and self._episodes >= self._restart_every:
+            self.close()
+        if self._simulation is None:
+            self._episodes = 0
+            self._simulation = Simulation(
+                self._server,
+                map_name=self._map_name,
+                camera=self._camera,
+                fixed_delta=self._fixed_delta,
+                timeouts=self._timeouts,
+            )
+        self._episodes += 1
+        return self._simulation
+
+    def _place(self, simulation: Simulation, options: Mapping[str, Any]) -> tuple[Tick, Route]:
+        """Draw a start and a route until the ego fits there, and begin the episode in the world."""
+        index = options.get("route")
+        endless = [place for place, start in enumerate(simulation.starts) if simulation.lanes.is_endless(start)]
+        places = endless or list(range(len(simulation.starts)))
+        for attempt in range(PLACES_TRIED):
+            if index is None:
+                rng, (side, turn) = self.np_random, self.np_random.uniform(-1.0, 1.0, 2) * self._jitter
+                place = places[int(rng.integers(len(places)))]
+            else:
+                rng, side, turn = np.random.default_rng(index), 0.0, 0.0
+                place = np.random.default_rng(0).permutation(places)[(index + attempt) % len(places)]
+            route = simulation.lanes.plan(simulation.starts[place], rng.uniform(*self._route_length), rng)
+            x, y, _, yaw = (float(value) for value in route.start)
+            pose = Pose(x - math.sin(yaw) * side, y + math.cos(yaw) * side, yaw + turn)
+            height = simulation.places[place].location.z
+            seed = int(self.np_random.integers(2**31))
+            if tick := simulation.begin(pose, height, traffic=self._traffic, seed=seed):
+                return tick, route
+        raise SimulatorError(f"the ego car found no free place in {PLACES_TRIED} tries on {self._map_name}")
+
+    def _observation(self, tick: Tick) -> Observation:
+        assert self._tracker is not None
+        place, route = self._tracker.place, self._tracker.route
+        return {
+            "image": self._stack.array(),
+            "vector": drive_vector(self._vector, tick.speed, tick.pose, place, route),
+        }
+
+    def _info(self, tick: Tick, terms: dict[str, float], end: EndReason) -> dict[str, Any]:
+        assert self._tracker is not None
+        assert self._simulation is not None
+        return {
+            "reward_terms": terms,
+            "speed": tick.speed,
+            "lateral": self._tracker.place.lateral,
+            "heading_error": self._tracker.place.heading_error,
+            "route_fraction": self._tracker.fraction,
+            "route_length": self._tracker.route.length,
+            "success": end == "route_done",
+            "end": end,
+            "frame": tick.frame,
+            "cars_asked": self._traffic,
+            "cars_spawned": len(self._simulation.cars),
+        }
+
+    def _discard(self) -> None:
+        """After a fault: no client, world or actor of it is used again, and an own server is ended."""
+        self.faults += 1
+        self._tracker = None
+        simulation, self._simulation = self._simulation, None
+        if simulation is not None:
+            simulation.discard()
+        else:
+            self._server.stop()
+
+
+def _frame(tick: Tick) -> Any:
+    return shrink(gray(bgra_pixels(tick.image), blue_first=True))
+
+
+def _check_ranges(**values: tuple[float, float, float]) -> None:
+    for key, (value, low, high) in values.items():
+        if not low <= value <= high:
+            bound = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
+            raise UserError(f"env.{key}={value}: must be {bound}")

@@ -1,0 +1,91 @@
+"""Observations: four gray 84 x 84 camera frames, and the vector of speed, place and way-points."""
+
+from collections import deque
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from td3sweep.envs.carla.route import Place, Pose, Route
+from td3sweep.envs.protocol import FRAME_SIZE, STACK
+from td3sweep.errors import UserError
+
+VectorKind = Literal["full", "no_waypoints", "speed"]
+WAYPOINTS = 25
+VECTOR_SIZES = {"full": 3 + 3 * WAYPOINTS, "no_waypoints": 3, "speed": 1}
+
+SPEED_SCALE = 30.0  # m/s
+LATERAL_SCALE = 3.5  # m
+WAYPOINT_SCALE = 50.0  # m
+
+Frame = NDArray[np.uint8]
+
+
+def bgra_pixels(image: Any) -> Frame:
+    """The pixels of a `carla.Image`, (height, width, 4) BGRA, without a copy."""
+    return np.frombuffer(image.raw_data, np.uint8).reshape(image.height, image.width, 4)
+
+
+def gray(pixels: Frame, blue_first: bool = False) -> Frame:
+    """Luma of (height, width, 3 or 4) pixels by ITU-R BT.601, in integers: the same on every machine."""
+    red, blue = (2, 0) if blue_first else (0, 2)
+    wide = pixels.astype(np.uint32)
+    return ((77 * wide[..., red] + 150 * wide[..., 1] + 29 * wide[..., blue]) >> 8).astype(np.uint8)
+
+
+def shrink(frame: Frame) -> Frame:
+    """Resize a gray frame to 84 x 84 by averaging areas; one of that size passes unchanged."""
+    if frame.shape == (FRAME_SIZE, FRAME_SIZE):
+        return frame
+    resized = Image.fromarray(frame).resize((FRAME_SIZE, FRAME_SIZE), Image.Resampling.BOX)
+    return np.asarray(resized, np.uint8)
+
+
+class FrameStack:
+    """The last four frames, oldest first; at the start of an episode the first frame four times."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Frame] = deque(maxlen=STACK)
+
+    def restart(self, frame: Frame) -> None:
+        """Begin an episode with its first frame."""
+        self._frames.extend([frame] * STACK)
+
+    def push(self, frame: Frame) -> None:
+        """Add the newest frame and forget the oldest."""
+        self._frames.append(frame)
+
+    def array(self) -> Frame:
+        """A fresh array (4, 84, 84)."""
+        return np.stack(self._frames)
+
+
+def vector_size(kind: str) -> int:
+    """Length of the vector observation.
+
+    Raises:
+        UserError: there is no such vector.
+    """
+    if kind not in VECTOR_SIZES:
+        raise UserError(f"env.vector={kind}: choose from {', '.join(VECTOR_SIZES)}")
+    return VECTOR_SIZES[kind]
+
+
+def drive_vector(kind: VectorKind, speed: float, pose: Pose, place: Place, route: Route) -> NDArray[np.float32]:
+    """The vector observation, every number clipped to [-1, 1].
+
+    `speed` is [speed / 30 m/s]; `no_waypoints` adds lateral offset / 3.5 m (positive right) and heading
+    error / pi; `full` adds 25 way-points, 2 m apart, as (forward / 50 m, right / 50 m, valid): past the
+    route's end all three are 0.
+    """
+    values = np.empty(vector_size(kind))
+    values[0] = speed / SPEED_SCALE
+    if kind != "speed":
+        values[1] = place.lateral / LATERAL_SCALE
+        values[2] = place.heading_error / np.pi
+    if kind == "full":
+        ahead = route.ahead(place.distance, pose, WAYPOINTS)
+        ahead[:, :2] /= WAYPOINT_SCALE
+        values[3:] = ahead.ravel()
+    return np.clip(values, -1.0, 1.0).astype(np.float32)

@@ -1,0 +1,105 @@
+"""Blocks of free ports, one block a server, safe against processes that search at the same time."""
+
+import errno
+import fcntl
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+from td3sweep.errors import SimulatorError, UserError
+
+BLOCK = 4  # RPC N, stream N+1, secondary N+2, and N+3 for the Traffic Manager
+FIRST, LAST = 20_000, 30_000  # below the range from which Linux takes ephemeral ports
+
+
+class PortBlock:
+    """Four consecutive ports, held by a lock on a file until `release()` or the end of the process.
+
+    The lock settles races between processes of this package; the bind probe finds everyone else's listeners.
+    """
+
+    def __init__(self, first: int, lock: int, path: Path) -> None:
+        self.first = first
+        self._lock: int | None = lock
+        self._path = path
+
+    @property
+    def traffic_manager(self) -> int:
+        """The port inside the block that no server uses."""
+        return self.first + 3
+
+    def release(self) -> None:
+        """Give the block back; more than once is fine."""
+        if self._lock is None:
+            return
+        lock, self._lock = self._lock, None
+        self._path.unlink(missing_ok=True)  # while still locked: `_acquire` detects a lock on an unlinked file
+        os.close(lock)
+
+
+def free_block() -> PortBlock:
+    """The first free block from a place that depends on the process.
+
+    Raises:
+        SimulatorError: no block of four is free.
+    """
+    count = (LAST - FIRST) // BLOCK
+    for offset in range(count):
+        first = FIRST + BLOCK * ((os.getpid() + offset) % count)
+        if block := _acquire(first):
+            if taken_port(first) is None:
+                return block
+            block.release()
+    raise SimulatorError(f"no block of {BLOCK} free ports between {FIRST} and {LAST}")
+
+
+def block_at(port: int) -> PortBlock:
+    """The block that starts at a port the user asked for.
+
+    Raises:
+        UserError: one of its ports is in use.
+    """
+    if not 1024 <= port <= 65535 - BLOCK:
+        raise UserError(f"env.port={port}: choose a port between 1024 and {65535 - BLOCK}, or null for a free one")
+    block = _acquire(port)
+    taken = port if block is None else taken_port(port)
+    if block is None or taken is not None:
+        if block:
+            block.release()
+        raise UserError(
+            f"env.port={port}: port {taken} is in use (a server needs {port} to {port + BLOCK - 1}); "
+            "choose another, or env.port=null for a free block"
+        )
+    return block
+
+
+def taken_port(first: int) -> int | None:
+    """The first port of the block at which somebody listens, or None."""
+    for port in range(first, first + BLOCK):
+        with socket.socket() as probe:
+            # As servers do: a connection of theirs in TIME_WAIT does not make a port taken.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+            except OSError as error:
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise
+                return port
+    return None
+
+
+def _acquire(first: int) -> PortBlock | None:
+    path = Path(tempfile.gettempdir()) / f"td3sweep-ports-{first}.lock"
+    try:
+        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    except PermissionError:  # another user's lock
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock).st_ino == os.stat(path).st_ino:
+            return PortBlock(first, lock, path)
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(lock)
+    return None

@@ -1,0 +1,317 @@
+"""One synchronous CARLA world with an ego car, a camera and a collision sensor: the stepping rules live here.
+
+Every fault of the simulator leaves as a SimulatorError. A CARLA client never reconnects and a timed-out
+tick stays queued, so after one the whole object is discarded (`discard()`) and nothing is retried.
+"""
+
+import contextlib
+import math
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from td3sweep.envs.carla.client import load_carla
+from td3sweep.envs.carla.route import LaneGraph, Pose
+from td3sweep.envs.carla.server import Server
+from td3sweep.envs.carla.traffic import Car, spawn_traffic
+from td3sweep.errors import SimulatorError, UserError
+
+EGO_MODEL = "vehicle.tesla.model3"
+SUBSTEP, SUBSTEPS = 0.01, 10
+WARM_UP_TICKS = 10  # a spawned car drops onto the road, and the first camera frames may be lost
+SPAWN_HEIGHT = 0.3  # m above the spawn point's height, so that wheels do not start in the ground
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Size in pixels, horizontal field of view in degrees, and place on the car in metres and degrees."""
+
+    width: int = 84
+    height: int = 84
+    fov: float = 90.0
+    x: float = 1.6
+    z: float = 1.5
+    pitch: float = 0.0
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds: a server's start, a map load, one tick, one camera frame after its tick."""
+
+    start: float = 60.0
+    load: float = 60.0
+    tick: float = 10.0
+    frame: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The world after one tick, all of one frame.
+
+    Attributes:
+        frame: the server's frame number.
+        pose: of the ego.
+        speed: of the ego in the plane, m/s.
+        acceleration: of the ego in the plane, m/s^2.
+        image: `carla.Image`.
+        collided: whether the ego touched something in this frame.
+        snapshot: `carla.WorldSnapshot`.
+    """
+
+    frame: int
+    pose: Pose
+    speed: float
+    acceleration: tuple[float, float]
+    image: Any
+    collided: bool
+    snapshot: Any
+
+
+class Simulation:
+    """A connection to one server, from loading the map to ending it cleanly."""
+
+    def __init__(
+        self, server: Server, *, map_name: str, camera: Camera, fixed_delta: float, timeouts: Timeouts
+    ) -> None:
+        """Connect, load the map, and go into synchronous mode.
+
+        Raises:
+            SimulatorError: the server does not start, answer or load.
+            UserError: the server has no such map, or is of another version.
+        """
+        self._carla: ModuleType = load_carla()
+        self._server = server
+        self._camera_settings = camera
+        self._timeouts = timeouts
+        self._manager: Any = None
+        self._sensors: list[Any] = []
+        self._images: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._impacts: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._ego: Any = None
+        self._ego_id = 0
+        self.cars: list[Car] = []
+        self.half_length = self.half_width = 0.0
+        with _faults("loading the map"):
+            server.start()
+            self._client = server.wait_ready(timeouts.start)
+            self.version: str = self._client.get_server_version()
+            self._client.set_timeout(timeouts.load)
+            self._world = self._load(map_name)
+            self._set_synchronous(fixed_delta)
+            # Actors of an earlier client go, settings stay; determinism needs a load in synchronous mode.
+            self._world = self._client.reload_world(False)
+            carla_map = self._world.get_map()
+            self.places: Sequence[Any] = carla_map.get_spawn_points()
+            self.starts = [carla_map.get_waypoint(place.location) for place in self.places]
+            self.lanes = LaneGraph(carla_map)
+            self._client.set_timeout(timeouts.tick)
+
+    def begin(self, pose: Pose, height: float, *, traffic: int, seed: int) -> Tick | None:
+        """Clear the world, spawn traffic, the ego at rest and its sensors, and let everything settle.
+
+        Args:
+            pose: where the ego starts.
+            height: z of the ground there, m.
+            traffic: how many other cars to ask for; `cars` then lists those that came.
+            seed: decides the traffic.
+
+        Returns:
+            The first tick with a camera frame, or None when the ego's place is blocked.
+        """
+        with _faults("starting an episode"):
+            self._clear()
+            location = self._carla.Location(pose.x, pose.y, height + SPAWN_HEIGHT)
+            rotation = self._carla.Rotation(yaw=math.degrees(pose.yaw))
+            if traffic:
+                self.cars = spawn_traffic(
+                    self._carla,
+                    self._client,
+                    self._world,
+                    self._traffic_manager(),
+                    count=traffic,
+                    places=self.places,
+                    ego=location,
+                    seed=seed,
+                )
+            model = self._world.get_blueprint_library().find(EGO_MODEL)
+            model.set_attribute("role_name", "hero")
+            self._ego = self._world.try_spawn_actor(model, self._carla.Transform(location, rotation))
+            if self._ego is None:
+                return None
+            self._ego_id = self._ego.id
+            extent = self._ego.bounding_box.extent
+            self.half_length, self.half_width = extent.x, extent.y
+            self._attach_sensors()
+            return self._settle()
+
+    def tick(self, throttle: float, steer: float, brake: float) -> Tick:
+        """Apply a control for one tick and wait for everything that belongs to its frame."""
+        with _faults("ticking"):
+            self._ego.apply_control(self._carla.VehicleControl(throttle, steer, brake))
+            frame = self._tick_world()
+            return self._gather(frame, self._image(frame))
+
+    def close(self) -> None:
+        """Leave the world without listeners or actors, and asynchronous; end an own server."""
+        try:
+            with _faults("leaving the world"):
+                self._clear()
+                if self._manager is not None:
+                    self._manager.set_synchronous_mode(False)
+                settings = self._world.get_settings()
+                settings.synchronous_mode = False
+                settings.fixed_delta_seconds = None
+                self._world.apply_settings(settings)
+        except SimulatorError:
+            pass  # it is being left: what a broken server still holds goes with it
+        self.discard()
+
+    def discard(self) -> None:
+        """Drop everything without asking the server, and end an own server's process."""
+        self._stop_listening()
+        self._server.stop()
+
+    def _load(self, name: str) -> Any:
+        available = sorted({path.rsplit("/", 1)[-1] for path in self._client.get_available_maps()})
+        if name not in available:
+            raise UserError(f"env.map={name}: the server has no such map; choose from {', '.join(available)}")
+        world = self._client.get_world()
+        if world.get_map().name.rsplit("/", 1)[-1] != name:
+            world = self._client.load_world(name)
+        return world
+
+    def _set_synchronous(self, fixed_delta: float) -> None:
+        settings = self._world.get_settings()
+        settings.synchronous_mode = True
+        settings.fixed_delta_seconds = fixed_delta
+        settings.substepping = True
+        settings.max_substep_delta_time = SUBSTEP
+        settings.max_substeps = SUBSTEPS
+        self._world.apply_settings(settings)
+
+    def _traffic_manager(self) -> Any:
+        if self._manager is None:
+            self._manager = self._client.get_trafficmanager(self._server.traffic_manager_port)
+            self._manager.set_synchronous_mode(True)
+        return self._manager
+
+    def _attach_sensors(self) -> None:
+        library, wanted = self._world.get_blueprint_library(), self._camera_settings
+        model = library.find("sensor.camera.rgb")
+        for name, value in (
+            ("image_size_x", wanted.width),
+            ("image_size_y", wanted.height),
+            ("fov", wanted.fov),
+            ("sensor_tick", 0.0),
+        ):
+            model.set_attribute(name, str(value))
+        mount = self._carla.Transform(
+            self._carla.Location(x=wanted.x, z=wanted.z), self._carla.Rotation(pitch=wanted.pitch)
+        )
+        # Fresh queues: a late item of the last episode must not reach this one.
+        images: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        impacts: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._images, self._impacts = images, impacts
+        collision = self._world.spawn_actor(
+            library.find("sensor.other.collision"), self._carla.Transform(), attach_to=self._ego
+        )
+        self._sensors.append(collision)
+        collision.listen(lambda event: impacts.put(event.frame))
+        camera = self._world.spawn_actor(model, mount, attach_to=self._ego)
+        self._sensors.append(camera)
+        camera.listen(images.put)
+
+    def _settle(self) -> Tick:
+        """Tick with the brakes on until the car rests and camera frames arrive."""
+        self._ego.apply_control(self._carla.VehicleControl(brake=1.0, hand_brake=True))
+        deadline = time.monotonic() + self._timeouts.load
+        for _ in range(WARM_UP_TICKS):
+            frame = self._tick_world()
+        while (image := self._newest_image(frame)) is None:
+            if time.monotonic() > deadline:
+                raise SimulatorError(f"no camera frame arrived within {self._timeouts.load:g} s of its start")
+            frame = self._tick_world()
+        while not self._impacts.empty():  # touching down is no accident
+            self._impacts.get()
+        return self._gather(frame, image)
+
+    def _tick_world(self) -> int:
+        return int(self._world.tick(self._timeouts.tick))
+
+    def _gather(self, frame: int, image: Any) -> Tick:
+        snapshot = self._world.get_snapshot()
+        if snapshot.frame != frame:
+            raise SimulatorError(
+                f"the world is at frame {snapshot.frame} after tick {frame}: another client ticks this server"
+            )
+        # A handle of an actor that the snapshot lacks would read uninitialised memory.
+        ego = snapshot.find(self._ego_id)
+        if ego is None:
+            raise SimulatorError(f"the ego car is gone from frame {frame}")
+        transform, velocity, acceleration = ego.get_transform(), ego.get_velocity(), ego.get_acceleration()
+        location = transform.location
+        return Tick(
+            frame=frame,
+            pose=Pose(location.x, location.y, math.radians(transform.rotation.yaw)),
+            speed=math.hypot(velocity.x, velocity.y),
+            acceleration=(acceleration.x, acceleration.y),
+            image=image,
+            collided=self._collided(frame),
+            snapshot=snapshot,
+        )
+
+    def _image(self, frame: int) -> Any:
+        image = self._newest_image(frame)
+        if image is None:
+            raise SimulatorError(f"camera frame {frame} did not arrive within {self._timeouts.frame:g} s")
+        return image
+
+    def _newest_image(self, frame: int) -> Any:
+        """The camera's image of exactly this frame, or None if it does not come; older ones are dropped."""
+        deadline = time.monotonic() + self._timeouts.frame
+        while True:
+            try:
+                image = self._images.get(timeout=max(deadline - time.monotonic(), 0.0))
+            except queue.Empty:
+                return None
+            if image.frame >= frame:
+                return image if image.frame == frame else None
+
+    def _collided(self, frame: int) -> bool:
+        """Whether an impact up to this frame has come in; one that arrives late counts in the next tick."""
+        collided = False
+        while not self._impacts.empty():
+            collided = self._impacts.get() <= frame or collided
+        return collided
+
+    def _clear(self) -> None:
+        """Destroy sensors, then cars, and tick once so that their places are free."""
+        self._stop_listening()
+        ids = [sensor.id for sensor in self._sensors]
+        self._sensors = []
+        if self._ego is not None:
+            ids.append(self._ego_id)
+            self._ego = None
+        ids += [car.actor_id for car in self.cars]
+        self.cars = []
+        if ids:
+            self._client.apply_batch_sync([self._carla.command.DestroyActor(actor) for actor in ids], False)
+            self._tick_world()
+
+    def _stop_listening(self) -> None:
+        for sensor in self._sensors:
+            with contextlib.suppress(RuntimeError):
+                if sensor.is_listening:
+                    sensor.stop()
+
+
+@contextlib.contextmanager
+def _faults(doing: str) -> Iterator[None]:
+    """The client reports every failure as a plain RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise SimulatorError(f"{doing}: {error}") from error

@@ -1,0 +1,38 @@
+"""What happened in one simulator tick, as the reward and the ends of an episode see it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DriveState:
+    """One tick of driving; offsets and heading errors are positive to the right.
+
+    Attributes:
+        speed: m/s.
+        lateral: signed offset from the route's lane centre, m.
+        heading_error: car's heading less the route's, rad in [-pi, pi].
+        half_lane: half the lane's width, m.
+        jerk: change of acceleration over the tick, m/s^3.
+        metres_gained: way along the route in this tick, m; negative when going back.
+        waypoints_passed: way-points reached for the first time in this tick.
+        route_done: the end of the route is reached.
+        collision_speed: speed at an impact in this tick, m/s; None without one.
+        lane_invasion: in this tick the car's outline began to cross an edge of its lane.
+        gap: free metres to the nearest car ahead in the own lane; infinite without one.
+        time_to_collision: gap over closing speed, s; infinite when not closing.
+        stopped_ticks: ticks in a row, this one included, at a standstill.
+    """
+
+    speed: float = 0.0
+    lateral: float = 0.0
+    heading_error: float = 0.0
+    half_lane: float = 1.75
+    jerk: float = 0.0
+    metres_gained: float = 0.0
+    waypoints_passed: int = 0
+    route_done: bool = False
+    collision_speed: float | None = None
+    lane_invasion: bool = False
+    gap: float = float("inf")
+    time_to_collision: float = float("inf")
+    stopped_ticks: int = 0

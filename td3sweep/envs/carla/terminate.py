@@ -1,0 +1,63 @@
+"""Ends of an episode: three that end the task (terminated) and two that only stop the clock (truncated)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from td3sweep.envs.carla.state import DriveState
+
+EndReason = Literal["", "collision", "off_road", "route_done", "time_limit", "stalled"]
+
+
+@dataclass(frozen=True)
+class Collision:
+    """The car touched something."""
+
+    reason: EndReason = "collision"
+
+    def holds(self, state: DriveState) -> bool:
+        """Whether this tick ends the episode."""
+        return state.collision_speed is not None
+
+
+@dataclass(frozen=True)
+class OffRoad:
+    """The car's centre is over `limit` metres from its lane's centre; touching a marking is not enough."""
+
+    limit: float = 2.5
+    reason: EndReason = "off_road"
+
+    def holds(self, state: DriveState) -> bool:
+        """Whether this tick ends the episode."""
+        return abs(state.lateral) > self.limit
+
+
+@dataclass(frozen=True)
+class RouteDone:
+    """The end of the route is reached: the only success."""
+
+    reason: EndReason = "route_done"
+
+    def holds(self, state: DriveState) -> bool:
+        """Whether this tick ends the episode."""
+        return state.route_done
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """The car has stood still for `ticks` in a row."""
+
+    ticks: int
+    reason: EndReason = "stalled"
+
+    def holds(self, state: DriveState) -> bool:
+        """Whether this tick stops the episode."""
+        return state.stopped_ticks >= self.ticks
+
+
+End = Collision | OffRoad | RouteDone | Stalled
+
+
+def first_end(ends: Sequence[End], state: DriveState) -> EndReason:
+    """The reason of the first end that holds, or an empty string."""
+    return next((end.reason for end in ends if end.holds(state)), "")

@@ -1,0 +1,107 @@
+"""`env=gym`: any Gymnasium environment with images, brought to the observation and action of this package."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from td3sweep.envs.carla.observe import Frame, FrameStack, gray, shrink
+from td3sweep.envs.protocol import Action, Observation, observation_space
+from td3sweep.errors import UserError
+
+
+class GymImageEnv(gymnasium.Env[Observation, Action]):
+    """A stack of four gray 84 x 84 frames, and the previous action as the vector.
+
+    An environment whose observation is no image is rendered instead. Actions are stretched to its Box.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - Gymnasium declares it so
+
+    def __init__(
+        self,
+        id: str = "CarRacing-v3",
+        *,
+        action_repeat: int = 1,
+        render_mode: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """
+        Args:
+            id: the environment's Gymnasium id.
+            action_repeat: inner steps per action; their rewards are added.
+            render_mode: None or `rgb_array`.
+            kwargs: passed to `gymnasium.make`.
+
+        Raises:
+            UserError: no such environment, a dependency is missing, or its actions are not a bounded Box.
+        """
+        if action_repeat < 1:
+            raise UserError(f"env.action_repeat={action_repeat}: must be at least 1")
+        self._env = _make(id, kwargs)
+        self.render_mode = render_mode
+        self._renders = not _is_image(self._env.observation_space)
+        inner = self._env.action_space
+        if not isinstance(inner, spaces.Box) or len(inner.shape) != 1 or not inner.is_bounded():
+            self._env.close()
+            raise UserError(f"env.id={id}: its actions are {inner}; TD3 needs a bounded one-dimensional Box")
+        self._low, self._high = inner.low.astype(np.float64), inner.high.astype(np.float64)
+        self.action_size = self.vector_size = int(inner.shape[0])
+        self.action_space = spaces.Box(-1.0, 1.0, (self.action_size,), np.float32)
+        self.observation_space = observation_space(self.vector_size)
+        self._repeat = action_repeat
+        self._stack = FrameStack()
+        self._previous: NDArray[np.float32] = np.zeros(self.vector_size, np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode."""
+        super().reset(seed=seed)
+        inner, info = self._env.reset(seed=seed, options=options)
+        self._stack.restart(self._frame(inner))
+        self._previous = np.zeros(self.vector_size, np.float32)
+        return self._observation(), info
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Play one action, `action_repeat` times unless the episode ends."""
+        self._previous = np.clip(np.asarray(action, np.float32), -1.0, 1.0)
+        stretched = self._low + (self._previous + 1.0) / 2.0 * (self._high - self._low)
+        total = 0.0
+        for _ in range(self._repeat):
+            inner, reward, terminated, truncated, info = self._env.step(stretched.astype(self._env.action_space.dtype))
+            total += float(reward)
+            if terminated or truncated:
+                break
+        self._stack.push(self._frame(inner))
+        return self._observation(), total, terminated, truncated, info
+
+    def render(self) -> Any:
+        """The inner environment's picture."""
+        return self._env.render()
+
+    def close(self) -> None:
+        """Close the inner environment."""
+        self._env.close()
+
+    def _frame(self, inner: Any) -> Frame:
+        pixels = np.asarray(self._env.render() if self._renders else inner)
+        return shrink(pixels if pixels.ndim == 2 else gray(pixels))
+
+    def _observation(self) -> Observation:
+        return {"image": self._stack.array(), "vector": self._previous.copy()}
+
+
+def _make(id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    try:
+        return gymnasium.make(id, render_mode="rgb_array", **kwargs)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"env.id={id}: {error}; pip install 'td3sweep[box2d]' or the package it names") from error
+    except gymnasium.error.Error as error:
+        raise UserError(f"env.id={id}: {error}") from error
+
+
+def _is_image(space: spaces.Space[Any]) -> bool:
+    return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)

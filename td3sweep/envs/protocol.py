@@ -1,0 +1,46 @@
+"""What the trainer needs of an environment: a Gymnasium environment plus two sizes."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+FRAME_SIZE = 84
+STACK = 4
+
+Observation = dict[str, Any]  # image uint8 (4, 84, 84), vector float32 (vector_size,)
+Action = NDArray[Any]  # float32 (action_size,)
+
+
+class ImageEnv(Protocol):
+    """A Gymnasium environment that observes `image` uint8 (4, 84, 84), `vector` float32 (vector_size,)."""
+
+    observation_space: spaces.Dict
+    action_space: spaces.Box
+    vector_size: int
+    action_size: int
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode; a seed alone decides it, whatever was played before."""
+        ...
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Play one action in [-1, 1]^action_size."""
+        ...
+
+    def close(self) -> None:
+        """Give back every process, port and file."""
+        ...
+
+
+def observation_space(vector_size: int) -> spaces.Dict:
+    """The observation of every environment here: a stack of gray frames and a bounded vector."""
+    return spaces.Dict(
+        {
+            "image": spaces.Box(0, 255, (STACK, FRAME_SIZE, FRAME_SIZE), np.uint8),
+            "vector": spaces.Box(-1.0, 1.0, (vector_size,), np.float32),
+        }
+    )

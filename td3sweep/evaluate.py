@@ -1,0 +1,47 @@
+"""Evaluation: fixed seeds, no exploration noise, undiscounted returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from td3sweep.agent.td3 import TD3
+
+FIRST_SEED = 2**31  # training episodes draw their seeds below this, so that the two never meet
+
+
+def evaluate(
+    env: Any, agent: TD3, *, episodes: int, interrupted: Callable[[], bool] = lambda: False
+) -> dict[str, float] | None:
+    """Drive ``episodes`` episodes with the policy alone, in the given environment.
+
+    Returns:
+        ``eval/return`` (undiscounted), ``eval/length`` (agent steps), ``eval/success`` (share) and, where the
+        environment reports it, ``eval/route_fraction``; None when interrupted.
+    """
+    results = []
+    for seed in range(FIRST_SEED, FIRST_SEED + episodes):
+        result = _episode(env, agent, seed, interrupted)
+        if result is None:
+            return None
+        results.append(result)
+    keys: Iterable[str] = results[0]
+    return {f"eval/{key}": float(np.mean([result[key] for result in results])) for key in keys}
+
+
+def _episode(env: Any, agent: TD3, seed: int, interrupted: Callable[[], bool]) -> dict[str, float] | None:
+    observation, info = env.reset(seed=seed)
+    state = agent.initial_state()
+    total, length, ended = 0.0, 0, False
+    while not ended:
+        if interrupted():
+            return None
+        action, state = agent.act(observation, state, noise=0.0)
+        observation, reward, terminated, truncated, info = env.step(action)
+        total, length, ended = total + float(reward), length + 1, terminated or truncated
+    result = {"return": total, "length": float(length), "success": float(info.get("success", False))}
+    if "route_fraction" in info:
+        result["route_fraction"] = float(info["route_fraction"])
+    return result

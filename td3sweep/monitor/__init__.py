@@ -1,0 +1,1 @@
+"""Is this run diverging, and since when? Pure state machines over numbers; nothing here reads a network."""

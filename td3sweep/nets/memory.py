@@ -1,0 +1,98 @@
+"""Memory between encoder and head. Every kind speaks of its state as one flat vector per row."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+MemoryKind = Literal["none", "gru", "lstm"]
+
+
+class Memory(nn.Module):
+    """What every memory offers.
+
+    Attributes:
+        state_size: numbers of state a row carries (0: no state, the module is the identity).
+        features: width of the output.
+    """
+
+    state_size: int
+    features: int
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run over a sequence.
+
+        Args:
+            x: [B, T, input] in order of time.
+            state: [B, state_size] before the first step.
+
+        Returns:
+            Outputs [B, T, features] and the state [B, state_size] after the last step.
+        """
+        raise NotImplementedError
+
+    def burn_in(self, x: torch.Tensor, state: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """Refresh a stored state with the observations that follow it.
+
+        Args:
+            x: [B, T, input]; in each row the last `counts` steps are real, those before are padding.
+            state: [B, state_size] before the first real step.
+            counts: int64 [B].
+
+        Returns:
+            State [B, state_size] after the last step; a row with no real step keeps its state.
+        """
+        steps = x.shape[1]
+        for step in range(steps):
+            real = (counts >= steps - step).unsqueeze(1)
+            state = torch.where(real, self(x[:, step : step + 1], state)[1], state)
+        return state
+
+
+class NoMemory(Memory):
+    """The identity: feed-forward networks are recurrent ones without state."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.state_size = 0
+        self.features = features
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x, state
+
+
+class GRUMemory(Memory):
+    """One GRU layer; the state is its hidden vector."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.state_size = self.features = hidden_size
+        self.gru = nn.GRU(input_size, hidden_size, batch_first=True)
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y, hidden = self.gru(x, state.unsqueeze(0).contiguous())
+        return y, hidden.squeeze(0)
+
+
+class LSTMMemory(Memory):
+    """One LSTM layer; the state is its hidden vector followed by its cell vector."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.state_size = 2 * hidden_size
+        self.features = hidden_size
+        self.lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden, cell = state.unsqueeze(0).chunk(2, dim=-1)
+        y, (hidden, cell) = self.lstm(x, (hidden.contiguous(), cell.contiguous()))
+        return y, torch.cat([hidden.squeeze(0), cell.squeeze(0)], dim=-1)
+
+
+def build_memory(kind: MemoryKind, input_size: int, hidden_size: int) -> Memory:
+    """The memory of that name; `none` ignores `hidden_size`."""
+    if kind == "none":
+        return NoMemory(input_size)
+    return GRUMemory(input_size, hidden_size) if kind == "gru" else LSTMMemory(input_size, hidden_size)

@@ -1,0 +1,105 @@
+"""What a person reads: the banner before a run, the verdict after it, and console.log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from td3sweep import __version__
+from td3sweep.monitor.verdict import EXPLANATION
+from td3sweep.record.progress import format_duration
+from td3sweep.settings import CarlaSettings, Settings
+
+SEED_STEPS, SEED_UPDATES, SEED_BATCH = 5000, 4000, 256  # experiment=seed_5k
+
+
+@contextmanager
+def console_log(path: Path) -> Iterator[Console]:
+    """A console whose text, and every log message, also goes to the file at ``path``."""
+    console = Tee(path)
+    handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    package = logging.getLogger("td3sweep")
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    package.propagate = False
+    try:
+        yield console
+    finally:
+        package.removeHandler(handler)
+        console.file_console.file.close()
+
+
+class Tee(Console):
+    """A console that repeats plain prints in a file; a live progress bar stays on the terminal."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(highlight=False)
+        self.file_console = Console(file=path.open("a"), width=160, highlight=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print to the terminal and to the file."""
+        super().print(*objects, **options)
+        if not self._live_rendering(objects):
+            self.file_console.print(*objects, **options)
+            self.file_console.file.flush()
+
+    @staticmethod
+    def _live_rendering(objects: tuple[Any, ...]) -> bool:
+        return any(type(item).__module__.startswith("rich.control") for item in objects)
+
+
+def banner(console: Console, settings: Settings, path: Path) -> None:
+    """What is about to run."""
+    s = settings
+    env = s.env
+    where = f"env={env.name}"
+    if isinstance(env, CarlaSettings):
+        what = "stand-in server, not CARLA" if env.server == "standin" else f"CARLA server, {env.server}"
+        where = f"env=carla ({what}) map={env.map} traffic={env.traffic} reward={s.reward.name}"
+    fault = "  << the known fault, for study" if s.wiring.name == "crossed" else ""
+    say(
+        console,
+        f"td3sweep {__version__}  cnn={s.cnn.name} recurrent={s.recurrent.name}{s.recurrent.hidden or ''}",
+    )
+    say(console, f"  {where}")
+    say(
+        console,
+        f"  wiring={s.wiring.name}{fault} target={s.target.name} clip={s.clip.name} precision={s.precision}",
+    )
+    say(console, f"  {s.steps} steps, {s.warmup} of them warm-up, seed {s.seed}; writing to {path}")
+
+
+def closing(console: Console, settings: Settings, trainer: Any, outcome: Any) -> None:
+    """The verdict with its evidence, what a full run would cost, and the one line that scripts read."""
+    summary = outcome.summary
+    say(console, f"verdict: {summary['verdict']} - {EXPLANATION[summary['verdict']]}")
+    for alarm in summary["alarms"]:
+        say(console, f"  {alarm['level']} {alarm['detector']} at step {alarm['step']}: {alarm['evidence']}")
+    cost = seed_cost(trainer.recorder, settings.hyperparams.batch_size)
+    if cost is not None and settings.name != "seed_5k":
+        say(
+            console,
+            f"a full run is experiment=seed_5k ({SEED_STEPS} steps, {SEED_UPDATES} updates of {SEED_BATCH}): "
+            f"with this CNN and memory about {format_duration(cost)} here",
+        )
+    say(console, outcome.line)
+
+
+def seed_cost(recorder: Any, batch_size: int) -> float | None:
+    """Seconds that ``experiment=seed_5k`` would take, scaled from this run's measured step and update."""
+    per_step, per_update = recorder.seconds_per("step"), recorder.seconds_per("update")
+    if per_step is None or per_update is None:
+        return None
+    return float(SEED_STEPS * per_step + SEED_UPDATES * per_update * SEED_BATCH / batch_size)
+
+
+def say(console: Console, text: str) -> None:
+    """One line as it is: no markup, no highlighting, no wrapping."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

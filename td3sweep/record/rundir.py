@@ -1,0 +1,151 @@
+"""A run directory: its files, its resolved configuration, provenance and summary."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import tempfile
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from td3sweep.errors import UserError
+from td3sweep.settings import Settings, changed_keys
+
+PACKAGES = ("torch", "numpy", "gymnasium", "carla", "hydra-core", "wandb")
+
+
+class RunDirectory:
+    """Paths of one run and the small files in it; every write replaces the file whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.provenance = path / "provenance.json"
+        self.metrics = path / "metrics.jsonl"
+        self.episodes = path / "episodes.jsonl"
+        self.summary = path / "summary.json"
+        self.console = path / "console.log"
+        self.checkpoints = path / "checkpoints"
+        self.replay = path / "replay"
+
+    def open(self, settings: Settings) -> None:
+        """Create the directory, or agree to go on in it.
+
+        Raises:
+            UserError: the directory holds a run whose settings differ in a key that training depends on.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        new = dataclasses.asdict(settings)
+        if self.config.exists():
+            old = OmegaConf.to_container(OmegaConf.load(self.config))
+            assert isinstance(old, dict)
+            changed = changed_keys({str(key): value for key, value in old.items()}, new)
+            if changed:
+                raise UserError(
+                    f"{', '.join(changed)}: {self.path} was run with other values; "
+                    "repeat them as in its config.yaml, or start anew with another hydra.run.dir"
+                )
+        write_atomically(self.config, OmegaConf.to_yaml(OmegaConf.create(new)))
+        for folder in (self.checkpoints, self.replay):
+            folder.mkdir(exist_ok=True)
+
+    def write_provenance(self, seed: int, simulator: str) -> None:
+        """Stamp what produced the run: commit, versions, hardware, seed, command, simulator."""
+        sittings = self.read(self.provenance).get("sittings", [])
+        versions = {name: _version(name) for name in ("td3sweep", *PACKAGES)}
+        record = {
+            "seed": seed,
+            "simulator": simulator,
+            "commit": _git("rev-parse", "HEAD"),
+            "dirty": bool(_git("status", "--porcelain")),
+            "python": platform.python_version(),
+            "versions": versions,
+            "hardware": {
+                "machine": platform.platform(),
+                "processor": _processor(),
+                "cores": os.cpu_count(),
+                "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            },
+            "sittings": [
+                *sittings,
+                {"started": datetime.now(timezone.utc).isoformat(), "command": shlex.join(sys.orig_argv)},
+            ],
+        }
+        write_atomically(self.provenance, json.dumps(record, indent=2) + "\n")
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write ``summary.json``."""
+        write_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
+
+    @staticmethod
+    def read(path: Path) -> dict[str, Any]:
+        """A JSON file as a dict; empty where the file is missing or half-written."""
+        try:
+            value = json.loads(path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+
+def unfinished(root: Path, steps: int) -> Path | None:
+    """The newest run directory below ``root`` that has not taken ``steps`` environment steps yet."""
+    runs = [config.parent for config in root.glob("*/config.yaml")]
+    for run in sorted(runs, key=lambda path: path.name, reverse=True):
+        if RunDirectory.read(run / "summary.json").get("env_steps", 0) < steps:
+            return run
+    return None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace ``path`` by a file holding ``text``; a reader sees the old file or the new one, never a part."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of git in the checkout this package runs from; None outside a checkout or without git."""
+    package = Path(__file__).resolve().parents[2]
+    if not (package / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(package), *arguments], check=False, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()

@@ -1,0 +1,56 @@
+"""What replay hands to the agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows of W observations with L trained transitions each; feed-forward is W = 2, L = 1.
+
+    Attributes:
+        images: uint8 [B, W, stack, height, width], oldest frame first.
+        vectors: float32 [B, W, V].
+        actions: float32 [B, L, A].
+        rewards: float32 [B, L], the discounted sum over the k <= n steps up to the bootstrap observation.
+        discounts: float32 [B, L], gamma^k; 0 where the episode terminated on the way.
+        next_index: int64 [B, L], the bootstrap observation's position in the window.
+        mask: float32 [B, L], 0 for padding past an episode's end.
+        states: float32 [B, S], actor then critic memory at the window's first real observation (S = 0: none).
+        burn_in: int64 [B], real observations before `start`; they stand last, padding first.
+        start: window position of the first trained transition.
+    """
+
+    images: torch.Tensor
+    vectors: torch.Tensor
+    actions: torch.Tensor
+    rewards: torch.Tensor
+    discounts: torch.Tensor
+    next_index: torch.Tensor
+    mask: torch.Tensor
+    states: torch.Tensor
+    burn_in: torch.Tensor
+    start: int = 0
+
+    @property
+    def transitions(self) -> int:
+        """Transitions trained, padding left out (reads the mask: call it while the batch is on the host)."""
+        return int(self.mask.sum())
+
+    @property
+    def length(self) -> int:
+        """L, the transitions trained in a window."""
+        return self.actions.shape[1]
+
+    def to(self, device: torch.device) -> Batch:
+        """This batch on `device`, without waiting for the copy."""
+        if self.images.device == device:
+            return self
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name, value in moved.items():
+            if isinstance(value, torch.Tensor):
+                moved[name] = value.to(device, non_blocking=True)
+        return Batch(**moved)

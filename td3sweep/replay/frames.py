@@ -1,0 +1,395 @@
+"""Replay that stores each frame once and rebuilds stacks when it samples."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from td3sweep.replay.batch import Batch
+from td3sweep.replay.sequences import (
+    Bools,
+    Ints,
+    Windows,
+    n_step_returns,
+    run_length,
+    sequence_windows,
+    single_windows,
+)
+
+TRANSITION, TERMINATED = 1, 2
+OLDEST_AGE = 255
+
+
+class FrameReplay:
+    """A ring of observations; a transition is an observation's slot and the slot behind it.
+
+    Every observation takes one slot, an episode's last one included: that slot starts no transition, so it
+    keeps episodes apart. An `age` byte (steps since the episode began, at most 255) says how many frames of a
+    stack are padding. A transition can be sampled from the moment it is added; within n steps of the newest
+    observation it bootstraps there, with as many rewards as there are.
+
+    Memory states (`state_sizes`) are kept at every `state_stride`-th slot, and every episode starts from the
+    zero state: sequences start at those slots or at an episode's first.
+
+    Args:
+        capacity: slots of the ring, rounded up to a multiple of `state_stride`.
+        frame_shape: (height, width) of one frame.
+        stack: frames shown together, an episode's first one repeated before its start.
+        vector_size: numbers of the observation's vector, 0 for none.
+        action_size: numbers of an action.
+        state_sizes: memory-state numbers of actor and critic; empty or zeros for feed-forward.
+        state_stride: slots from one kept state to the next; divides `burn_in`, at most `sequence_length`.
+        gamma: discount of one step.
+        n_step: rewards summed before bootstrapping.
+        sequence_length: transitions trained in a window; more than 1 needs a memory.
+        burn_in: observations that refresh a stored state before the trained part, at most 254.
+        seed: of the sampling generator.
+
+    Raises:
+        ValueError: arguments that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        frame_shape: tuple[int, int] = (84, 84),
+        stack: int = 4,
+        *,
+        vector_size: int,
+        action_size: int,
+        state_sizes: tuple[int, ...] = (),
+        state_stride: int = 1,
+        gamma: float,
+        n_step: int,
+        sequence_length: int = 1,
+        burn_in: int = 0,
+        seed: int,
+    ) -> None:
+        self._state_size = sum(state_sizes)
+        self._recurrent = self._state_size > 0
+        if not self._recurrent and (sequence_length != 1 or burn_in != 0):
+            raise ValueError("sequence_length and burn_in need a memory: give state_sizes")
+        if state_stride < 1 or burn_in % state_stride or state_stride > sequence_length:
+            raise ValueError(
+                f"state_stride={state_stride} must divide burn_in={burn_in} and not exceed "
+                f"sequence_length={sequence_length}: else transitions would go untrained"
+            )
+        if burn_in >= OLDEST_AGE:
+            raise ValueError(f"burn_in={burn_in} must stay below {OLDEST_AGE}")
+        shortest = 2 * (burn_in + sequence_length + n_step + stack)
+        if capacity < shortest:
+            raise ValueError(f"capacity={capacity} is below {shortest}, two windows of these settings")
+        self.capacity = -(-capacity // state_stride) * state_stride
+        self._stack, self._stride = stack, state_stride
+        self._gamma, self._n_step = gamma, n_step
+        self._length, self._burn_in = sequence_length, burn_in
+        # Zeroed pages are mapped on first touch: an empty replay costs no memory.
+        self._arrays: dict[str, npt.NDArray[Any]] = {
+            "frames": np.zeros((self.capacity, *frame_shape), np.uint8),
+            "vectors": np.zeros((self.capacity, vector_size), np.float32),
+            "actions": np.zeros((self.capacity, action_size), np.float32),
+            "rewards": np.zeros(self.capacity, np.float32),
+            "ages": np.zeros(self.capacity, np.uint8),
+            "flags": np.zeros(self.capacity, np.uint8),
+            "writes": np.zeros(self.capacity, np.int64),
+        }
+        self._states = np.zeros((self.capacity // state_stride, self._state_size), np.float32)
+        self._frames = self._arrays["frames"]
+        self._ages, self._flags = self._arrays["ages"], self._arrays["flags"]
+        self._writes = self._arrays["writes"]
+        self._head = 0  # global position of the next observation
+        self._oldest = 0  # first global position whose slot is not overwritten
+        self._transitions = 0  # slots that start a transition
+        self._write_count = 0  # slot writes so far, never reduced
+        self._open: int | None = None  # global position of the open episode's first observation
+        self._rng = np.random.default_rng(seed)
+
+    # Storing ----------------------------------------------------------------------------------------------
+
+    def begin(
+        self, observation: Mapping[str, npt.NDArray[Any]], state: npt.NDArray[Any] | None = None
+    ) -> None:
+        """Start an episode.
+
+        Args:
+            observation: `image` uint8 [stack, height, width], every frame the same; `vector` float32
+                [vector_size].
+            state: zero memory state; None means the same.
+
+        Raises:
+            ValueError: the stack is not padded with its first frame, or the state is not zero.
+            RuntimeError: an episode is still open.
+        """
+        if self._open is not None:
+            raise RuntimeError("an episode is open: end it or discard it before the next begins")
+        image = observation["image"]
+        if (image != image[-1]).any():
+            raise ValueError("an episode's first stack must repeat one frame: stacks are rebuilt that way")
+        if state is not None and state.any():
+            raise ValueError("an episode starts from the zero memory state")
+        self._open = self._head
+        self._put(observation, state)
+
+    def add(  # noqa: PLR0917 - the order of an environment's step
+        self,
+        action: npt.NDArray[Any],
+        reward: float,
+        terminated: bool,
+        truncated: bool,
+        next_observation: Mapping[str, npt.NDArray[Any]],
+        state: npt.NDArray[Any] | None = None,
+    ) -> None:
+        """Add a transition from the newest observation; `terminated` or `truncated` closes the episode.
+
+        Args:
+            action: float32 [action_size].
+            reward: reward of the step.
+            terminated: the episode ended for good: nothing is bootstrapped.
+            truncated: the episode was cut: its last observation is bootstrapped from.
+            next_observation: as in `begin`; only its newest frame is kept.
+            state: float32 [S] actor then critic memory before they saw `next_observation`.
+
+        Raises:
+            RuntimeError: no episode is open.
+            ValueError: the memory state is missing.
+        """
+        if self._open is None:
+            raise RuntimeError("no episode is open: call begin first")
+        if self._recurrent and state is None:
+            raise ValueError("this replay keeps memory states: add needs the state")
+        slot = (self._head - 1) % self.capacity
+        self._arrays["actions"][slot] = action
+        self._arrays["rewards"][slot] = reward
+        self._flags[slot] = TRANSITION | (TERMINATED if terminated else 0)
+        self._touch(slot)
+        self._transitions += 1
+        self._put(next_observation, state)
+        if terminated or truncated:
+            self._open = None
+
+    def discard_episode(self) -> None:
+        """Forget the open episode, if any; what it overwrote stays lost."""
+        if self._open is None:
+            return
+        slots = np.arange(max(self._open, self._head - self.capacity), self._head) % self.capacity
+        self._flags[slots] = 0
+        for slot in slots:
+            self._touch(int(slot))
+        self._head = self._open
+        self._oldest = min(self._oldest, self._head)
+        self._transitions = int(np.count_nonzero(self._flags & TRANSITION))
+        self._open = None
+
+    def _put(self, observation: Mapping[str, npt.NDArray[Any]], state: npt.NDArray[Any] | None) -> None:
+        assert self._open is not None
+        slot = self._head % self.capacity
+        self._transitions -= int(self._flags[slot]) & TRANSITION
+        self._frames[slot] = observation["image"][-1]
+        self._arrays["vectors"][slot] = observation["vector"]
+        self._ages[slot] = min(self._head - self._open, OLDEST_AGE)
+        self._flags[slot] = 0
+        if self._recurrent and slot % self._stride == 0:
+            self._states[slot // self._stride] = 0.0 if state is None else state
+        self._touch(slot)
+        self._head += 1
+        self._oldest = max(self._oldest, self._head - self.capacity)
+
+    def _touch(self, slot: int) -> None:
+        self._write_count += 1
+        self._writes[slot] = self._write_count
+
+    # Sizes ------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Transitions held whose frames are all there."""
+        reach = min(self._stack - 1, self._head - self._oldest)
+        first = np.arange(self._oldest, self._oldest + reach)
+        return self._transitions - int((self._is_transition(first) & ~self._intact(first)).sum())
+
+    @property
+    def size(self) -> int:
+        """The same as `len`."""
+        return len(self)
+
+    @property
+    def episode_open(self) -> bool:
+        """Whether an episode has begun and not ended."""
+        return self._open is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the slots in use."""
+        used = min(self._head, self.capacity)
+        slot = sum(array.nbytes for array in self._arrays.values()) + self._states.nbytes
+        return slot * used // self.capacity
+
+    @property
+    def bytes_per_transition(self) -> float:
+        """Bytes in use over transitions held; an episode's last observation is part of the price."""
+        return self.nbytes / max(len(self), 1)
+
+    def can_sample(self, transitions: int) -> bool:
+        """Whether at least that many transitions are held (and, with a memory, a sequence can start)."""
+        return len(self) >= max(transitions, 1) and self._any_start()
+
+    def _any_start(self) -> bool:
+        live = self._head - self._oldest
+        # A longer stretch always holds an episode's first slot or an intact one with a kept state.
+        if live >= 4 * (self._burn_in + self._length + self._n_step + self._stack):
+            return True
+        return bool(self._valid(np.arange(self._oldest, self._head)).any())
+
+    # Sampling ---------------------------------------------------------------------------------------------
+
+    def sample(self, transitions: int) -> Batch:
+        """Draw uniformly, with replacement, transitions or (with a memory) sequence starts.
+
+        Args:
+            transitions: transitions to train; with a memory rounded down to whole sequences, at least one.
+
+        Raises:
+            ValueError: nothing can be sampled yet.
+        """
+        if not self.can_sample(1):
+            raise ValueError("the replay holds nothing to sample yet")
+        starts = self._draw(max(transitions // self._length, 1))
+        run = self._run(starts)
+        if self._recurrent:
+            warm = self._warm(starts)
+            return self._gather(
+                sequence_windows(
+                    starts, run, warm, length=self._length, n_step=self._n_step, burn_in=self._burn_in
+                ),
+                starts - warm,
+            )
+        return self._gather(single_windows(starts, run, self._n_step), starts)
+
+    def _draw(self, count: int) -> Ints:
+        """`count` valid starts, by rejection; `can_sample` has seen that there are some."""
+        drawn = np.empty(0, np.int64)
+        while len(drawn) < count:
+            candidates = self._rng.integers(self._oldest, self._head, size=2 * count * self._stride)
+            drawn = np.concatenate([drawn, candidates[self._valid(candidates)]])
+        return drawn[:count]
+
+    def _valid(self, positions: Ints) -> Bools:
+        valid = self._is_transition(positions)
+        if not self._recurrent:
+            return valid & self._intact(positions)
+        first = self._ages[positions % self.capacity] == 0
+        valid &= first | (positions % self._stride == 0)
+        # Positions before the oldest would read overwritten slots; `_intact` refuses them either way.
+        return valid & self._intact(positions - self._warm(positions))
+
+    def _is_transition(self, positions: Ints) -> Bools:
+        return (self._flags[positions % self.capacity] & TRANSITION).astype(bool)
+
+    def _intact(self, positions: Ints) -> Bools:
+        padding = np.minimum(self._ages[positions % self.capacity], self._stack - 1).astype(np.int64)
+        intact: Bools = (positions >= self._oldest) & (positions - padding >= self._oldest)
+        return intact
+
+    def _warm(self, positions: Ints) -> Ints:
+        """Burn-in observations an episode has before these positions."""
+        return np.minimum(self._ages[positions % self.capacity].astype(np.int64), self._burn_in)
+
+    def _run(self, starts: Ints) -> Ints:
+        ahead = starts[:, None] + np.arange(self._length + self._n_step)
+        # The newest observation starts no transition, so a run never reaches the overwritten slots behind it.
+        return run_length(self._is_transition(ahead))
+
+    def _gather(self, windows: Windows, first: Ints) -> Batch:
+        slots = windows.observations % self.capacity
+        padding = np.minimum(np.arange(self._stack - 1, -1, -1), self._ages[slots][..., None])
+        stacks = (windows.observations[..., None] - padding) % self.capacity
+        acted = windows.actions % self.capacity
+        ahead = (windows.actions[..., None] + np.arange(self._n_step)) % self.capacity
+        rewards, discounts = n_step_returns(
+            self._arrays["rewards"][ahead], (self._flags[ahead] & TERMINATED) != 0, windows.steps, self._gamma
+        )
+        arrays = {
+            "images": self._frames.take(stacks, axis=0),
+            "vectors": self._arrays["vectors"].take(slots, axis=0),
+            "actions": self._arrays["actions"].take(acted, axis=0),
+            "rewards": rewards,
+            "discounts": discounts,
+            "next_index": windows.next_index,
+            "mask": windows.mask,
+            "states": self._states_at(first),
+            "burn_in": windows.burn_in,
+        }
+        return Batch(**{name: torch.from_numpy(a) for name, a in arrays.items()}, start=windows.start)
+
+    def _states_at(self, positions: Ints) -> npt.NDArray[np.float32]:
+        slots = positions % self.capacity
+        kept = (slots % self._stride == 0)[:, None]
+        return np.where(kept, self._states.take(slots // self._stride, axis=0), np.float32(0.0))
+
+    # Saving -----------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Counters and generator as plain Python values; the slots go into segments."""
+        return {
+            "head": self._head,
+            "oldest": self._oldest,
+            "write_count": self._write_count,
+            "open": self._open,
+            "rng": copy.deepcopy(dict(self._rng.bit_generator.state)),
+        }
+
+    def dump_segment(self, since: int, limit: int | None = None) -> tuple[dict[str, npt.NDArray[Any]], int]:
+        """Copy the slots written after write number `since`.
+
+        Args:
+            since: 0, or the number the previous call returned.
+            limit: slots at most, oldest writes first; call again with the returned number for the rest.
+
+        Returns:
+            Arrays by name (one row a slot) and the last write number they hold.
+        """
+        slots = np.flatnonzero(self._writes > since)
+        slots = slots[np.argsort(self._writes[slots], kind="stable")][:limit]
+        segment = {name: array[slots] for name, array in self._arrays.items()}
+        segment["slots"] = slots
+        segment["states"] = self._states[slots[slots % self._stride == 0] // self._stride]
+        complete = limit is None or len(slots) < limit
+        return segment, self._write_count if complete else int(self._writes[slots[-1]])
+
+    @property
+    def oldest_write(self) -> int:
+        """Lowest write number still in use: segments that end below it are no longer needed."""
+        live = np.arange(self._oldest, self._head) % self.capacity
+        return int(self._writes[live].min()) if len(live) else self._write_count
+
+    def restore(
+        self, state: Mapping[str, Any], segments: Iterable[Mapping[str, npt.NDArray[Any]]] = ()
+    ) -> None:
+        """Become the replay that wrote `state` and, in order, `segments`: the same samples follow to the bit.
+
+        Raises:
+            ValueError: a segment has another shape than this replay, or the segments do not reach the state.
+        """
+        for segment in segments:
+            self._load_segment(segment)
+        if int(self._writes.max()) != state["write_count"]:
+            raise ValueError(
+                f"replay segments end at write {int(self._writes.max())}, the checkpoint at "
+                f"{state['write_count']}"
+            )
+        self._head, self._oldest = state["head"], state["oldest"]
+        self._write_count, self._open = state["write_count"], state["open"]
+        self._transitions = int(np.count_nonzero(self._flags & TRANSITION))
+        self._rng.bit_generator.state = state["rng"]
+
+    def _load_segment(self, segment: Mapping[str, npt.NDArray[Any]]) -> None:
+        slots = segment["slots"]
+        for name, array in self._arrays.items():
+            if segment[name].shape[1:] != array.shape[1:] or (len(slots) and slots.max() >= self.capacity):
+                raise ValueError(f"replay segment does not fit: {name} has rows of {segment[name].shape[1:]}")
+            array[slots] = segment[name]
+        self._states[slots[slots % self._stride == 0] // self._stride] = segment["states"]

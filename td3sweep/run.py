@@ -1,0 +1,120 @@
+"""One run from settings to outcome: directory, parts, training, summary."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from td3sweep.assemble import build_env, build_trainer
+from td3sweep.record.console import banner, closing, console_log
+from td3sweep.record.rundir import RunDirectory
+from td3sweep.settings import Settings
+
+STOPPED_BY_MONITOR = 3
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its summary and the exit code of a single run."""
+
+    directory: Path
+    summary: dict[str, Any]
+    exit_code: int
+
+    @property
+    def objective(self) -> float | None:
+        """Mean undiscounted return of the last evaluation."""
+        value = self.summary["final_return"]
+        return None if value is None else float(value)
+
+    @property
+    def line(self) -> str:
+        """The last line a run prints."""
+        fields = {"return": self.summary["final_return"], "length": self.summary["final_length"]}
+        shown = " ".join(f"{key}={'none' if value is None else f'{value:.2f}'}" for key, value in fields.items())
+        verdict = self.summary["verdict"].replace(" ", "_")
+        return f"run={self.directory} steps={self.summary['env_steps']} {shown} verdict={verdict}"
+
+
+def run(settings: Settings, path: Path) -> Outcome:
+    """Train as ``settings`` say in directory ``path``, resuming what is there.
+
+    Raises:
+        UserError: the settings cannot be used here.
+        SimulatorError: the simulator failed again and again; the run can be resumed.
+    """
+    directory = RunDirectory(path)
+    directory.open(settings)
+    done = directory.read(directory.summary)
+    if done.get("env_steps", 0) >= settings.steps:
+        outcome = Outcome(path, done, 0)
+        Console(highlight=False).print(f"already finished (a larger steps extends it)\n{outcome.line}", soft_wrap=True)
+        return outcome
+    with console_log(directory.console) as console, caught_signals() as received:
+        banner(console, settings, path)
+        env = build_env(settings, path)
+        try:
+            trainer = build_trainer(settings, directory, env, console=console, interrupted=lambda: bool(received))
+            directory.write_provenance(settings.seed, getattr(env, "simulator", settings.env.name))
+            try:
+                trainer.run()
+            finally:
+                summary = summarise(trainer)
+                trainer.recorder.close(summary)
+        finally:
+            env.close()
+        directory.write_summary(summary)
+        code = 128 + received[0] if received else STOPPED_BY_MONITOR if trainer.stopped_by_monitor else 0
+        outcome = Outcome(path, summary, code)
+        closing(console, settings, trainer, outcome)
+    return outcome
+
+
+def summarise(trainer: Any) -> dict[str, Any]:
+    """``summary.json`` of a run in its present state."""
+    monitor, recorder = trainer.monitor, trainer.recorder
+    per_update = recorder.seconds_per("update")
+    return {
+        "verdict": "undetermined" if monitor is None else monitor.verdict,
+        "first_alarm_step": None if monitor is None else monitor.first_alarm_step,
+        "alarms": [] if monitor is None else [alarm.as_dict() for alarm in monitor.alarms],
+        "final_return": trainer.evaluation.get("eval/return"),
+        "final_length": trainer.evaluation.get("eval/length"),
+        "evaluation": trainer.evaluation,
+        "evaluated_at": trainer.evaluated_at,
+        "env_steps": trainer.step,
+        "updates": trainer.agent.updates,
+        "episodes": trainer.episodes,
+        "faults": trainer.faults,
+        "updates_per_s": None if per_update is None else 1.0 / per_update,
+        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "seconds": time.monotonic() - recorder.started,
+    }
+
+
+@contextmanager
+def caught_signals() -> Iterator[list[int]]:
+    """Collect SIGINT, SIGTERM and SIGUSR2 so that the loop can save and leave; a second SIGINT leaves at once."""
+    received: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT and received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,260 @@
+"""Every setting once: name, type, default, sane range and effect. These frozen dataclasses are the Hydra schema.
+
+YAML under ``conf/`` chooses and numbers; nothing is declared there that is not declared here. A field made by
+:func:`setting` carries one line on its effect and the bounds that :mod:`td3sweep.validate` enforces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] | None = None,
+) -> Any:
+    """A dataclass field with its effect in one line and, where it has them, closed bounds or choices."""
+    metadata = {"help": help, "low": low, "high": high, "choices": choices}
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def group(cls: type) -> Any:
+    """A dataclass field holding one config group."""
+    return field(default_factory=cls)
+
+
+@dataclass(frozen=True)
+class CnnSettings:
+    """Image encoder: 4x84x84 -> 3136 -> 512."""
+
+    name: str = setting("nature", "nature: strided, 7.7M MACs; pooled: 12x the cost", choices=("nature", "pooled"))
+
+
+@dataclass(frozen=True)
+class RecurrentSettings:
+    """Memory over the 512 image features; the vector joins at the heads."""
+
+    name: str = setting("none", "cell type", choices=("none", "gru", "lstm"))
+    hidden: int = setting(0, "units of the cell; 48 to 256", low=0, high=2048)
+    sequence_length: int = setting(1, "transitions trained per sequence; 5 to 40", low=1, high=500)
+    burn_in: int = setting(0, "observations unrolled without gradient first; 0 to sequence_length", low=0, high=500)
+
+
+@dataclass(frozen=True)
+class HyperparamSettings:
+    """TD3's own numbers (Fujimoto et al., 2018)."""
+
+    gamma: float = setting(0.99, "discount; values scale with 1/(1-gamma); .9 to .999", low=0.0, high=0.99999)
+    tau: float = setting(
+        0.005, "share of the network copied into its target an update; 1e-3 to 8e-2", low=1e-6, high=1.0
+    )
+    actor_lr: float = setting(1e-3, "Adam step of the actor; 1e-5 to 1e-3", low=0.0, high=1.0)
+    critic_lr: float = setting(1e-3, "Adam step of the critic; 1e-4 to 1e-2", low=0.0, high=1.0)
+    actor_cnn_lr: float | None = setting(None, "rate of the actor's CNN; null: actor_lr", low=0.0, high=1.0)
+    critic_cnn_lr: float | None = setting(None, "rate of the critic's CNN; null: critic_lr", low=0.0, high=1.0)
+    batch_size: int = setting(100, "transitions trained an update; 16 to 512", low=1, high=8192)
+    policy_delay: int = setting(2, "critic updates an actor update; 2", low=1, high=100)
+    target_noise: float = setting(0.2, "SD of the target action's noise; .1 to .3", low=0.0, high=2.0)
+    target_noise_clip: float = setting(0.5, "bound of that noise; .3 to .5", low=0.0, high=2.0)
+    exploration_noise: float = setting(0.1, "SD of the acting noise; .05 to .3", low=0.0, high=2.0)
+
+
+@dataclass(frozen=True)
+class TargetSettings:
+    """How two next-state values become one target."""
+
+    name: str = setting("td3", "td3: the minimum; mpg: maximum less a running gap", choices=("td3", "mpg"))
+    delta_init: str = setting("zero", "mpg: first value of the running gap", choices=("zero", "first_batch"))
+    delta_state: str = setting("raw", "mpg: what is carried on, raw gap or its average", choices=("raw", "ema"))
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """Experience replay; every frame is stored once."""
+
+    name: str = setting("uniform", "how transitions are drawn", choices=("uniform",))
+    capacity: int = setting(100_000, "transitions kept, about 7.3 KB each; 5e3 to 1e6", low=10, high=10_000_000)
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """Gradient clipping, measured before and after."""
+
+    name: str = setting("joint", "set that is clipped together", choices=("joint", "per_module", "value", "off"))
+    actor: float = setting(1.0, "limit for the actor; .5 to 10", low=1e-6, high=1e9)
+    critic: float = setting(10.0, "limit for the critic; 1 to 40", low=1e-6, high=1e9)
+
+
+@dataclass(frozen=True)
+class WiringSettings:
+    """Which encoder each loss reads and trains."""
+
+    name: str = setting(
+        "separate",
+        "separate: own encoders; critic_only: one, trained by the critic; crossed: the known fault, for study",
+        choices=("separate", "critic_only", "crossed"),
+    )
+
+
+@dataclass(frozen=True)
+class EnvSettings:
+    """What every environment has."""
+
+    name: str = setting("carla", "environment", choices=("carla", "gym"))
+    action_repeat: int = setting(1, "simulator ticks an action; 1 to 4", low=1, high=20)
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """The RGB camera on the ego vehicle; its image is made 84x84 gray by area averaging."""
+
+    width: int = setting(84, "pixels; 84 to 800", low=16, high=4096)
+    height: int = setting(84, "pixels; 84 to 600", low=16, high=4096)
+    fov: float = setting(90.0, "horizontal field of view, degrees; 60 to 110", low=10.0, high=170.0)
+    x: float = setting(1.6, "metres ahead of the vehicle's centre", low=-10.0, high=10.0)
+    z: float = setting(1.5, "metres above the ground", low=0.1, high=50.0)
+    pitch: float = setting(0.0, "degrees, down is negative; -20 to 0", low=-90.0, high=90.0)
+
+
+@dataclass(frozen=True)
+class CarlaSettings(EnvSettings):
+    """CARLA 0.9.16 or the stand-in, by the same client and the same code."""
+
+    server: str = setting("standin", "who runs the server", choices=("standin", "launch", "connect"))
+    host: str = setting("127.0.0.1", "server=connect: its host")
+    port: int | None = setting(None, "RPC port; null: a free block of four", low=1, high=65_532)
+    path: str | None = setting(None, "server=launch: CarlaUE4.sh")
+    flags: list[str] = setting([], "server=launch or standin: further command-line flags")
+    map: str = setting("StandInTown", "town or map name")
+    vector: str = setting(
+        "full", "numbers beside the image: full has way-points", choices=("full", "no_waypoints", "speed")
+    )
+    camera: CameraSettings = group(CameraSettings)
+    traffic: int = setting(0, "other cars, driven by the Traffic Manager; 0 to 100", low=0, high=500)
+    route_min: float = setting(250.0, "shortest route, metres", low=10.0, high=100_000.0)
+    route_max: float = setting(350.0, "longest route, metres", low=10.0, high=100_000.0)
+    steer_scale: float = setting(1.0, "share of the wheel's lock that action 1 asks for; .3 to 1", low=0.01, high=1.0)
+    max_episode_steps: int = setting(1000, "agent steps after which an episode is truncated", low=1, high=1_000_000)
+    stalled_ticks: int | None = setting(None, "standing ticks that truncate; null: never", low=1, high=1_000_000)
+    warmup_throttle: float = setting(-0.3, "lower bound of the random phase's throttle; -.5 to 0", low=-1.0, high=1.0)
+    restart_every: int | None = setting(None, "episodes after which the server is restarted; null: never", low=1)
+
+
+@dataclass(frozen=True)
+class GymSettings(EnvSettings):
+    """Any Gymnasium environment with image observations."""
+
+    id: str = setting("CarRacing-v3", "Gymnasium id")
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """A weighted sum of named terms; the name is part of every result, since scales differ."""
+
+    name: str = setting("cruise", "preset name, printed with every return")
+    terms: dict[str, float] = setting({}, "weight of each term")
+    progress_scale: float = setting(
+        1.0, "reward a metre of route gained, before the weight; .5 to 50", low=0.0, high=1e4
+    )
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Where metrics go besides metrics.jsonl."""
+
+    name: str = setting("offline", "Weights & Biases mode", choices=("offline", "wandb", "off"))
+    project: str = setting("td3sweep", "W&B project")
+    entity: str | None = setting(None, "W&B entity; null: your default")
+    group: str | None = setting(None, "W&B group; null: the run's name")
+    tags: list[str] = setting([], "W&B tags")
+
+
+@dataclass(frozen=True)
+class MonitorSettings:
+    """What an alarm does."""
+
+    name: str = setting("warn", "warn: report; stop: end the run with exit code 3", choices=("warn", "stop", "off"))
+    stop_on: list[str] = setting(["nonfinite", "d1", "d2", "d7"], "detectors whose FAIL may stop a run")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run."""
+
+    steps: int = setting(2000, "environment steps in all; a larger number extends a finished run", low=1)
+    warmup: int = setting(500, "steps of random actions before learning starts", low=0)
+    seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1)
+    name: str = setting("drive", "folder below runs/ and W&B group")
+    device: str = setting("auto", "where networks live", choices=("auto", "cpu", "cuda"))
+    precision: str = setting(
+        "fp32", "arithmetic of the CNN; bf16 is faster on some processors", choices=("fp32", "bf16")
+    )
+    threads: int | None = setting(None, "CPU threads of torch; null: all cores", low=1, high=1024)
+    log_every: int = setting(25, "updates between two rows of metrics", low=1)
+    eval_every: int = setting(1000, "environment steps between two evaluations (at the next episode's end)", low=1)
+    eval_episodes: int = setting(2, "episodes an evaluation", low=1, high=1000)
+    save_every: int = setting(500, "environment steps between two checkpoints", low=1)
+    resume: str | None = setting(None, "last: go on with the newest unfinished run of this name", choices=("last",))
+    updates_per_step: float = setting(1.0, "updates an environment step after warm-up; .1 to 1", low=0.0, high=100.0)
+    critic_only_updates: int = setting(0, "first updates that leave the actor alone; 0 to 1000", low=0)
+    n_step: int = setting(1, "rewards summed before the bootstrap; 1 or 3", low=1, high=20)
+    loss: str = setting("mse", "critic's loss", choices=("mse", "huber"))
+    aug: str = setting("none", "image augmentation", choices=("none", "shift4"))
+    feature_norm: str = setting("none", "normalisation of the 512 features", choices=("none", "layernorm"))
+    trunk: int | None = setting(
+        None, "width of a LayerNorm+tanh bottleneck before the heads; null: none; 50", low=1, high=4096
+    )
+    pre_tanh_penalty: float = setting(
+        0.0, "weight of the actor's squared pre-tanh output; 0 to .01", low=0.0, high=10.0
+    )
+    actor_init_scale: float = setting(1.0, "factor on the actor's last layer at start; .01 to 1", low=1e-6, high=10.0)
+    weight_decay: float = setting(0.0, "AdamW's decay; 0 is Adam; 0 to .01", low=0.0, high=1.0)
+    cnn: CnnSettings = group(CnnSettings)
+    recurrent: RecurrentSettings = group(RecurrentSettings)
+    hyperparams: HyperparamSettings = group(HyperparamSettings)
+    target: TargetSettings = group(TargetSettings)
+    replay: ReplaySettings = group(ReplaySettings)
+    clip: ClipSettings = group(ClipSettings)
+    wiring: WiringSettings = group(WiringSettings)
+    env: EnvSettings = group(EnvSettings)
+    reward: RewardSettings = group(RewardSettings)
+    tracking: TrackingSettings = group(TrackingSettings)
+    monitor: MonitorSettings = group(MonitorSettings)
+
+
+# Differences that leave the training itself as it was; any other difference refuses a resume.
+FREE_ON_RESUME = frozenset(
+    {"steps", "name", "device", "threads", "log_every", "eval_every", "eval_episodes", "save_every", "resume"}
+    | {"tracking", "monitor", "env.host", "env.port", "env.path", "env.flags", "env.restart_every"}
+)
+
+
+def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """``{"hyperparams.gamma": .99, ...}`` of a settings dataclass or of the nested dict it was saved as."""
+    fields = settings if isinstance(settings, dict) else dataclasses.asdict(settings)
+    flat: dict[str, Any] = {}
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Keys (dotted) whose values differ between two resolved configurations and that a resume may not change."""
+    before, after = flatten(old), flatten(new)
+    return sorted(
+        key
+        for key in before.keys() | after.keys()
+        if before.get(key) != after.get(key) and key not in FREE_ON_RESUME and key.split(".")[0] not in FREE_ON_RESUME
+    )

@@ -1,0 +1,79 @@
+"""Faults on demand: what a simulator does on a bad day, so that a trainer's recovery can be tested."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from td3sweep.standin.protocol import SensorType, StreamMessage
+
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Which faults to play; zero means never. Counts are of ticks or of camera frames since start."""
+
+    slow_load: float = 0.0
+    hang_after: int = 0
+    crash_after: int = 0
+    drop_frame_every: int = 0
+    late_frame_every: int = 0
+    die_at_start: bool = False
+
+
+class FaultInjector:
+    """Plays the faults at the moments the server reports; ``orphaned`` ends a hang."""
+
+    def __init__(self, faults: Faults, orphaned: Callable[[], bool] = lambda: False) -> None:
+        self._faults = faults
+        self._orphaned = orphaned
+        self._ticks = 0
+        self._camera_frames = 0
+        self._held: list[StreamMessage] = []
+
+    def starting(self) -> None:
+        if self._faults.die_at_start:
+            print("stand-in fault: died at start", file=sys.stderr, flush=True)
+            raise SystemExit(1)
+
+    def loading(self) -> None:
+        self._sleep(self._faults.slow_load)
+
+    def ticking(self) -> None:
+        """Called before each tick; may never return."""
+        if self._faults.crash_after and self._ticks >= self._faults.crash_after:
+            print(f"stand-in fault: crashed after {self._ticks} ticks", file=sys.stderr, flush=True)
+            os._exit(139)
+        if self._faults.hang_after and self._ticks >= self._faults.hang_after:
+            print(f"stand-in fault: hangs after {self._ticks} ticks", file=sys.stderr, flush=True)
+            self._sleep(float("inf"))
+        self._ticks += 1
+
+    def deliver(self, messages: Sequence[StreamMessage]) -> list[StreamMessage]:
+        """What of a tick's messages goes out now: camera frames may be lost, or held until the next tick."""
+        due, self._held = self._held, []
+        for message in messages:
+            if message.sensor is SensorType.RGB:
+                self._camera_frames += 1
+                if _is_due(self._camera_frames, self._faults.drop_frame_every):
+                    continue
+                if _is_due(self._camera_frames, self._faults.late_frame_every):
+                    self._held.append(message)
+                    continue
+            due.append(message)
+        return due
+
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0.0:
+            if self._orphaned():
+                raise SystemExit(0)
+            time.sleep(min(left, POLL_SECONDS))
+
+
+def _is_due(count: int, every: int) -> bool:
+    return every > 0 and count % every == 0

@@ -1,0 +1,265 @@
+"""The sockets: one thread, one selector, RPC on port N and the streams on port N+1.
+
+A single thread keeps the order of events, and with it the simulation, reproducible.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+from td3sweep.standin.faults import FaultInjector
+from td3sweep.standin.protocol import (
+    ProtocolError,
+    Request,
+    RequestReader,
+    StreamMessage,
+    error_response,
+    response,
+    stream_prefix,
+)
+from td3sweep.standin.rpc import Service, UnknownMethodError
+from td3sweep.standin.world import World
+
+SUBSCRIPTION_WAIT = 0.25
+"""Seconds a tick waits for the holder of a stream token to connect: otherwise its first frame is lost."""
+
+FREE_RUN_PERIOD = 1.0 / 30.0
+MAX_VARIABLE_DELTA = 0.1
+WATCH_PERIOD = 0.5
+RECEIVE_BYTES = 1 << 18
+STREAM_ID_BYTES = 4
+
+
+class Connection:
+    """A non-blocking socket with a queue of what it could not take yet."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = sock
+        self.backlog = bytearray()
+
+    def send(self, parts: list[bytes]) -> None:
+        """Send or queue; raises OSError when the peer is gone."""
+        if self.backlog:
+            for part in parts:
+                self.backlog += part
+            return
+        try:
+            sent = self.sock.sendmsg(parts)
+        except BlockingIOError:
+            sent = 0
+        for part in parts:
+            if sent < len(part):
+                self.backlog += part[sent:]
+            sent = max(0, sent - len(part))
+
+    def flush(self) -> None:
+        """Send what is queued, as far as the peer takes it; raises OSError when it is gone."""
+        try:
+            del self.backlog[: self.sock.send(self.backlog)]
+        except BlockingIOError:
+            return
+
+
+class RpcConnection(Connection):
+    """A client's call socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.reader = RequestReader()
+
+
+class StreamConnection(Connection):
+    """A subscription: the peer names a stream once, then only listens."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.greeting = bytearray()
+        self.stream_id: int | None = None
+
+
+class Server:
+    """Owns sockets and clock, feeds calls to the service and frames to the subscribers."""
+
+    def __init__(
+        self,
+        world: World,
+        rpc_socket: socket.socket,
+        stream_socket: socket.socket,
+        faults: FaultInjector,
+        orphaned: Callable[[], bool],
+    ) -> None:
+        self._world = world
+        self._faults = faults
+        self._orphaned = orphaned
+        self._service = Service(world, self)
+        self._selector = selectors.DefaultSelector()
+        self._requests: deque[tuple[RpcConnection, Request]] = deque()
+        self._subscribers: dict[int, list[StreamConnection]] = {}
+        self._expected: Counter[int] = Counter()
+        self._expected_until = 0.0
+        self._last_frame_time = time.monotonic()
+        self._next_watch = 0.0
+        for listener, kind in ((rpc_socket, RpcConnection), (stream_socket, StreamConnection)):
+            listener.setblocking(False)
+            self._selector.register(listener, selectors.EVENT_READ, kind)
+
+    def serve(self) -> None:
+        """Run until the parent is gone; SIGTERM ends it by raising SystemExit from its handler."""
+        while True:
+            for key, mask in self._selector.select(self._patience()):
+                self._on_event(key, mask)
+            self._work_off()
+            now = time.monotonic()
+            if not self._world.settings.synchronous and now >= self._last_frame_time + FREE_RUN_PERIOD:
+                self._free_run(now)
+            if now >= self._next_watch:
+                self._next_watch = now + WATCH_PERIOD
+                if self._orphaned():
+                    return
+
+    def advance(self) -> None:
+        """One synchronous frame."""
+        delta = self._world.settings.fixed_delta or FREE_RUN_PERIOD
+        self._frame(delta)
+
+    def expect_subscription(self, stream_id: int) -> None:
+        self._expected[stream_id] += 1
+        self._expected_until = time.monotonic() + SUBSCRIPTION_WAIT
+
+    def loading(self) -> None:
+        self._faults.loading()
+
+    def _patience(self) -> float:
+        """Seconds the selector may wait for an event."""
+        now = time.monotonic()
+        wait = max(0.0, self._next_watch - now)
+        if not self._world.settings.synchronous:
+            wait = min(wait, max(0.0, self._last_frame_time + FREE_RUN_PERIOD - now))
+        if self._requests:  # a tick waits for a subscriber
+            wait = min(wait, max(0.0, self._expected_until - now))
+        return wait
+
+    def _on_event(self, key: selectors.SelectorKey, mask: int) -> None:
+        listener = key.fileobj
+        assert isinstance(listener, socket.socket)
+        if isinstance(key.data, type):
+            self._accept(listener, key.data)
+            return
+        connection = key.data
+        try:
+            if mask & selectors.EVENT_WRITE:
+                connection.flush()
+                self._watch(connection)
+            if mask & selectors.EVENT_READ:
+                data = connection.sock.recv(RECEIVE_BYTES)
+                if not data:
+                    self._close(connection)
+                elif isinstance(connection, RpcConnection):
+                    self._requests.extend((connection, request) for request in connection.reader.feed(data))
+                else:
+                    self._on_greeting(connection, data)
+        except BlockingIOError:
+            return
+        except (OSError, ProtocolError):
+            self._close(connection)
+
+    def _accept(self, listener: socket.socket, kind: type[RpcConnection] | type[StreamConnection]) -> None:
+        try:
+            sock, _ = listener.accept()
+        except OSError:
+            return
+        self._selector.register(sock, selectors.EVENT_READ, kind(sock))
+
+    def _on_greeting(self, connection: StreamConnection, data: bytes) -> None:
+        if connection.stream_id is not None:
+            return
+        connection.greeting += data
+        if len(connection.greeting) < STREAM_ID_BYTES:
+            return
+        stream_id = int.from_bytes(connection.greeting[:STREAM_ID_BYTES], "little")
+        connection.stream_id = stream_id
+        self._subscribers.setdefault(stream_id, []).append(connection)
+        self._expected[stream_id] -= 1
+        if self._expected[stream_id] <= 0:
+            del self._expected[stream_id]
+
+    def _close(self, connection: Connection) -> None:
+        try:
+            self._selector.unregister(connection.sock)
+        except KeyError:
+            return
+        connection.sock.close()
+        connection.backlog.clear()
+        if isinstance(connection, StreamConnection) and connection.stream_id is not None:
+            subscribers = self._subscribers[connection.stream_id]
+            subscribers.remove(connection)
+            if not subscribers:
+                del self._subscribers[connection.stream_id]
+
+    def _watch(self, connection: Connection) -> None:
+        """Ask for write events only while something is queued."""
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.backlog else 0)
+        if self._selector.get_key(connection.sock).events != events:
+            self._selector.modify(connection.sock, events, connection)
+
+    def _work_off(self) -> None:
+        while self._requests:
+            connection, request = self._requests[0]
+            if request.method in ("tick_cue", "apply_batch") and not self._streams_ready():
+                return
+            self._requests.popleft()
+            self._send(connection, [self._answer(request)])
+
+    def _answer(self, request: Request) -> bytes:
+        try:
+            return response(request.msgid, self._service.call(request.method, request.arguments))
+        except UnknownMethodError as error:
+            return error_response(request.msgid, str(error))
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+            print(f"stand-in: bad call of {request.method}: {error}", file=sys.stderr, flush=True)
+            return error_response(request.msgid, f"rpc: bad arguments for '{request.method}': {error}")
+
+    def _streams_ready(self) -> bool:
+        """In synchronous mode nobody misses a frame: new subscribers are awaited, slow ones too."""
+        if not self._world.settings.synchronous:
+            return True
+        if self._expected:
+            if time.monotonic() < self._expected_until:
+                return False
+            self._expected.clear()
+        return not any(c.backlog for subscribers in self._subscribers.values() for c in subscribers)
+
+    def _free_run(self, now: float) -> None:
+        delta = self._world.settings.fixed_delta or min(now - self._last_frame_time, MAX_VARIABLE_DELTA)
+        self._last_frame_time = now
+        self._frame(delta)
+
+    def _frame(self, delta: float) -> None:
+        self._faults.ticking()
+        messages = self._world.tick(delta, self._subscribers.__contains__)
+        for message in self._faults.deliver(messages):
+            self._publish(message)
+
+    def _publish(self, message: StreamMessage) -> None:
+        prefix = stream_prefix(len(message.header) + len(message.body))
+        drop = not self._world.settings.synchronous
+        for connection in list(self._subscribers.get(message.stream_id, ())):
+            if connection.backlog and drop:
+                continue
+            self._send(connection, [prefix + message.header, message.body])
+
+    def _send(self, connection: Connection, parts: list[bytes]) -> None:
+        if connection.sock.fileno() < 0:
+            return
+        try:
+            connection.send(parts)
+            self._watch(connection)
+        except OSError:
+            self._close(connection)

@@ -1,0 +1,310 @@
+"""THE loop: act, store, learn, watch, evaluate, save."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from td3sweep.agent.td3 import TD3
+from td3sweep.checkpoint import Checkpoints
+from td3sweep.errors import SimulatorError
+from td3sweep.evaluate import FIRST_SEED, evaluate
+from td3sweep.monitor.verdict import Monitor
+from td3sweep.record.recorder import Recorder
+from td3sweep.replay.frames import FrameReplay
+
+log = logging.getLogger(__name__)
+
+FAULTS_IN_A_ROW = 5  # simulator faults without a single good step between them that end a run
+Observation = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The loop's numbers; ``random_low`` and ``random_high`` bound the warm-up's uniform actions."""
+
+    steps: int
+    warmup: int
+    updates_per_step: float
+    critic_only_updates: int
+    batch_size: int
+    exploration_noise: float
+    log_every: int
+    eval_every: int
+    eval_episodes: int
+    save_every: int
+    seed: int
+    random_low: tuple[float, ...]
+    random_high: tuple[float, ...]
+
+
+@dataclass
+class Episode:
+    """The open episode: what it takes to tell its story, and to replay it from its seed."""
+
+    seed: int
+    observation: Observation
+    state: NDArray[np.float32]
+    actions: list[NDArray[np.float32]] = field(default_factory=list)
+    total: float = 0.0
+    terms: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains one agent in one environment; :meth:`run` is the whole of it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        env: Any,
+        agent: TD3,
+        replay: FrameReplay,
+        monitor: Monitor | None,
+        stop_on_alarm: bool,
+        recorder: Recorder,
+        checkpoints: Checkpoints,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self.plan = plan
+        self.env, self.agent, self.replay = env, agent, replay
+        self.monitor, self.stop_on_alarm = monitor, stop_on_alarm
+        self.recorder, self.checkpoints = recorder, checkpoints
+        self.interrupted = interrupted
+        self.step = 0
+        self.episodes = 0
+        self.faults = 0
+        self.evaluation: dict[str, float] = {}
+        self.evaluated_at = 0
+        self._faults_in_a_row = 0
+        self._random = np.random.default_rng(plan.seed)
+        self._episode: Episode | None = None
+
+    def run(self) -> None:
+        """Go on from the newest checkpoint, if there is one, until all steps are taken or something ends the run.
+
+        Raises:
+            SimulatorError: the simulator failed again and again.
+            UserError: the checkpoint cannot be used with these settings.
+        """
+        self._restore()
+        with self.recorder.progress(self.plan.steps, self.step):
+            while self.step < self.plan.steps and not self.ended_early:
+                try:
+                    end = self._act_and_store()
+                except SimulatorError as error:
+                    self._survive(error)
+                    continue
+                self._learn()
+                if end is not None:
+                    self._finish_episode(end)
+                if self.step % self.plan.save_every == 0 and self.step < self.plan.steps:
+                    self._save()
+                self.recorder.show(self.step, self.agent.updates, self.phase, self._updates_left())
+            self._save()
+            while not self.ended_early and self.evaluated_at < self.step:
+                self._evaluate()
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether a signal or the monitor asks for the end."""
+        return self.interrupted() or self.stopped_by_monitor
+
+    @property
+    def stopped_by_monitor(self) -> bool:
+        """Whether an alarm ends this run."""
+        return self.stop_on_alarm and self.monitor is not None and self.monitor.must_stop
+
+    @property
+    def phase(self) -> str:
+        """``warm-up`` or ``learning``: phases never share a trend line."""
+        return "warm-up" if self.step <= self.plan.warmup else "learning"
+
+    # One step
+
+    def _act_and_store(self) -> dict[str, Any] | None:
+        """Take one environment step and store it; returns the step's info if it ended the episode."""
+        if self._episode is None:
+            self._episode = self._begin()
+            self.replay.begin(self._episode.observation, self._episode.state)
+        episode, started = self._episode, time.perf_counter()
+        action, state = self._act(episode)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.replay.add(action, float(reward), terminated, truncated, observation, state)
+        episode.actions.append(action)
+        episode.observation, episode.state = observation, state
+        episode.total += float(reward)
+        for term, value in info.get("reward_terms", {}).items():
+            episode.terms[term] = episode.terms.get(term, 0.0) + float(value)
+        if self.monitor is not None:
+            self.monitor.reward(float(reward))
+        self.step += 1
+        self._faults_in_a_row = 0
+        self.recorder.spent("step", time.perf_counter() - started)
+        return info if terminated or truncated else None
+
+    def _begin(self) -> Episode:
+        seed = int(np.random.SeedSequence([self.plan.seed, self.episodes, self.faults]).generate_state(1)[0])
+        observation, _ = self.env.reset(seed=seed % FIRST_SEED)
+        return Episode(seed % FIRST_SEED, observation, self.agent.initial_state())
+
+    def _act(self, episode: Episode) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if self.step >= self.plan.warmup:
+            return self.agent.act(episode.observation, episode.state, noise=self.plan.exploration_noise)
+        state = episode.state
+        if state.size:  # the memory must have seen the random phase's observations as well
+            _, state = self.agent.act(episode.observation, state, noise=0.0)
+        low, high = self.plan.random_low, self.plan.random_high
+        return self._random.uniform(low, high).astype(np.float32), state
+
+    def _learn(self) -> None:
+        for _ in range(self._updates_due()):
+            if not self.replay.can_sample(self.plan.batch_size):
+                return
+            started = time.perf_counter()
+            batch = self.replay.sample(self.plan.batch_size)
+            metrics = self.agent.update(batch, train_actor=self.agent.updates >= self.plan.critic_only_updates)
+            self.recorder.gather(metrics)
+            self.recorder.spent("update", time.perf_counter() - started)
+            if self.agent.updates % self.plan.log_every == 0:
+                self._log()
+
+    def _updates_due(self, step: int | None = None) -> int:
+        learnt_steps = (self.step if step is None else step) - self.plan.warmup
+        return max(0, math.floor(learnt_steps * self.plan.updates_per_step + 1e-9) - self.agent.updates)
+
+    def _updates_left(self) -> int:
+        return self._updates_due(self.plan.steps)
+
+    def _log(self) -> None:
+        row = self.recorder.gathered()
+        row["replay/size"] = float(len(self.replay))
+        row["env/faults"] = float(self.faults)
+        if self.monitor is not None:
+            statistics, alarms = self.monitor.watch(self.step, row)
+            row |= statistics
+            for alarm in alarms:
+                self.recorder.alarm(alarm)
+        self.recorder.log(self.step, self.agent.updates, self.phase, row)
+
+    # Between steps
+
+    def _finish_episode(self, info: dict[str, Any]) -> None:
+        episode, self._episode = self._episode, None
+        assert episode is not None
+        self.episodes += 1
+        self.recorder.episode(
+            self.step,
+            self.agent.updates,
+            self.phase,
+            {
+                "episode": self.episodes,
+                "seed": episode.seed,
+                "return": episode.total,
+                "length": len(episode.actions),
+                "success": bool(info.get("success", False)),
+                "end": str(info.get("end", "")),
+                "terms": episode.terms,
+            },
+        )
+        if self.step // self.plan.eval_every > self.evaluated_at // self.plan.eval_every:
+            self._evaluate()
+
+    def _evaluate(self) -> None:
+        """Evaluate between episodes, in the same environment: two never share a server."""
+        try:
+            found = evaluate(self.env, self.agent, episodes=self.plan.eval_episodes, interrupted=self.interrupted)
+        except SimulatorError as error:
+            self._survive(error)
+            return
+        if found is not None:
+            self._faults_in_a_row = 0
+            self.evaluation, self.evaluated_at = found, self.step
+            self.recorder.log(self.step, self.agent.updates, "evaluation", dict(found))
+
+    def _survive(self, error: SimulatorError) -> None:
+        """Forget the open episode after a simulator fault; the next one starts on a new server."""
+        self.faults += 1
+        self._faults_in_a_row += 1
+        if self._episode is not None:
+            self.replay.discard_episode()
+            self._episode = None
+        if self._faults_in_a_row >= FAULTS_IN_A_ROW:
+            self._save()
+            raise error
+        log.warning("step %d: %s; the episode is discarded (fault %d)", self.step, error, self.faults)
+
+    # Save and restore
+
+    def _save(self) -> None:
+        episode = self._episode
+        open_episode = episode and {
+            "seed": episode.seed,
+            "actions": torch.from_numpy(np.array(episode.actions, np.float32)),
+            "state": torch.from_numpy(episode.state.copy()),
+            "total": episode.total,
+            "terms": dict(episode.terms),
+            "observation": _fingerprint(episode.observation),
+        }
+        payload = {
+            "env_step": self.step,
+            "episodes": self.episodes,
+            "faults": self.faults,
+            "evaluation": self.evaluation,
+            "evaluated_at": self.evaluated_at,
+            "agent": self.agent.state_dict(),
+            "monitor": None if self.monitor is None else self.monitor.state_dict(),
+            "recorder": self.recorder.state_dict(),
+            "random": self._random.bit_generator.state,
+            "episode": open_episode,
+        }
+        self.checkpoints.save(self.step, payload, self.replay)
+
+    def _restore(self) -> None:
+        saved = self.checkpoints.load()
+        if saved is None:
+            return
+        payload = saved.payload
+        self.agent.load_state_dict(payload["agent"])
+        self.replay.restore(payload["replay"], saved.segments)
+        if self.monitor is not None and payload["monitor"] is not None:
+            self.monitor.load_state_dict(payload["monitor"])
+        self.recorder.load_state_dict(payload["recorder"])
+        self._random.bit_generator.state = payload["random"]
+        self.step, self.episodes, self.faults = payload["env_step"], payload["episodes"], payload["faults"]
+        self.evaluation, self.evaluated_at = payload["evaluation"], payload["evaluated_at"]
+        if payload["episode"] is not None:
+            self._reopen(payload["episode"])
+        self.recorder.say(f"resumed at step {self.step} from {saved.path.name}")
+
+    def _reopen(self, saved: dict[str, Any]) -> None:
+        """Drive the open episode again from its seed; where the simulator does not repeat itself, discard it."""
+        episode = Episode(saved["seed"], {}, saved["state"].numpy(), total=saved["total"], terms=saved["terms"])
+        try:
+            episode.observation, _ = self.env.reset(seed=saved["seed"])
+            for action in saved["actions"].numpy():
+                episode.observation, *_ = self.env.step(action)
+                episode.actions.append(action)
+        except SimulatorError as error:
+            self._survive(error)
+        if episode.observation and _fingerprint(episode.observation) == saved["observation"]:
+            self._episode = episode
+        else:
+            self.replay.discard_episode()
+            log.warning("the simulator did not repeat the open episode: it is discarded; the learner goes on exactly")
+
+
+def _fingerprint(observation: Observation) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(observation):
+        digest.update(np.ascontiguousarray(observation[key]).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,105 @@
+"""Refuse settings that cannot work, each in one line with the key, the value and the remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from td3sweep.errors import UserError
+from td3sweep.settings import CarlaSettings, GymSettings, Settings
+
+DETECTORS = ("nonfinite", "d1", "d2", "d7")
+
+
+def check(settings: Settings) -> None:
+    """Raise :class:`UserError` for the first value out of range or combination that cannot work."""
+    _check_fields(settings, "")
+    _check_combinations(settings)
+
+
+def _check_fields(node: Any, prefix: str) -> None:
+    for spec in dataclasses.fields(node):
+        key, value = f"{prefix}{spec.name}", getattr(node, spec.name)
+        if dataclasses.is_dataclass(value):
+            _check_fields(value, f"{key}.")
+        elif value is not None:
+            _check_value(key, value, spec.metadata)
+
+
+def _check_value(key: str, value: Any, spec: Any) -> None:
+    effect = spec.get("help", "")
+    choices, low, high = spec.get("choices"), spec.get("low"), spec.get("high")
+    if choices and value not in choices:
+        raise UserError(f"{key}={value}: choose one of {', '.join(choices)} ({effect})")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return
+    outside = (low is not None and value < low) or (high is not None and value > high)
+    if outside or not math.isfinite(value):
+        raise UserError(f"{key}={value}: must lie {_interval(low, high)} ({effect})")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"between {low:g} and {high:g}"
+    return f"at or above {low:g}" if low is not None else f"at or below {high:g}" if high is not None else "in reach"
+
+
+def _check_combinations(s: Settings) -> None:
+    memory, sequence = s.recurrent.name, s.recurrent.sequence_length
+    if memory == "none" and (sequence != 1 or s.recurrent.burn_in or s.recurrent.hidden):
+        raise UserError(
+            f"recurrent.sequence_length={sequence} with recurrent=none: sequences need a memory; "
+            "choose recurrent=gru48 or recurrent=lstm256"
+        )
+    if memory != "none" and s.recurrent.hidden < 1:
+        raise UserError(f"recurrent.hidden={s.recurrent.hidden} with recurrent.name={memory}: give at least 1 unit")
+    if s.warmup >= s.steps:
+        raise UserError(f"warmup={s.warmup} with steps={s.steps}: nothing would be learnt; raise steps or lower warmup")
+    needed = max(s.hyperparams.batch_size, sequence) + s.n_step
+    if s.warmup < needed and s.updates_per_step > 0:
+        raise UserError(
+            f"warmup={s.warmup} with hyperparams.batch_size={s.hyperparams.batch_size}: "
+            f"the first batch needs at least {needed} steps; raise warmup"
+        )
+    if s.replay.capacity < needed:
+        raise UserError(f"replay.capacity={s.replay.capacity}: smaller than one batch; give at least {needed}")
+    if s.wiring.name == "critic_only" and s.hyperparams.actor_cnn_lr is not None:
+        raise UserError(
+            f"hyperparams.actor_cnn_lr={s.hyperparams.actor_cnn_lr} with wiring=critic_only: "
+            "the actor has no encoder to train; drop hyperparams.actor_cnn_lr"
+        )
+    if s.target.name == "td3" and (s.target.delta_init, s.target.delta_state) != ("zero", "raw"):
+        raise UserError("target.delta_init and target.delta_state need target=mpg; drop them or choose target=mpg")
+    unknown = [name for name in s.monitor.stop_on if name not in DETECTORS]
+    if unknown:
+        raise UserError(f"monitor.stop_on={unknown[0]}: unknown detector; choose from {', '.join(DETECTORS)}")
+    _check_env(s)
+
+
+def _check_env(s: Settings) -> None:
+    env = s.env
+    if isinstance(env, GymSettings):
+        if s.reward.terms:
+            raise UserError(f"reward={s.reward.name} with env=gym: {env.id} has its own reward; drop reward=...")
+        return
+    if not isinstance(env, CarlaSettings):
+        raise UserError("env: choose env=carla or env=gym")
+    if not s.reward.terms:
+        raise UserError(f"reward={s.reward.name} with env=carla: no term has a weight; choose reward=cruise")
+    if env.server == "launch" and env.path is None:
+        raise UserError("env.server=launch without env.path: give env.path=/path/to/CarlaUE4.sh")
+    if env.server != "launch" and env.path is not None:
+        raise UserError(f"env.path={env.path} with env.server={env.server}: add env.server=launch or drop env.path")
+    if env.server == "connect" and env.port is None:
+        raise UserError(
+            "env.server=connect without env.port: give the port of the running server, such as env.port=2000"
+        )
+    if env.server == "connect" and (env.flags or env.restart_every is not None):
+        raise UserError(
+            "env.flags and env.restart_every need a server of our own: drop them or choose env.server=launch"
+        )
+    if env.server != "connect" and env.host != "127.0.0.1":
+        raise UserError(f"env.host={env.host} with env.server={env.server}: add env.server=connect or drop env.host")
+    if env.route_min > env.route_max:
+        raise UserError(f"env.route_min={env.route_min} exceeds env.route_max={env.route_max}: lower env.route_min")
