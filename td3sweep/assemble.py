@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,7 @@ def build_replay(settings: Settings, agent: Any, vector_size: int, action_size: 
         vector_size=vector_size,
         action_size=action_size,
         state_sizes=agent.state_sizes,
-        state_stride=recurrent.sequence_length,
+        state_stride=math.gcd(recurrent.sequence_length, recurrent.burn_in),
         gamma=settings.hyperparams.gamma,
         n_step=settings.n_step,
         sequence_length=recurrent.sequence_length,

@@ -110,7 +110,7 @@ class EnvSettings:
     """What every environment has."""
 
     name: str = setting("carla", "environment", choices=("carla", "gym"))
-    action_repeat: int = setting(1, "simulator ticks an action; 1 to 4", low=1, high=20)
+    action_repeat: int = setting(4, "simulator ticks an action; 1 to 4", low=1, high=20)
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ class CarlaSettings(EnvSettings):
     route_min: float = setting(250.0, "shortest route, metres", low=10.0, high=100_000.0)
     route_max: float = setting(350.0, "longest route, metres", low=10.0, high=100_000.0)
     steer_scale: float = setting(1.0, "share of the wheel's lock that action 1 asks for; .3 to 1", low=0.01, high=1.0)
-    max_episode_steps: int = setting(1000, "agent steps after which an episode is truncated", low=1, high=1_000_000)
-    stalled_ticks: int | None = setting(None, "standing ticks that truncate; null: never", low=1, high=1_000_000)
+    max_episode_steps: int = setting(250, "agent steps after which an episode is truncated", low=1, high=1_000_000)
+    stalled_ticks: int | None = setting(100, "standing ticks that truncate; null: never", low=1, high=1_000_000)
     warmup_throttle: float = setting(-0.3, "lower bound of the random phase's throttle; -.5 to 0", low=-1.0, high=1.0)
     restart_every: int | None = setting(None, "episodes after which the server is restarted; null: never", low=1)
 

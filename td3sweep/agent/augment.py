@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 
 
-def random_shift(
-    images: torch.Tensor, pad: int, generator: torch.Generator, *, per_window: bool
-) -> torch.Tensor:
+def random_shift(images: torch.Tensor, pad: int, generator: torch.Generator, *, per_window: bool) -> torch.Tensor:
     """Shift stacks by up to `pad` pixels each way, edges repeated (DrQ, Kostrikov et al., 2020).
 
     Args:

@@ -66,11 +66,7 @@ def build_td3(
         features = critic_encoder.memory.features
         actor = Actor(
             actor_encoder,
-            PolicyHead(
-                features, vector_size, action_size, hidden=hidden, trunk=trunk, init_scale=actor_init_scale
-            ),
+            PolicyHead(features, vector_size, action_size, hidden=hidden, trunk=trunk, init_scale=actor_init_scale),
         )
-        critic = Critic(
-            critic_encoder, TwinQHead(features, vector_size, action_size, hidden=hidden, trunk=trunk)
-        )
+        critic = Critic(critic_encoder, TwinQHead(features, vector_size, action_size, hidden=hidden, trunk=trunk))
     return TD3(actor, critic, wiring=wiring, seed=seed, **td3)

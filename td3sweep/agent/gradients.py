@@ -34,9 +34,7 @@ class Clip:
     critic: float = 10.0
 
 
-def clip_gradients(
-    parts: Mapping[str, Sequence[nn.Parameter]], kind: ClipKind, limit: float, name: str
-) -> Metrics:
+def clip_gradients(parts: Mapping[str, Sequence[nn.Parameter]], kind: ClipKind, limit: float, name: str) -> Metrics:
     """Clip the `.grad` of all parts in place and measure it before and after.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -30,7 +31,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """[B, T, stack, height, width] and [B, S] -> features [B, T, F] and the state after them."""
-        features, state = self.memory(self.cnn(images), state)
+        features, state = self.memory(self._frames(images), state)
         return features, state
 
     def current(self, batch: Batch, state: torch.Tensor) -> torch.Tensor:
@@ -40,17 +41,21 @@ class Encoder(nn.Module):
     def following(self, batch: Batch, state: torch.Tensor) -> torch.Tensor:
         """Features [B, L, F] of the bootstrap observations."""
         if self.state_size == 0:
-            images = batch.images[_rows(batch), batch.next_index]
-            return self(images, state)[0]  # type: ignore[no-any-return]
+            return self._frames(batch.images[:, 1:])
         return self._unroll(batch, state, batch.images.shape[1])[_rows(batch), batch.next_index - batch.start]
 
     def _unroll(self, batch: Batch, state: torch.Tensor, stop: int) -> torch.Tensor:
         if batch.start > 0:
             with torch.no_grad():
-                warm = self.cnn(batch.images[:, : batch.start])
+                warm = self._frames(batch.images[:, : batch.start])
                 state = self.memory.burn_in(warm, state, batch.burn_in)
         features: torch.Tensor = self(batch.images[:, batch.start : stop], state)[0]
         return features
+
+    def _frames(self, images: torch.Tensor) -> torch.Tensor:
+        # Time comes first in memory (see `scaled_once`): so a slice of time is one block and is not copied.
+        features: torch.Tensor = self.cnn(images.transpose(0, 1))
+        return features.transpose(0, 1)
 
 
 class Actor(nn.Module):
@@ -88,6 +93,11 @@ def parts(network: Actor | Critic) -> Mapping[str, list[nn.Parameter]]:
         found["cnn"] = list(network.encoder.cnn.parameters())
         found["memory"] = list(network.encoder.memory.parameters())
     return {name: found[name] for name in ("cnn", "memory", "head") if found.get(name)}
+
+
+def scaled_once(batch: Batch, cnn: ImageCNN) -> Batch:
+    """The batch with images scaled for all encoders that read them: same shape, time first in memory."""
+    return replace(batch, images=cnn.scaled(batch.images.transpose(0, 1)).transpose(0, 1))
 
 
 def next_vectors(batch: Batch) -> torch.Tensor:

@@ -21,9 +21,7 @@ def check_architecture(networks: Mapping[str, nn.Module], saved: Mapping[str, An
         own = module.state_dict()
         other = saved.get(network)
         if other is None:
-            raise UserError(
-                f"checkpoint={network} is missing: it was not written by this agent; start a new run"
-            )
+            raise UserError(f"checkpoint={network} is missing: it was not written by this agent; start a new run")
         for key in [*own, *(key for key in other if key not in own)]:
             here = tuple(own[key].shape) if key in own else None
             there = tuple(other[key].shape) if key in other else None

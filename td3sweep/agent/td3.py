@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ from td3sweep.agent.augment import random_shift
 from td3sweep.agent.compiled import Precision, prepare
 from td3sweep.agent.explore import explore, smooth
 from td3sweep.agent.gradients import Clip, Metrics, clip_gradients
-from td3sweep.agent.networks import Actor, Critic, current_vectors, next_vectors, parts
+from td3sweep.agent.networks import Actor, Critic, current_vectors, next_vectors, parts, scaled_once
 from td3sweep.agent.state import align_optimizer, check_architecture, nonfinite_tensors
 from td3sweep.agent.targets import TargetRule, TD3Target, masked_mean
 from td3sweep.replay.batch import Batch
@@ -177,7 +178,7 @@ class TD3:
         Returns:
             Metrics as 0-dim tensors on the device, none read by the host; the actor's only where it stepped.
         """
-        batch = self._augmented(batch.to(self.device))
+        batch = scaled_once(self._augmented(batch.to(self.device)), self.critic.encoder.cnn)
         y, metrics = self._target(batch)
         metrics |= self._critic_step(batch, y)
         self.updates += 1
@@ -195,7 +196,7 @@ class TD3:
         images = random_shift(
             batch.images, SHIFT_PIXELS, self._update_rng, per_window=self.critic.encoder.state_size > 0
         )
-        return Batch(**{**vars(batch), "images": images})
+        return replace(batch, images=images)
 
     @torch.no_grad()
     def _target(self, batch: Batch) -> tuple[torch.Tensor, Metrics]:
@@ -244,7 +245,7 @@ class TD3:
         """Loss with its graph, for the actor step and for audits of its gradients, and what it measures.
 
         Args:
-            batch: on the agent's device.
+            batch: on the agent's device, images as bytes or scaled.
         """
         vector = current_vectors(batch)
         actor_features, critic_features = self._actor_loss_features(batch)
@@ -294,7 +295,7 @@ class TD3:
         return nonfinite_tensors(self._networks())
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the next update depends on; `torch.load(weights_only=True)` reads it."""
+        """Everything the next update depends on, by reference; `torch.load(weights_only=True)` reads it."""
         return {
             **{name: dict(network.state_dict()) for name, network in self._networks().items()},
             "actor_optimizer": self.actor_optimizer.state_dict(),
@@ -323,9 +324,7 @@ class TD3:
         self._update_rng.set_state(state["update_rng"])
 
 
-def _optimizer(
-    network: Actor | Critic, lr: float, cnn_lr: float | None, weight_decay: float
-) -> torch.optim.Optimizer:
+def _optimizer(network: Actor | Critic, lr: float, cnn_lr: float | None, weight_decay: float) -> torch.optim.Optimizer:
     """One optimiser a network, its CNN in a parameter group of its own."""
     groups = [
         {"params": group, "lr": cnn_lr if part == "cnn" and cnn_lr is not None else lr}

@@ -68,23 +68,31 @@ class ImageCNN(nn.Module):
         """Encode images.
 
         Args:
-            images: uint8 [..., in_channels, 84, 84].
+            images: [..., in_channels, 84, 84], uint8 or what `scaled` made of it.
 
         Returns:
             Features [..., features] in the type of the weights.
         """
+        if images.dtype == torch.uint8:
+            images = self.scaled(images)
         leading = images.shape[:-3]
-        stacks = images.reshape(-1, *images.shape[-3:])
-        with torch.autocast(stacks.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            x = self.convolutions(self._scaled(stacks))
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            x = self.convolutions(images.reshape(-1, *images.shape[-3:]))
             x = self.activation(self.linear(x.flatten(1)))
         x = self.norm(x.to(self.linear.weight.dtype))
         features: torch.Tensor = x.view(*leading, self.features)
         return features
 
-    def _scaled(self, stacks: torch.Tensor) -> torch.Tensor:
-        x = stacks.to(self.linear.weight.dtype)
-        return x.div_(255.0) if self.scale == "unit" else x.div_(127.5).sub_(1.0)
+    def scaled(self, images: torch.Tensor) -> torch.Tensor:
+        """Bytes [..., in_channels, 84, 84] to numbers of the same shape, channels last in memory.
+
+        Several encoders of one scale can share the result, which saves most of the cost beside the convolutions.
+        """
+        channels_last = torch.stack(images.unbind(-3), dim=-1)
+        x = channels_last.to(torch.bfloat16 if self.bf16 else self.linear.weight.dtype)
+        # Subtracting first is exact in bfloat16, so that only the division rounds.
+        x = x.div_(255.0) if self.scale == "unit" else x.sub_(127.5).div_(127.5)
+        return x.movedim(-1, -3)
 
 
 class NatureCNN(ImageCNN):

@@ -49,7 +49,8 @@ class ProgressReport:
             self._bar.update(self._task, completed=step, phase=phase, speed=speed, eta=eta, note=note)
         elif time.monotonic() - self._last_line >= LINE_EVERY_S or step >= self.total:
             self._last_line = time.monotonic()
-            self._console.print(f"{phase:>8} {step}/{self.total} steps  {speed}  {eta}  {note}", highlight=False)
+            line = f"{phase:>8} {step}/{self.total} steps  {speed}  {eta}  {note}"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def format_duration(seconds: float) -> str:

@@ -34,7 +34,7 @@ class FrameReplay:
     observation it bootstraps there, with as many rewards as there are.
 
     Memory states (`state_sizes`) are kept at every `state_stride`-th slot, and every episode starts from the
-    zero state: sequences start at those slots or at an episode's first.
+    zero state: a window, burn-in included, starts at one of those slots or at an episode's first.
 
     Args:
         capacity: slots of the ring, rounded up to a multiple of `state_stride`.
@@ -43,7 +43,8 @@ class FrameReplay:
         vector_size: numbers of the observation's vector, 0 for none.
         action_size: numbers of an action.
         state_sizes: memory-state numbers of actor and critic; empty or zeros for feed-forward.
-        state_stride: slots from one kept state to the next; divides `burn_in`, at most `sequence_length`.
+        state_stride: slots from one kept state to the next, at most `sequence_length`; half of it lets
+            sequences overlap.
         gamma: discount of one step.
         n_step: rewards summed before bootstrapping.
         sequence_length: transitions trained in a window; more than 1 needs a memory.
@@ -74,10 +75,10 @@ class FrameReplay:
         self._recurrent = self._state_size > 0
         if not self._recurrent and (sequence_length != 1 or burn_in != 0):
             raise ValueError("sequence_length and burn_in need a memory: give state_sizes")
-        if state_stride < 1 or burn_in % state_stride or state_stride > sequence_length:
+        if not 1 <= state_stride <= sequence_length:
             raise ValueError(
-                f"state_stride={state_stride} must divide burn_in={burn_in} and not exceed "
-                f"sequence_length={sequence_length}: else transitions would go untrained"
+                f"state_stride={state_stride} must lie between 1 and sequence_length={sequence_length}: "
+                "else transitions would go untrained"
             )
         if burn_in >= OLDEST_AGE:
             raise ValueError(f"burn_in={burn_in} must stay below {OLDEST_AGE}")
@@ -111,9 +112,7 @@ class FrameReplay:
 
     # Storing ----------------------------------------------------------------------------------------------
 
-    def begin(
-        self, observation: Mapping[str, npt.NDArray[Any]], state: npt.NDArray[Any] | None = None
-    ) -> None:
+    def begin(self, observation: Mapping[str, npt.NDArray[Any]], state: npt.NDArray[Any] | None = None) -> None:
         """Start an episode.
 
         Args:
@@ -239,7 +238,7 @@ class FrameReplay:
 
     def _any_start(self) -> bool:
         live = self._head - self._oldest
-        # A longer stretch always holds an episode's first slot or an intact one with a kept state.
+        # A longer stretch always holds an episode's first slot or one whose kept state is intact.
         if live >= 4 * (self._burn_in + self._length + self._n_step + self._stack):
             return True
         return bool(self._valid(np.arange(self._oldest, self._head)).any())
@@ -262,9 +261,7 @@ class FrameReplay:
         if self._recurrent:
             warm = self._warm(starts)
             return self._gather(
-                sequence_windows(
-                    starts, run, warm, length=self._length, n_step=self._n_step, burn_in=self._burn_in
-                ),
+                sequence_windows(starts, run, warm, length=self._length, n_step=self._n_step, burn_in=self._burn_in),
                 starts - warm,
             )
         return self._gather(single_windows(starts, run, self._n_step), starts)
@@ -282,7 +279,7 @@ class FrameReplay:
         if not self._recurrent:
             return valid & self._intact(positions)
         first = self._ages[positions % self.capacity] == 0
-        valid &= first | (positions % self._stride == 0)
+        valid &= first | ((positions - self._burn_in) % self._stride == 0)
         # Positions before the oldest would read overwritten slots; `_intact` refuses them either way.
         return valid & self._intact(positions - self._warm(positions))
 
@@ -366,9 +363,7 @@ class FrameReplay:
         live = np.arange(self._oldest, self._head) % self.capacity
         return int(self._writes[live].min()) if len(live) else self._write_count
 
-    def restore(
-        self, state: Mapping[str, Any], segments: Iterable[Mapping[str, npt.NDArray[Any]]] = ()
-    ) -> None:
+    def restore(self, state: Mapping[str, Any], segments: Iterable[Mapping[str, npt.NDArray[Any]]] = ()) -> None:
         """Become the replay that wrote `state` and, in order, `segments`: the same samples follow to the bit.
 
         Raises:
@@ -378,8 +373,7 @@ class FrameReplay:
             self._load_segment(segment)
         if int(self._writes.max()) != state["write_count"]:
             raise ValueError(
-                f"replay segments end at write {int(self._writes.max())}, the checkpoint at "
-                f"{state['write_count']}"
+                f"replay segments end at write {int(self._writes.max())}, the checkpoint at {state['write_count']}"
             )
         self._head, self._oldest = state["head"], state["oldest"]
         self._write_count, self._open = state["write_count"], state["open"]

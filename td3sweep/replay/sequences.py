@@ -59,9 +59,7 @@ def single_windows(starts: Ints, run: Ints, n_step: int) -> Windows:
     )
 
 
-def sequence_windows(
-    starts: Ints, run: Ints, warm: Ints, *, length: int, n_step: int, burn_in: int
-) -> Windows:
+def sequence_windows(starts: Ints, run: Ints, warm: Ints, *, length: int, n_step: int, burn_in: int) -> Windows:
     """Contiguous windows of `burn_in` + `length` + `n_step` observations that never leave their episode.
 
     Args:

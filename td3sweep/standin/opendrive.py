@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from td3sweep.standin.geometry import Transform
+from td3sweep.standin.geometry import Transform, wrap_degrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Road:
             x, y, heading = x - offset * math.sin(heading), y + offset * math.cos(heading), heading + math.pi
         else:
             x, y = x - offset * math.sin(heading), y + offset * math.cos(heading)
-        return Transform(x, -y, z, 0.0, math.degrees(math.remainder(-heading, math.tau)), 0.0)
+        return Transform(x, -y, z, 0.0, wrap_degrees(math.degrees(-heading)), 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from td3sweep.standin import blueprints, maps
+from td3sweep.standin import blueprints, maps, sensors
 from td3sweep.standin.actors import SPECTATOR_DESCRIPTION, Actor, SensorActor, VehicleActor
 from td3sweep.standin.blueprints import LIBRARY, MODELS, attribute_values
-from td3sweep.standin.collision import Footprint, penetration, resolve
+from td3sweep.standin.collision import Contact, Footprint, penetration, resolve
 from td3sweep.standin.geometry import Transform
 from td3sweep.standin.opendrive import RoadMap
 from td3sweep.standin.protocol import (
@@ -17,15 +16,12 @@ from td3sweep.standin.protocol import (
     WORLD_STREAM,
     SensorType,
     StreamMessage,
-    image_header,
-    message_body,
     sensor_header,
     snapshot_header,
 )
 from td3sweep.standin.raster import Raster, rasterize
+from td3sweep.standin.sensors import Moment
 from td3sweep.standin.settings import DEFAULT_WEATHER, EpisodeSettings
-
-METRES_PER_DEGREE = 111_319.49
 
 
 class WorldError(Exception):
@@ -127,10 +123,10 @@ class World:
         substeps = self.settings.substeps(delta)
         for car in cars:
             car.vehicle.step(delta, substeps)
-        messages = self._collisions(cars, subscribed)
-        for sensor in list(self.actors.values()):
-            if isinstance(sensor, SensorActor) and sensor.is_due(delta) and subscribed(sensor.stream_id):
-                messages += self._read(sensor, cars)
+        contacts = resolve([car.vehicle for car in cars])
+        attached = [actor for actor in self.actors.values() if isinstance(actor, SensorActor)]
+        due = [sensor for sensor in attached if sensor.is_due(delta) and subscribed(sensor.stream_id)]
+        messages = self._read(due, cars, contacts)
         if subscribed(WORLD_STREAM):
             messages.append(self._snapshot(delta))
         return messages
@@ -150,50 +146,17 @@ class World:
         self._last_actor_id += 1
         return self._last_actor_id
 
-    def _message(self, sensor: SensorActor, kind: SensorType, body: bytes, extra: bytes = b"") -> StreamMessage:
-        header = sensor_header(kind, self.frame, self.elapsed, sensor.pose)
-        return StreamMessage(sensor.stream_id, kind, header + extra, body)
-
-    def _collisions(self, cars: list[VehicleActor], subscribed: Callable[[int], bool]) -> list[StreamMessage]:
-        contacts = resolve([car.vehicle for car in cars])
-        if not contacts:
-            return []
-        touched = []
-        for contact in contacts:
-            x, y, z = contact.impulse
-            touched.append((cars[contact.first], cars[contact.second], [x, y, z]))
-            touched.append((cars[contact.second], cars[contact.first], [-x, -y, -z]))
-        messages = []
-        for sensor in self.actors.values():
-            if (
-                isinstance(sensor, SensorActor)
-                and sensor.type_id == blueprints.COLLISION
-                and subscribed(sensor.stream_id)
-            ):
-                for car, other, impulse in touched:
-                    if car is sensor.parent:
-                        port = self.stream_port
-                        body = message_body([car.wire(port), other.wire(port), impulse])
-                        messages.append(self._message(sensor, SensorType.COLLISION, body))
+    def _read(self, due: list[SensorActor], cars: list[VehicleActor], contacts: list[Contact]) -> list[StreamMessage]:
+        moment = Moment(self.frame, self.elapsed)
+        messages = sensors.collisions(due, moment, contacts, cars, self.stream_port) if contacts else []
+        for sensor in due:
+            if sensor.type_id == blueprints.CAMERA and not self.settings.no_rendering:
+                messages.append(sensors.photograph(sensor, moment, self.raster(), cars))
+            elif sensor.type_id == blueprints.IMU:
+                messages.append(sensors.inertia(sensor, moment))
+            elif sensor.type_id == blueprints.GNSS:
+                messages.append(sensors.position(sensor, moment))
         return messages
-
-    def _read(self, sensor: SensorActor, cars: list[VehicleActor]) -> list[StreamMessage]:
-        if sensor.camera is not None:
-            if self.settings.no_rendering:
-                return []
-            camera = sensor.camera
-            image = camera.render(sensor.pose, self.raster(), [car.box() for car in cars])
-            header = image_header(camera.width, camera.height, camera.fov)
-            return [self._message(sensor, SensorType.RGB, image.tobytes(), header)]
-        if sensor.type_id == blueprints.IMU:
-            acceleration, gyroscope, compass = sensor.inertia()
-            body = message_body([list(acceleration), list(gyroscope), compass])
-            return [self._message(sensor, SensorType.IMU, body)]
-        if sensor.type_id == blueprints.GNSS:
-            pose = sensor.pose
-            body = message_body([-pose.y / METRES_PER_DEGREE, pose.x / METRES_PER_DEGREE, pose.z])
-            return [self._message(sensor, SensorType.GNSS, body)]
-        return []
 
     def _snapshot(self, delta: float) -> StreamMessage:
         # The real server stamps its wall clock here; simulated seconds keep the bytes reproducible.
@@ -208,6 +171,6 @@ class World:
 
 def _overlap(first: VehicleActor, second: VehicleActor) -> bool:
     one, two = first.vehicle, second.vehicle
-    if math.fabs(one.z - two.z) > one.model.extent[2] + two.model.extent[2]:
+    if abs(one.z - two.z) > one.model.extent[2] + two.model.extent[2]:
         return False
     return penetration(Footprint(one.pose, one.model.extent), Footprint(two.pose, two.model.extent)) is not None

@@ -95,9 +95,7 @@ class Pair:
 
     def valid_transitions(self) -> set[int]:
         held = self.slot_of()
-        return {
-            r.identity for r in self.ring.values() if r.following is not None and self.intact(r, held)
-        }
+        return {r.identity for r in self.ring.values() if r.following is not None and self.intact(r, held)}
 
     def image(self, identity: int) -> np.ndarray:
         return np.stack([part.image for part in self.records[identity].stack])

@@ -166,6 +166,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._stack = FrameStack()
         self._tick: Tick | None = None
         self._tracker: DriveTracker | None = None
+        self._first_frame = 0
         self._steps = 0
 
     @property
@@ -173,9 +174,19 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         """What the server calls itself; empty before the first episode."""
         return self._simulation.version if self._simulation else ""
 
-    def start(self) -> None:
-        """Begin to start the server and return at once: what follows until `reset()` overlaps with it."""
-        self._server.start()
+    @property
+    def time_limits(self) -> tuple[float, float]:
+        """Seconds that a step and a reset may take at the very most, going by the time limits inside."""
+        limits = self._timeouts
+        step = self._action_repeat * (2.0 * limits.tick + limits.frame)
+        return step, limits.start + 3.0 * limits.load
+
+    def start(self, patience: float = 0.0) -> None:
+        """Begin to start the server and return at once: what follows until `reset()` overlaps with it.
+
+        `patience` is how long to wait for `port` if it is in use, in seconds.
+        """
+        self._server.start(patience)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -188,6 +199,11 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
 
         Raises:
             SimulatorError: the simulator failed; everything is discarded and the next call starts anew.
+
+        Returns:
+            Observation and info: `reward_terms` (weighted, their sum is the reward), `speed` m/s, `lateral` m and
+            `heading_error` rad (positive right), `route_fraction`, `route_length` m, `success`, `end` (its reason,
+            or empty), `frame` (simulator frames since the start), `cars_asked` and `cars_spawned`.
         """
         super().reset(seed=seed)
         self._tick = self._tracker = None
@@ -205,6 +221,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             half_width=simulation.half_width,
         )
         self._tick = tick
+        self._first_frame = tick.frame
         self._steps = 0
         self._stack.restart(_frame(tick))
         return self._observation(tick), self._info(tick, dict.fromkeys(self._reward.names, 0.0), "")
@@ -322,7 +339,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             "route_length": self._tracker.route.length,
             "success": end == "route_done",
             "end": end,
-            "frame": tick.frame,
+            "frame": tick.frame - self._first_frame,
             "cars_asked": self._traffic,
             "cars_spawned": len(self._simulation.cars),
         }

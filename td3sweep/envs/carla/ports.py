@@ -5,11 +5,13 @@ import fcntl
 import os
 import socket
 import tempfile
+import time
 from pathlib import Path
 
 from td3sweep.errors import SimulatorError, UserError
 
 BLOCK = 4  # RPC N, stream N+1, secondary N+2, and N+3 for the Traffic Manager
+POLL_S = 0.1
 FIRST, LAST = 20_000, 30_000  # below the range from which Linux takes ephemeral ports
 
 
@@ -54,24 +56,28 @@ def free_block() -> PortBlock:
     raise SimulatorError(f"no block of {BLOCK} free ports between {FIRST} and {LAST}")
 
 
-def block_at(port: int) -> PortBlock:
-    """The block that starts at a port the user asked for.
+def block_at(port: int, patience: float = 0.0) -> PortBlock:
+    """The block that starts at a port the user asked for, tried for `patience` seconds.
 
     Raises:
         UserError: one of its ports is in use.
     """
     if not 1024 <= port <= 65535 - BLOCK:
         raise UserError(f"env.port={port}: choose a port between 1024 and {65535 - BLOCK}, or null for a free one")
-    block = _acquire(port)
-    taken = port if block is None else taken_port(port)
-    if block is None or taken is not None:
+    deadline = time.monotonic() + patience
+    while True:
+        block = _acquire(port)
+        taken = port if block is None else taken_port(port)
+        if block and taken is None:
+            return block
         if block:
             block.release()
-        raise UserError(
-            f"env.port={port}: port {taken} is in use (a server needs {port} to {port + BLOCK - 1}); "
-            "choose another, or env.port=null for a free block"
-        )
-    return block
+        if time.monotonic() >= deadline:
+            raise UserError(
+                f"env.port={port}: port {taken} is in use (a server needs {port} to {port + BLOCK - 1}); "
+                "choose another, or env.port=null for a free block"
+            )
+        time.sleep(POLL_S)
 
 
 def taken_port(first: int) -> int | None:

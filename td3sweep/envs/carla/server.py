@@ -84,8 +84,11 @@ class Server:
         """Whether `start()` was called and `stop()` was not."""
         return bool(self._blocks)
 
-    def start(self) -> None:
+    def start(self, patience: float = 0.0) -> None:
         """Begin to start the server and return at once; `wait_ready()` does the waiting.
+
+        Args:
+            patience: seconds to wait for the port asked for, when a server of ours may still be leaving it.
 
         Raises:
             UserError: the port asked for is taken.
@@ -96,7 +99,7 @@ class Server:
         if self.mode == "connect" or self._asked_port is None:
             self._blocks = [free_block()]
         else:
-            self._blocks = [block_at(self._asked_port), free_block()]
+            self._blocks = [block_at(self._asked_port, patience), free_block()]
         if self.mode != "connect":
             self.port = self._blocks[0].first
         self.traffic_manager_port = self._blocks[-1].traffic_manager

@@ -161,6 +161,8 @@ class Simulation:
                 self._clear()
                 if self._manager is not None:
                     self._manager.set_synchronous_mode(False)
+                    # Every tick in this process ticks every manager in it: one left behind would meet a dead server.
+                    self._manager.shut_down()
                 settings = self._world.get_settings()
                 settings.synchronous_mode = False
                 settings.fixed_delta_seconds = None
@@ -170,7 +172,11 @@ class Simulation:
         self.discard()
 
     def discard(self) -> None:
-        """Drop everything without asking the server, and end an own server's process."""
+        """Drop everything without asking the server, and end an own server's process.
+
+        A Traffic Manager whose server is gone cannot be discarded: sooner or later its thread ends this process.
+        With traffic, therefore, survival needs `isolated.IsolatedCarlaEnv`.
+        """
         self._stop_listening()
         self._server.stop()
 

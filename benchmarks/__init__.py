@@ -1,0 +1,1 @@
+"""Performance measurements, each runnable on its own."""

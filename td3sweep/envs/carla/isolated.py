@@ -1,0 +1,172 @@
+"""The CARLA environment in a process of its own, so that whatever the client library does cannot end the trainer.
+
+When a server dies, the client's Traffic Manager throws in a thread of its own and aborts the whole process, and some
+calls hold Python's global lock while they wait for a server that hangs. Neither can be caught from within. Here the
+trainer talks to a worker process through a pipe, with a time limit above all others; a worker that dies, hangs or
+reports a SimulatorError is replaced at the next `reset()`.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import gymnasium
+
+from td3sweep.envs.carla.env import CarlaDriveEnv
+from td3sweep.envs.protocol import Action, Observation
+from td3sweep.errors import SimulatorError, UserError
+
+MARGIN_S = 10.0  # above the time limits inside, which should come first
+GRACE_S = 5.0
+PATIENCE_S = 10.0  # for an explicit port that the server of a dead worker is just leaving
+
+PASSED_ON = (UserError, SimulatorError, ValueError, gymnasium.error.ResetNeeded)
+
+
+class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
+    """`CarlaDriveEnv`, with the same arguments and the same episodes, in a worker process."""
+
+    metadata = CarlaDriveEnv.metadata
+
+    def __init__(self, **arguments: Any) -> None:
+        """
+        Args:
+            arguments: see `CarlaDriveEnv`; checked here at once.
+
+        Raises:
+            UserError: as there.
+        """
+        prototype = CarlaDriveEnv(**arguments)  # starts nothing, and knows the spaces
+        self.observation_space = prototype.observation_space
+        self.action_space = prototype.action_space
+        self.vector_size, self.action_size = prototype.vector_size, prototype.action_size
+        self.render_mode = prototype.render_mode
+        self.faults = 0
+        self.server_version = ""
+        self._step_limit, self._reset_limit = (limit + MARGIN_S for limit in prototype.time_limits)
+        self._arguments = arguments
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection[Any, Any] | None = None
+
+    def start(self) -> None:
+        """Begin to start the worker and its server, and return at once."""
+        if self._worker is not None:
+            return
+        self._pipe, theirs = Pipe()
+        with theirs, _log(self._arguments.get("log_dir")) as output:
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", "td3sweep.envs.carla.isolated", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # an interrupt from the terminal is the trainer's to handle
+            )
+        self._pipe.send((self._arguments, PATIENCE_S if self.faults else 0.0))
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """See `CarlaDriveEnv.reset`."""
+        self.start()
+        self.server_version, result = self._call("reset", (seed, options), self._reset_limit)
+        return result  # type: ignore[no-any-return]
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """See `CarlaDriveEnv.step`."""
+        if self._worker is None:
+            raise gymnasium.error.ResetNeeded("call reset() before step()")
+        return self._call("step", (action,), self._step_limit)  # type: ignore[no-any-return]
+
+    def render(self) -> Any:
+        """See `CarlaDriveEnv.render`."""
+        return None if self._worker is None else self._call("render", (), self._step_limit)
+
+    def close(self) -> None:
+        """Leave the server tidily, and end the worker."""
+        self._end_worker()
+
+    def _call(self, method: str, arguments: tuple[Any, ...], limit: float) -> Any:
+        assert self._pipe is not None
+        try:
+            self._pipe.send((method, arguments))
+            if not self._pipe.poll(limit):
+                raise SimulatorError(f"{method}: the environment's process did not answer within {limit:g} s")
+            answer = self._pipe.recv()
+            if isinstance(answer, SimulatorError):
+                raise answer
+        except (SimulatorError, EOFError, OSError) as error:
+            self.faults += 1
+            how = self._end_worker()
+            if isinstance(error, SimulatorError):
+                raise
+            raise SimulatorError(f"{method}: the environment's process {how}") from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _end_worker(self) -> str:
+        """End the worker and say how it had ended; a server of its own follows it (`server.py`, `guard.py`)."""
+        worker, self._worker = self._worker, None
+        pipe, self._pipe = self._pipe, None
+        if worker is None or pipe is None:
+            return ""
+        pipe.close()  # a worker that still runs reads the end of the pipe, closes its environment and leaves
+        try:
+            code = worker.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            code = worker.wait()
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+@contextlib.contextmanager
+def _log(folder: str | None) -> Any:
+    """Where the client library's own messages go; without a folder, where the trainer's go."""
+    if folder is None:
+        yield None
+        return
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    output: BinaryIO
+    with (Path(folder) / "environment.log").open("ab") as output:
+        yield output
+
+
+def serve(pipe: Any) -> None:
+    """The worker: answer calls until the pipe ends."""
+    arguments, patience = pipe.recv()
+    env = CarlaDriveEnv(**arguments)
+    failure: Exception | None = None
+    try:
+        env.start(patience)
+    except (UserError, SimulatorError) as error:
+        failure = error  # reported by the first call
+    try:
+        while True:
+            method, values = pipe.recv()
+            try:
+                if failure:
+                    raise failure
+                if method == "reset":
+                    result: Any = env.reset(seed=values[0], options=values[1])
+                    pipe.send((env.server_version, result))
+                else:
+                    pipe.send(getattr(env, method)(*values))
+            except PASSED_ON as error:
+                pipe.send(error)
+    except (EOFError, OSError):
+        pass  # the trainer is gone, or has had enough
+    finally:
+        env.close()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    serve(Connection(int(sys.argv[1])))
+    sys.stdout.flush()
+    os._exit(0)  # not through the client library's static destructors, which abort now and then

@@ -1,0 +1,37 @@
+"""What every test may use."""
+
+import dataclasses
+import os
+
+os.environ.setdefault("WANDB_MODE", "offline")
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from td3sweep.compose import config_directory, register, to_settings
+
+
+@pytest.fixture
+def settings():
+    """Compose settings from overrides, as the command line does."""
+
+    def build(*overrides):
+        register()
+        with initialize_config_dir(config_directory(), version_base="1.3"):
+            return to_settings(compose("config", overrides=list(overrides)))
+
+    return build
+
+
+@pytest.fixture
+def changed():
+    """A copy of frozen settings with some values replaced, nested ones by dotted key."""
+
+    def change(settings, **values):
+        for key, value in values.items():
+            head, _, rest = key.partition("__")
+            new = change(getattr(settings, head), **{rest: value}) if rest else value
+            settings = dataclasses.replace(settings, **{head: new})
+        return settings
+
+    return change

@@ -1,0 +1,181 @@
+"""A simulator that fails: the episode is void, and the next reset finds a new server, whatever happened."""
+
+import os
+import signal
+import socket
+import time
+
+import gymnasium
+import numpy as np
+import pytest
+
+from td3sweep.envs.carla.env import CarlaDriveEnv
+from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
+from td3sweep.envs.carla.ports import free_block
+from td3sweep.errors import SimulatorError, UserError
+
+pytest.importorskip("carla")
+ACTION = np.array([0.0, 0.3], np.float32)
+
+
+def run_until_fault(env, limit=400):
+    for _ in range(limit):
+        env.step(ACTION)
+    raise AssertionError("the fault did not come")
+
+
+def server_pid(env):
+    return env._server._process.pid
+
+
+def hash_of(env, seed):
+    observation, _ = env.reset(seed=seed)
+    seen = [observation["image"].tobytes()]
+    for _ in range(10):
+        observation, *_ = env.step(ACTION)
+        seen.append(observation["image"].tobytes())
+    return hash(tuple(seen))
+
+
+FAULTS = [
+    ("-fault-crash-after=60", "ticking: .*time-out"),
+    ("-fault-hang-after=60", "ticking: .*time-out"),
+    ("-fault-drop-frame-every=60", r"camera frame \d+ did not arrive"),
+    ("-fault-late-frame-every=60", r"camera frame \d+ did not arrive"),
+]
+
+
+@pytest.mark.parametrize(("flag", "message"), FAULTS)
+def test_after_a_fault_the_next_reset_starts_anew(flag, message):
+    with CarlaDriveEnv(flags=[flag], tick_timeout=1.5, frame_timeout=0.5) as env:
+        expected = hash_of(env, seed=3)
+        first = server_pid(env)
+        with pytest.raises(SimulatorError, match=message):
+            run_until_fault(env)
+        assert env.faults == 1
+        with pytest.raises(ProcessLookupError):
+            os.kill(first, 0)
+        with pytest.raises(gymnasium.error.ResetNeeded):
+            env.step(ACTION)
+        assert hash_of(env, seed=3) == expected
+        assert server_pid(env) != first
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [flag if "crash" in flag else pytest.param(flag, marks=pytest.mark.slow) for flag, _ in FAULTS],
+)
+def test_with_traffic_the_isolated_environment_survives_too(flag, tmp_path):
+    block = free_block()
+    port = block.first
+    block.release()
+    with IsolatedCarlaEnv(
+        port=port, flags=[flag], tick_timeout=1.5, frame_timeout=0.5, traffic=4, log_dir=str(tmp_path)
+    ) as env:
+        expected = hash_of(env, seed=3)
+        for faults in (1, 2):
+            with pytest.raises(SimulatorError):
+                run_until_fault(env)
+            assert env.faults == faults
+            with pytest.raises(gymnasium.error.ResetNeeded):
+                env.step(ACTION)
+            assert hash_of(env, seed=3) == expected  # on the same port, as soon as it is free
+
+
+def test_a_worker_that_is_killed_or_hangs_is_replaced(monkeypatch):
+    monkeypatch.setattr("td3sweep.envs.carla.isolated.MARGIN_S", 0.5)
+    monkeypatch.setattr("td3sweep.envs.carla.isolated.GRACE_S", 0.5)
+    with IsolatedCarlaEnv(tick_timeout=0.5, frame_timeout=0.5) as env:
+        expected = hash_of(env, seed=3)
+        env._worker.kill()
+        with pytest.raises(SimulatorError, match="process was ended by SIGKILL"):
+            env.step(ACTION)
+        assert hash_of(env, seed=3) == expected
+        env._worker.send_signal(signal.SIGSTOP)
+        with pytest.raises(SimulatorError, match="did not answer within"):
+            env.step(ACTION)
+        assert hash_of(env, seed=3) == expected
+        assert env.faults == 2
+
+
+def test_isolation_changes_nothing_else():
+    with CarlaDriveEnv() as plain, IsolatedCarlaEnv() as isolated:
+        assert hash_of(isolated, seed=6) == hash_of(plain, seed=6)
+        assert isolated.server_version == plain.server_version != ""
+        assert (isolated.render() == plain.render()).all()
+        assert (isolated.vector_size, isolated.action_size) == (78, 2)
+        with pytest.raises(ValueError, match="not finite"):
+            isolated.step(np.array([np.nan, 0.0], np.float32))
+        isolated.step(ACTION)  # an error of the caller's does not void the episode
+        assert isolated.faults == 0
+    with pytest.raises(UserError, match=r"env\.action_repeat=0"):
+        IsolatedCarlaEnv(action_repeat=0)
+
+
+def test_the_isolated_worker_reports_a_taken_port():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with IsolatedCarlaEnv(port=port) as env, pytest.raises(UserError, match=rf"env\.port={port}"):
+            env.reset(seed=0)
+
+
+def test_a_killed_server_is_replaced():
+    with CarlaDriveEnv(tick_timeout=1.5) as env:
+        expected = hash_of(env, seed=3)
+        os.kill(server_pid(env), signal.SIGKILL)
+        with pytest.raises(SimulatorError):
+            run_until_fault(env)
+        assert hash_of(env, seed=3) == expected
+
+
+def test_a_server_that_never_loads_ends_in_time():
+    begin = time.monotonic()
+    with (
+        CarlaDriveEnv(flags=["-fault-hang-after=1"], start_timeout=2.0, load_timeout=2.0, tick_timeout=1.0) as env,
+        pytest.raises(SimulatorError),
+    ):
+        env.reset(seed=0)
+    assert env.faults == 1
+    assert time.monotonic() - begin < 10.0
+
+
+@pytest.mark.parametrize("traffic", [0, 2])
+def test_restart_every_so_many_episodes(traffic):
+    with CarlaDriveEnv(restart_every_episodes=2, traffic=traffic) as env:
+        pids = []
+        for _ in range(5):
+            env.reset(seed=1)
+            pids.append(server_pid(env))
+    assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
+    assert env.faults == 0
+
+
+def test_connect_leaves_the_server_running_and_the_world_empty():
+    with CarlaDriveEnv() as owner:
+        expected = hash_of(owner, seed=4)
+        owner._simulation.close = lambda: None  # hand the running server over
+        port, pid = owner._server.port, server_pid(owner)
+        owner._simulation._clear()
+        with CarlaDriveEnv(server="connect", port=port) as guest:
+            assert hash_of(guest, seed=4) == expected
+            world = guest._simulation._world
+            assert len(world.get_actors().filter("vehicle.*")) == 1
+        os.kill(pid, 0)  # still there
+        with CarlaDriveEnv(server="connect", port=port) as guest:
+            assert hash_of(guest, seed=4) == expected
+        owner._server.stop()
+
+
+def test_an_unknown_map_of_a_running_server_lists_its_maps():
+    from td3sweep.envs.carla.server import Server
+
+    server = Server("standin")
+    server.start()
+    try:
+        with (
+            CarlaDriveEnv(server="connect", port=server.port, map_name="Town01") as env,
+            pytest.raises(UserError, match=r"env\.map=Town01: the server has no such map; .*StandInTown"),
+        ):
+            env.reset()
+    finally:
+        server.stop()

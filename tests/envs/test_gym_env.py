@@ -1,0 +1,119 @@
+"""`env=gym`: other environments in the same clothes."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.utils.env_checker import check_env
+
+from td3sweep.envs.gym import GymImageEnv
+from td3sweep.errors import UserError
+
+
+class Painter(gymnasium.Env):
+    """Shows how often it was stepped and pays the first action."""
+
+    observation_space = spaces.Box(0, 255, (168, 168, 3), np.uint8)
+    action_space = spaces.Box(np.array([0.0, -2.0], np.float32), np.array([1.0, 2.0], np.float32))
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+        self.actions = []
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.actions = []
+        return self._picture(), {}
+
+    def step(self, action):
+        self.actions.append(action)
+        return self._picture(), float(action[0]), len(self.actions) == 7, False, {"ticks": len(self.actions)}
+
+    def render(self):
+        return self._picture()
+
+    def _picture(self):
+        return np.full((168, 168, 3), 10 * len(self.actions), np.uint8)
+
+
+class Blind(Painter):
+    """Has no image observation, so it must be rendered."""
+
+    observation_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
+
+    def _picture(self):
+        return np.zeros(3, np.float32)
+
+    def render(self):
+        return np.full((100, 150, 3), 33, np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _registered():
+    for name, entry in (("Painter", Painter), ("Blind", Blind)):
+        gymnasium.register(f"td3sweep-test/{name}-v0", entry, disable_env_checker=True)
+    yield
+    for name in ("Painter", "Blind"):
+        gymnasium.registry.pop(f"td3sweep-test/{name}-v0")
+
+
+def test_actions_are_stretched_repeated_and_seen_again():
+    env = GymImageEnv("td3sweep-test/Painter-v0", action_repeat=3)
+    observation, _ = env.reset(seed=0)
+    assert observation["image"].shape == (4, 84, 84)
+    assert observation["vector"].tolist() == [0.0, 0.0]
+    observation, reward, terminated, _, info = env.step(np.array([0.0, 0.5], np.float32))
+    assert env._env.unwrapped.actions[0].tolist() == [0.5, 1.0]
+    assert (reward, terminated, info["ticks"]) == (1.5, False, 3)
+    assert observation["vector"].tolist() == [0.0, 0.5]
+    assert observation["image"][:, 0, 0].tolist() == [0, 0, 0, 30]
+    env.step(np.array([9.0, -9.0], np.float32))
+    assert env._env.unwrapped.actions[-1].tolist() == [1.0, -2.0]
+    _, reward, terminated, _, info = env.step(np.array([1.0, 0.0], np.float32))
+    assert (reward, terminated, info["ticks"]) == (1.0, True, 7)  # ended within the repeat
+
+
+def test_an_environment_without_images_is_rendered():
+    env = GymImageEnv("td3sweep-test/Blind-v0")
+    observation, _ = env.reset(seed=0)
+    assert (observation["image"] == 33).all()
+
+
+def test_car_racing():
+    pytest.importorskip("Box2D")
+    env = GymImageEnv("CarRacing-v3", action_repeat=2)
+    assert (env.action_size, env.vector_size) == (3, 3)
+    observation, _ = env.reset(seed=3)
+    again, _ = env.reset(seed=3)
+    assert (observation["image"] == again["image"]).all()
+    for _ in range(20):
+        observation, reward, *_ = env.step(np.array([0.0, 1.0, -1.0], np.float32))
+        assert env.observation_space.contains(observation)
+        assert np.isfinite(reward)
+    assert observation["image"].std() > 10
+    env.close()
+
+
+def test_gymnasium_accepts_it():
+    pytest.importorskip("Box2D")
+    env = GymImageEnv("CarRacing-v3")
+    check_env(env, skip_render_check=True)
+    env.close()
+
+
+def test_faults_of_the_user_are_one_line(monkeypatch):
+    with pytest.raises(UserError, match=r"env\.id=NoSuchGame-v0"):
+        GymImageEnv("NoSuchGame-v0")
+    with pytest.raises(UserError, match=r"env\.id=CartPole-v1: its actions are Discrete\(2\)"):
+        GymImageEnv("CartPole-v1")
+    with pytest.raises(UserError, match=r"env\.action_repeat=0"):
+        GymImageEnv(action_repeat=0)
+
+    def missing(*_, **__):
+        raise gymnasium.error.DependencyNotInstalled("Box2D is not installed")
+
+    monkeypatch.setattr(gymnasium, "make", missing)
+    with pytest.raises(UserError, match=r"env\.id=CarRacing-v3: .*pip install 'td3sweep\[box2d\]'"):
+        GymImageEnv()

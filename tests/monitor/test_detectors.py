@@ -1,0 +1,109 @@
+"""Each detector on numbers whose statistic was worked out by hand."""
+
+import math
+
+import pytest
+
+from td3sweep.monitor.detectors import Bound, ClipInvariant, Gap, NonFinite
+
+
+def levels(alarms):
+    return [(alarm.detector, alarm.level) for alarm in alarms]
+
+
+def test_bound_fails_on_the_third_log_in_a_row_above_it():
+    d1 = Bound(gamma=0.9)
+    d1.r_max = 2.0  # bound 2 / (1 - .9) = 20, threshold 22
+    value, alarms = d1.update(10, {"q/actor": -33.0, "q/q1": 5.0})
+    assert value == pytest.approx(1.5)
+    assert alarms == []
+    assert d1.update(20, {"q/actor": 23.0, "q/q1": 5.0})[1] == []
+    _, alarms = d1.update(30, {"q/actor": 5.0, "q/q1": 23.0})
+    assert levels(alarms) == [("d1", "FAIL")]
+    assert alarms[0].step == 30
+    assert "q/q1" in alarms[0].evidence
+
+
+def test_bound_forgets_a_streak_that_breaks():
+    d1 = Bound(gamma=0.9)
+    d1.r_max = 2.0
+    for q in (23.0, 23.0, 21.9, 23.0, 23.0):
+        assert d1.update(0, {"q/actor": q})[1] == []
+
+
+def test_a_single_q_above_the_bound_only_warns():
+    d1 = Bound(gamma=0.9)
+    d1.r_max = 2.0
+    assert levels(d1.update(0, {"q/actor": 10.0, "q/actor_max": 20.5})[1]) == [("d1", "WARN")]
+    assert d1.update(0, {"q/actor": 10.0, "q/actor_max": 19.5})[1] == []
+
+
+def test_no_bound_before_a_reward():
+    assert Bound(gamma=0.99).update(0, {"q/actor": 1e9}) == (0.0, [])
+
+
+def test_gap_measures_the_distance_in_allowances():
+    d2 = Gap()
+    d2.r_max = 10.0  # allowance |15| + 3 x 3 + .05 x 10 = 24.5
+    row = {"q/actor": 64.0, "q/target": 15.0, "q/target_sd": 3.0}
+    values = [d2.update(step, row) for step in (1, 2, 3)]
+    assert [value for value, _ in values] == pytest.approx([2.0] * 3)
+    assert [levels(alarms) for _, alarms in values] == [[], [], [("d2", "FAIL")]]
+
+
+def test_gap_is_silent_where_actor_and_critic_agree():
+    d2 = Gap()
+    d2.r_max = 1.0
+    for _ in range(5):
+        assert d2.update(0, {"q/actor": 28.75, "q/target": 28.48, "q/target_sd": 0.0})[1] == []
+
+
+def test_gap_needs_its_numbers():
+    assert Gap().update(0, {"q/actor": 1e9}) == (0.0, [])
+
+
+def test_joint_clip_checks_the_joint_norm_and_not_the_sum_of_the_modules():
+    d7 = ClipInvariant("joint", actor=1.0, critic=10.0)
+    row = {"grad/actor/cnn/after": 0.8, "grad/actor/head/after": 0.6, "grad/actor/joint/after": 1.0}
+    assert d7.update(0, row) == (pytest.approx(1.0), [])
+    row["grad/actor/joint/after"] = 1.002
+    assert levels(d7.update(0, row)[1]) == [("d7", "FAIL")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "limit_key"),
+    [
+        ("per_module", "grad/critic/memory/after", "clip.critic"),
+        ("value", "grad/critic/max/after", "clip.critic"),
+    ],
+)
+def test_the_other_clips_check_their_own_set(kind, key, limit_key):
+    d7 = ClipInvariant(kind, actor=1.0, critic=10.0)
+    assert d7.update(0, {key: 10.0, "grad/critic/joint/after": 99.0})[1] == []
+    alarms = d7.update(0, {key: 10.1, "grad/critic/joint/after": 99.0})[1]
+    assert levels(alarms) == [("d7", "FAIL")]
+    assert limit_key in alarms[0].evidence
+
+
+def test_no_clip_nothing_to_check():
+    assert ClipInvariant("off", 1.0, 10.0).update(0, {"grad/actor/joint/after": 1e6}) == (0.0, [])
+
+
+def test_a_clip_that_takes_nearly_everything_warns():
+    d7 = ClipInvariant("joint", 1.0, 10.0)
+    row = {"clip/actor/binding": 1.0, "clip/actor/coefficient": 0.009, "grad/actor/joint/after": 1.0}
+    assert levels(d7.update(0, row)[1]) == [("d7", "WARN")]
+    assert d7.update(0, row | {"clip/actor/coefficient": 0.011})[1] == []
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_not_finite_fails_at_once_and_names_the_key(bad):
+    value, alarms = NonFinite().update(7, {"loss/critic": bad, "q/q1": 1.0})
+    assert value == 1.0
+    assert levels(alarms) == [("nonfinite", "FAIL")]
+    assert "loss/critic" in alarms[0].evidence
+
+
+def test_counted_non_finite_values_fail_as_well():
+    assert levels(NonFinite().update(7, {"nonfinite": 3.0})[1]) == [("nonfinite", "FAIL")]
+    assert NonFinite().update(7, {"nonfinite": 0.0}) == (0.0, [])

@@ -1,0 +1,66 @@
+"""The run directory: whole files, refusals on resume, and which run is the last."""
+
+import json
+
+import pytest
+
+from td3sweep.errors import UserError
+from td3sweep.record.rundir import RunDirectory, unfinished, write_atomically
+
+
+def test_the_resolved_configuration_is_kept(tmp_path, settings):
+    run = RunDirectory(tmp_path / "run")
+    run.open(settings("hyperparams.gamma=.95"))
+    assert "gamma: 0.95" in run.config.read_text()
+    assert run.checkpoints.is_dir()
+
+
+def test_a_resume_may_change_what_does_not_touch_training(tmp_path, settings):
+    run = RunDirectory(tmp_path)
+    run.open(settings())
+    run.open(settings("steps=9000", "threads=1", "tracking=off", "monitor=stop", "save_every=7", "env.port=4000"))
+    assert "steps: 9000" in run.config.read_text()
+
+
+@pytest.mark.parametrize("override", ["hyperparams.gamma=.95", "cnn=pooled", "seed=1", "reward=race", "warmup=300"])
+def test_any_other_change_is_refused_by_name(tmp_path, settings, override):
+    run = RunDirectory(tmp_path)
+    run.open(settings())
+    before = run.config.read_text()
+    with pytest.raises(UserError) as refused:
+        run.open(settings(override))
+    assert override.partition("=")[0] in str(refused.value)
+    assert run.config.read_text() == before
+
+
+def test_provenance_keeps_every_sitting(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.write_provenance(3, "stand-in")
+    run.write_provenance(3, "stand-in")
+    found = json.loads(run.provenance.read_text())
+    assert len(found["sittings"]) == 2
+    assert found["seed"] == 3
+    assert found["versions"]["torch"]
+    assert found["hardware"]["cores"] >= 1
+
+
+def test_the_last_unfinished_run(tmp_path):
+    for name, steps in (("2026-01-01", 50), ("2026-01-02", None), ("2026-01-03", 100)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.yaml").write_text("")
+        if steps is not None:
+            (folder / "summary.json").write_text(json.dumps({"env_steps": steps}))
+    (tmp_path / "2026-01-09").mkdir()  # no run in it
+    assert unfinished(tmp_path, 100).name == "2026-01-02"
+    assert unfinished(tmp_path, 101).name == "2026-01-03"
+    assert unfinished(tmp_path / "nowhere", 1) is None
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "summary.json"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "\ud800")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

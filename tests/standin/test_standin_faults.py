@@ -1,0 +1,197 @@
+"""Bad days: rubbish on the wire, a dead parent, a taken port, and the faults the command line can ask for."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgpack
+import pytest
+from standin_process import free_ports, is_listening, launch, wait_until
+
+os.environ.setdefault("HOME", "/tmp")
+carla = pytest.importorskip("carla")
+
+
+def drive(standin):
+    """A synchronous world with an ego car and a listening camera."""
+    world = standin.synchronous_world()
+    blueprint = world.get_blueprint_library().find("vehicle.tesla.model3")
+    ego = world.spawn_actor(blueprint, world.get_map().get_spawn_points()[0])
+    return world, standin.camera(world, ego)
+
+
+def call(port: int, method: str, *arguments: object) -> object:
+    with socket.create_connection(("127.0.0.1", port), 5.0) as sock:
+        sock.sendall(msgpack.packb([0, 1, method, [[False], *arguments]]))
+        unpacker = msgpack.Unpacker()
+        while True:
+            unpacker.feed(sock.recv(65536))
+            for message in unpacker:
+                return message
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [b"", b"\x0a", b"\xc1\xc1\xc1", b"GET / HTTP/1.1\r\n\r\n", os.urandom(4096), b"\x91" * 65536, b"\xff" * 100],
+)
+def test_probes_and_rubbish_do_not_disturb_a_client(standin, rubbish):
+    world, camera = drive(standin)
+    for port in (standin.port, standin.port + 1):
+        with socket.create_connection(("127.0.0.1", port), 2.0) as sock:
+            sock.sendall(rubbish)
+            frame = world.tick()
+            assert camera.next().frame == frame
+    frame = world.tick()
+    assert camera.next().frame == frame
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "complaint"),
+    [
+        ("no_such_method", [], "could not find function 'no_such_method'"),
+        ("get_actors_by_id", [5], "bad arguments"),
+        ("spawn_actor", [[1, "vehicle.tesla.model3", []]], "bad arguments"),
+        ("set_episode_settings", [[True]], "bad arguments"),
+        ("apply_control_to_vehicle", [1, [0.0]], "bad arguments"),
+        ("apply_batch", [[[5]], False], "bad arguments"),
+        ("get_sensor_token", ["world"], "bad arguments"),
+        ("load_new_episode", [["a"], True, 1], "bad arguments"),
+        ("set_weather_parameters", [[1.0]], "bad arguments"),
+        ("copy_opendrive_to_file", [7, []], "bad arguments"),
+    ],
+)
+def test_wrong_calls_are_answered_with_an_error(standin, method, arguments, complaint):
+    kind, msgid, error, result = call(standin.port, method, *arguments)
+    assert (kind, msgid, result) == (1, 1, None)
+    assert complaint in error
+    assert call(standin.port, "version")[3] == [[1, "0.9.16"]]
+
+
+def test_a_taken_port_is_one_line_and_exit_code_1(tmp_path):
+    port = free_ports()
+    for taken in (port, port + 1):
+        with socket.create_server(("127.0.0.1", taken)):
+            process = launch(port, tmp_path / "log")
+            assert process.wait(10.0) == 1
+            lines = (tmp_path / "log").read_text().splitlines()
+            assert len(lines) == 1
+            assert f"cannot listen on 127.0.0.1:{port}" in lines[0]
+
+
+def test_sigterm_ends_it_cleanly(standin):
+    assert "listening on 127.0.0.1" in standin.log.read_text()
+    standin.process.send_signal(signal.SIGTERM)
+    assert standin.process.wait(5.0) == 0
+    assert "Traceback" not in standin.log.read_text()
+
+
+@pytest.mark.parametrize("hang", [False, True])
+def test_it_leaves_when_its_parent_was_killed(tmp_path, hang):
+    port, log = free_ports(), tmp_path / "log"
+    parent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    flags = [f"-parent-pid={parent.pid}", *(["-fault-hang-after=1"] if hang else [])]
+    process = launch(port, log, *flags)
+    assert wait_until(lambda: is_listening(port))
+    if hang:
+        assert wait_until(lambda: "hangs" in log.read_text())
+    time.sleep(0.6)
+    assert process.poll() is None
+    parent.kill()
+    try:  # the parent is a zombie until waited for below: that counts as gone
+        assert process.wait(3.0) == 0
+    finally:
+        parent.wait()
+        process.kill()
+        process.wait()
+
+
+def test_dying_at_start(tmp_path):
+    process = launch(free_ports(), tmp_path / "log", "-fault-die-at-start")
+    assert process.wait(10.0) == 1
+    assert "died at start" in (tmp_path / "log").read_text()
+
+
+def test_crash_after_some_ticks(start_standin):
+    standin = start_standin("-fault-crash-after=20")
+    client = standin.client(timeout=1.0)
+    world = standin.synchronous_world(client)
+    with pytest.raises(RuntimeError, match="time-out|Connection"):
+        for _ in range(40):
+            world.tick()
+    assert standin.process.wait(5.0) == 139
+    assert "crashed after 20 ticks" in standin.log.read_text()
+
+
+def test_hang_after_some_ticks_and_sigterm_still_works(start_standin):
+    standin = start_standin("-fault-hang-after=20")
+    client = standin.client(timeout=1.0)
+    world = standin.synchronous_world(client)
+    with pytest.raises(RuntimeError, match="time-out of 1000ms"):
+        for _ in range(40):
+            world.tick()
+    assert standin.process.poll() is None
+    standin.process.terminate()
+    assert standin.process.wait(5.0) == 0
+
+
+def test_slow_load_takes_its_time(start_standin):
+    standin = start_standin("-fault-slow-load=0.8")
+    client = standin.client()
+    start = time.monotonic()
+    client.reload_world()
+    assert time.monotonic() - start > 0.8
+    impatient = standin.client(timeout=0.3)
+    with pytest.raises(RuntimeError, match="time-out"):
+        impatient.reload_world()
+
+
+def test_dropped_frames_never_arrive(start_standin):
+    standin = start_standin("-fault-drop-frame-every=3")
+    world, camera = drive(standin)
+    ticked = [world.tick() for _ in range(9)]
+    arrived = [camera.next().frame for _ in range(6)]
+    assert arrived == [frame for index, frame in enumerate(ticked, start=1) if index % 3]
+    with pytest.raises(queue.Empty):
+        camera.next(0.2)
+
+
+def test_late_frames_come_with_the_next_tick(start_standin):
+    standin = start_standin("-fault-late-frame-every=3")
+    world, camera = drive(standin)
+    first, second, third = (world.tick() for _ in range(3))
+    assert [camera.next().frame for _ in range(2)] == [first, second]
+    with pytest.raises(queue.Empty):
+        camera.next(0.2)
+    fourth = world.tick()
+    assert [camera.next().frame for _ in range(2)] == [third, fourth]
+
+
+def test_a_killed_subscriber_does_not_stop_the_others(standin, tmp_path):
+    world, camera = drive(standin)
+    script = (
+        "import carla, sys, time\n"
+        f"world = carla.Client('127.0.0.1', {standin.port}).get_world()\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "ready\n"
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    for _ in range(5):
+        assert world.tick() == camera.next().frame
+
+
+def test_it_listens_on_loopback_only_unless_told_otherwise(standin):
+    listening = Path(f"/proc/{standin.process.pid}/net/tcp").read_text().splitlines()[1:]
+    ours = f":{standin.port:04X}"
+    addresses = {line.split()[1] for line in listening if line.split()[3] == "0A" and ours in line.split()[1]}
+    assert addresses == {f"0100007F{ours}"}

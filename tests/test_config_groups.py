@@ -1,0 +1,88 @@
+"""Every file of every config group composes into settings that pass every check, and says its own name."""
+
+from pathlib import Path
+
+import pytest
+
+from td3sweep.assemble import build_agent, build_replay
+from td3sweep.compose import config_directory
+from td3sweep.settings import CarlaSettings, GymSettings
+
+GROUPS = sorted(path.relative_to(config_directory()) for path in Path(config_directory()).glob("*/*.yaml"))
+NEEDS = {"reward/none": ["env=gym"]}  # what an option cannot do without
+
+
+@pytest.mark.parametrize("file", GROUPS, ids=str)
+def test_every_option_composes(file, settings):
+    option = f"{file.parent}={file.stem}"
+    found = settings(*NEEDS.get(str(file.with_suffix("")), []), option)
+    if file.parent.name not in ("experiment", "hyperparams", "recurrent"):
+        assert getattr(found, file.parent.name).name == file.stem
+
+
+def test_the_contracts_options_exist():
+    names = {str(path.with_suffix("")) for path in GROUPS}
+    wanted = {
+        "cnn": ["nature", "pooled"],
+        "recurrent": ["none", "gru48", "lstm256"],
+        "hyperparams": ["paper", "current", "as_ran", "author", "mpg"],
+        "clip": ["joint", "per_module", "value", "off"],
+        "wiring": ["separate", "critic_only", "crossed"],
+        "tracking": ["offline", "wandb", "off"],
+        "monitor": ["warn", "stop", "off"],
+        "env": ["carla", "gym"],
+        "target": ["td3", "mpg"],
+    }
+    assert {f"{group}/{option}" for group, options in wanted.items() for option in options} <= names
+
+
+def test_defaults_are_the_contracts(settings):
+    s = settings()
+    assert (s.cnn.name, s.recurrent.name, s.wiring.name) == ("nature", "none", "separate")
+    assert isinstance(s.env, CarlaSettings)
+    assert s.env.server == "standin"
+    assert (s.hyperparams.gamma, s.hyperparams.actor_lr, s.hyperparams.batch_size) == (0.99, 1e-3, 100)
+    assert s.tracking.name == "offline"
+
+
+@pytest.mark.parametrize(
+    ("preset", "numbers"),
+    [
+        ("paper", (0.99, 0.005, 1e-3, 1e-3, 100)),
+        ("current", (0.9, 0.001, 1e-4, 1e-4, 256)),
+        ("as_ran", (0.99, 0.005, 3e-4, 3e-4, 256)),
+        ("author", (0.99, 0.005, 3e-4, 3e-4, 256)),
+        ("mpg", (0.99, 0.005, 1e-3, 1e-2, 16)),
+    ],
+)
+def test_hyperparams_presets_hold_the_documented_numbers(preset, numbers, settings):
+    h = settings(f"hyperparams={preset}").hyperparams
+    assert (h.gamma, h.tau, h.actor_lr, h.critic_lr, h.batch_size) == numbers
+    assert (h.policy_delay, h.target_noise, h.target_noise_clip, h.exploration_noise) == (2, 0.2, 0.5, 0.1)
+
+
+def test_as_ran_gives_the_cnns_their_own_rates(settings):
+    h = settings("hyperparams=as_ran").hyperparams
+    assert (h.actor_cnn_lr, h.critic_cnn_lr) == (1e-5, 1e-4)
+
+
+def test_an_experiment_wins_over_the_defaults_and_an_override_wins_over_it(settings):
+    s = settings("experiment=seed_5k")
+    assert (s.steps, s.warmup, s.reward.name, s.env.action_repeat) == (5000, 1000, "seed_20nov", 1)
+    assert (s.hyperparams.actor_cnn_lr, s.wiring.name) == (1e-5, "separate")
+    assert settings("experiment=seed_5k", "steps=6000").steps == 6000
+
+
+def test_gym_brings_its_own_reward(settings):
+    s = settings("env=gym", "env.id=Pendulum-v1")
+    assert isinstance(s.env, GymSettings)
+    assert (s.env.id, s.reward.name, s.reward.terms) == ("Pendulum-v1", "none", {})
+
+
+@pytest.mark.parametrize("cnn", ["nature", "pooled"])
+@pytest.mark.parametrize("recurrent", ["none", "gru48", "lstm256"])
+def test_every_network_builds_with_a_replay_that_fits_its_memory(cnn, recurrent, settings):
+    s = settings(f"cnn={cnn}", f"recurrent={recurrent}", "replay.capacity=1000")
+    agent = build_agent(s, vector_size=3, action_size=2)
+    build_replay(s, agent, 3, 2)
+    assert agent.state_size == {"none": 0, "gru48": 2 * 48, "lstm256": 4 * 256}[recurrent]

@@ -1,0 +1,52 @@
+"""Data flows one way: the learner and the monitor stand alone, and only one module each knows wandb and rich."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import td3sweep
+
+PACKAGE = Path(td3sweep.__file__).parent
+FORBIDDEN = {"hydra", "omegaconf", "wandb", "optuna", "carla", "gymnasium", "rich"}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module
+
+
+def roots(path):
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("package", ["agent", "nets", "replay", "monitor"])
+def test_the_learner_and_the_monitor_stand_alone(package):
+    files = list((PACKAGE / package).rglob("*.py"))
+    assert files
+    for path in files:
+        assert not roots(path) & FORBIDDEN, path
+        outside = {name for name in imports(path) if name.startswith("td3sweep.")}
+        allowed = ("td3sweep.agent", "td3sweep.nets", "td3sweep.replay", "td3sweep.monitor", "td3sweep.errors")
+        assert all(name.startswith(allowed) for name in outside), path
+
+
+def test_only_record_imports_wandb_and_rich():
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if "wandb" in roots(path)
+    }
+    assert users == {"record/wandb.py"}
+
+
+def test_the_stand_in_is_light_to_start():
+    heavy = "[m for m in ('torch', 'carla', 'hydra', 'wandb', 'gymnasium') if m in sys.modules]"
+    code = f"import sys, td3sweep.standin.__main__; print({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,60 @@
+"""What cannot work is refused in one line that names the key, the value and the remedy."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from td3sweep.compose import COMPOSITION_ERRORS, config_directory, explain, register, to_settings
+from td3sweep.errors import UserError
+
+
+def refusal(*overrides):
+    register()
+    with initialize_config_dir(config_directory(), version_base="1.3"):
+        try:
+            to_settings(compose("config", overrides=list(overrides)))
+        except UserError as error:
+            line = str(error)
+        except COMPOSITION_ERRORS as error:
+            line = explain(error)
+        else:
+            pytest.fail(f"{overrides} was accepted")
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["hyperparams.gamma=1.5"], ["hyperparams.gamma=1.5", "between 0 and 0.99999"]),
+        (["hyperparams.gama=.9"], ["hyperparams.gama", "did you mean hyperparams.gamma?"]),
+        (["env.sever=connect"], ["did you mean env.server?"]),
+        (["cnn=pooling"], ["cnn=pooling", "nature, pooled"]),
+        (["cnn.name=pooling"], ["cnn.name=pooling", "nature, pooled"]),
+        (["steps=many"], ["steps=many", "Integer"]),
+        (["env.port=99999"], ["env.port=99999", "65532"]),
+        (["hyperparams.actor_lr=nan"], ["hyperparams.actor_lr=nan"]),
+        (["steps=["], ["steps=[", "key=value"]),
+        (["+surprise=3"], ["surprise", "drop it"]),
+        (["+env.surprise=3"], ["surprise", "drop it"]),
+        (["recurrent.burn_in=3"], ["recurrent=none", "recurrent=gru48"]),
+        (["steps=100", "warmup=100"], ["warmup=100", "steps=100"]),
+        (["warmup=50"], ["warmup=50", "hyperparams.batch_size=100", "raise warmup"]),
+        (["replay.capacity=90"], ["replay.capacity=90"]),
+        (["wiring=critic_only", "hyperparams=as_ran"], ["actor_cnn_lr", "wiring=critic_only"]),
+        (["target.delta_state=ema"], ["target=mpg"]),
+        (["monitor.stop_on=[d99]"], ["monitor.stop_on=d99", "d1, d2"]),
+        (["env=gym", "reward=race"], ["reward=race", "env=gym"]),
+        (["reward=none"], ["reward=none", "reward=cruise"]),
+        (["env.server=launch"], ["env.server=launch", "env.path"]),
+        (["env.path=/opt/CarlaUE4.sh"], ["env.path=/opt/CarlaUE4.sh", "env.server=launch"]),
+        (["env.server=connect"], ["env.server=connect", "env.port=2000"]),
+        (["env.host=10.0.0.1"], ["env.host=10.0.0.1", "env.server=connect"]),
+        (["env.server=connect", "env.port=2000", "env.restart_every=5"], ["env.restart_every"]),
+        (["env.route_min=400"], ["env.route_min=400", "env.route_max=350"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_one_line_with_key_value_and_remedy(overrides, parts):
+    line = refusal(*overrides)
+    for part in parts:
+        assert part in line

@@ -1,0 +1,214 @@
+"""The loop: what it stores, when it learns, and that a stop at any step changes nothing."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from toy_env import DotEnv
+
+from td3sweep.agent.build import build_td3
+from td3sweep.checkpoint import Checkpoints
+from td3sweep.errors import SimulatorError, UserError
+from td3sweep.monitor.verdict import Monitor
+from td3sweep.record.recorder import Recorder
+from td3sweep.record.rundir import RunDirectory
+from td3sweep.replay.frames import FrameReplay
+from td3sweep.trainer import FAULTS_IN_A_ROW, Plan, Trainer
+
+PLAN = {
+    "steps": 40, "warmup": 16, "updates_per_step": 1.0, "critic_only_updates": 0, "batch_size": 8,
+    "exploration_noise": 0.1, "log_every": 5, "eval_every": 1000, "eval_episodes": 1, "save_every": 1000, "seed": 3,
+    "random_low": (-1.0, -0.3), "random_high": (1.0, 1.0),
+}  # fmt: skip
+
+
+def make(path, *, env=None, memory="none", cnn="nature", stop_after=None, monitor=True, stop=False, **plan):
+    """A trainer in ``path`` that leaves, as at a signal, after ``stop_after`` questions."""
+    torch.set_num_threads(1)
+    run = RunDirectory(path)
+    for folder in (run.checkpoints, run.replay):
+        folder.mkdir(parents=True, exist_ok=True)
+    length = 1 if memory == "none" else 4
+    agent = build_td3(
+        cnn=cnn, memory=memory, memory_size=8, vector_size=2, action_size=2, seed=1,
+        tau=0.01, actor_lr=1e-3, critic_lr=1e-3,
+    )  # fmt: skip
+    replay = FrameReplay(
+        200, vector_size=2, action_size=2, state_sizes=agent.state_sizes, state_stride=2 if length > 1 else 1,
+        gamma=0.9, n_step=1, sequence_length=length, burn_in=2 if length > 1 else 0, seed=2,
+    )  # fmt: skip
+    questions = itertools.count()
+    watcher = Monitor(gamma=0.9, clip="joint", clip_actor=1.0, clip_critic=10.0, stop_on=["d1", "d2", "nonfinite"])
+    return Trainer(
+        Plan(**PLAN | plan),
+        env=env or DotEnv(),
+        agent=agent,
+        replay=replay,
+        monitor=watcher if monitor else None,
+        stop_on_alarm=stop,
+        recorder=Recorder(run, Console(quiet=True), None),
+        checkpoints=Checkpoints(run.checkpoints, run.replay),
+        interrupted=lambda: stop_after is not None and next(questions) >= stop_after,
+    )
+
+
+def weights(trainer):
+    state = trainer.agent.state_dict()
+    return {f"{part}.{key}": value for part in ("actor", "critic", "target_actor", "target_critic")
+            for key, value in state[part].items()}  # fmt: skip
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def rows(path, name="metrics.jsonl"):
+    return [json.loads(line) for line in (path / name).read_text().splitlines()]
+
+
+def timeless(found):
+    return [{key: value for key, value in row.items() if not key.startswith("time/")} for row in found]
+
+
+def test_learning_starts_after_the_warmup_at_the_asked_ratio(tmp_path):
+    trainer = make(tmp_path, updates_per_step=0.5, warmup=17)
+    trainer.run()
+    assert (trainer.step, trainer.agent.updates) == (40, math.floor((40 - 17) * 0.5))
+    assert len(trainer.replay) > 30
+
+
+def test_rows_say_step_updates_phase_and_the_contracts_names(tmp_path):
+    make(tmp_path).run()
+    logged = [row for row in rows(tmp_path) if "loss/critic" in row]
+    assert [(row["env_step"], row["updates"], row["phase"]) for row in logged] == [
+        (16 + n, n, "learning") for n in (5, 10, 15, 20)
+    ]
+    wanted = "loss/actor q/q1 q/q2 q/target q/actor q/gap td_error clip/actor/binding clip/critic/coefficient"
+    wanted += " grad/actor/cnn/before grad/actor/joint/after grad/critic/head/after action/saturation replay/size"
+    wanted += " divergence/d1 divergence/d2 divergence/d7 time/updates_per_s time/env_steps_per_s time/eta_s"
+    assert set(wanted.split()) <= logged[-1].keys()
+    episodes = rows(tmp_path, "episodes.jsonl")
+    assert {"return", "length", "success", "phase", "seed", "terms"} <= episodes[0].keys()
+    assert any("episode/return" in row and "episode/reward/centre" in row for row in rows(tmp_path))
+    assert "eval/return" in rows(tmp_path)[-1]
+
+
+def test_warmup_actions_are_uniform_in_their_bounds(tmp_path):
+    trainer = make(tmp_path, steps=300, warmup=299, updates_per_step=0.0, monitor=False)
+    actions = []
+    step = trainer.env.step
+    trainer.env.step = lambda action: (actions.append(action), step(action))[1]
+    trainer.run()
+    steer, throttle = np.array(actions[:299]).T
+    assert -0.3 <= throttle.min() < -0.25
+    assert abs(steer.mean()) < 0.15
+    assert abs(throttle.mean() - 0.35) < 0.1
+
+
+@pytest.mark.parametrize("memory", ["none", "lstm"])
+@pytest.mark.parametrize("stop_after", [9, 31])
+def test_a_run_stopped_at_any_step_ends_with_the_same_parameters(tmp_path, memory, stop_after):
+    undisturbed = make(tmp_path / "a", memory=memory)
+    undisturbed.run()
+    first = make(tmp_path / "b", memory=memory, stop_after=stop_after)
+    first.run()
+    assert first.step < 40
+    second = make(tmp_path / "b", memory=memory)
+    second.run()
+    assert second.step == 40
+    assert same(weights(undisturbed), weights(second))
+    assert timeless(rows(tmp_path / "a")) == timeless(rows(tmp_path / "b"))
+    assert rows(tmp_path / "a", "episodes.jsonl") == rows(tmp_path / "b", "episodes.jsonl")
+
+
+def test_a_finished_run_is_extended_as_if_it_had_never_stopped(tmp_path):
+    whole = make(tmp_path / "a", steps=40)
+    whole.run()
+    make(tmp_path / "b", steps=28).run()
+    extended = make(tmp_path / "b", steps=40)
+    extended.run()
+    assert same(weights(whole), weights(extended))
+
+
+def test_rows_written_after_the_checkpoint_by_a_killed_run_are_not_doubled(tmp_path):
+    make(tmp_path / "a").run()
+    killed = make(tmp_path / "b", save_every=20)
+
+    def die_at_30(action, step=killed.env.step):
+        if killed.step == 30:
+            raise KeyboardInterrupt
+        return step(action)
+
+    killed.env.step = die_at_30
+    with pytest.raises(KeyboardInterrupt):
+        killed.run()
+    make(tmp_path / "b", save_every=20).run()
+    assert timeless(rows(tmp_path / "a")) == timeless(rows(tmp_path / "b"))
+
+
+def test_a_simulator_fault_discards_the_episode_and_stores_none_of_it(tmp_path):
+    trainer = make(tmp_path, env=DotEnv(fail_at=[20]))
+    trainer.run()
+    assert (trainer.step, trainer.faults) == (40, 1)
+    lengths = [row["length"] for row in rows(tmp_path, "episodes.jsonl")]
+    stored = sum(lengths) + (len(trainer._episode.actions) if trainer._episode else 0)
+    assert stored < 40
+    assert len(trainer.replay) == stored
+    assert len(set(trainer.env.resets)) == len(trainer.env.resets)  # the next episode is another one
+
+
+def test_a_simulator_that_never_comes_back_ends_the_run_with_everything_saved(tmp_path):
+    trainer = make(tmp_path, env=DotEnv(fail_at=range(20, 9999)))
+    with pytest.raises(SimulatorError, match="injected"):
+        trainer.run()
+    assert trainer.faults == FAULTS_IN_A_ROW
+    healed = make(tmp_path)
+    healed.run()
+    assert healed.step == 40
+
+
+def test_a_simulator_that_does_not_repeat_itself_costs_the_open_episode_only(tmp_path, caplog):
+    first = make(tmp_path, stop_after=23)
+    first.run()
+    stored, opened = len(first.replay), len(first._episode.actions)
+    assert opened > 0
+
+    class Other(DotEnv):
+        def _frame(self):
+            return super()._frame() + np.uint8(1)
+
+    second = make(tmp_path, env=Other(), stop_after=0)
+    second.run()
+    assert "did not repeat" in caplog.text
+    assert second.step == first.step
+    assert len(second.replay) == stored - opened
+    assert same(weights(first), weights(second))
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_name(tmp_path):
+    make(tmp_path).run()
+    with pytest.raises(UserError, match="conv"):
+        make(tmp_path, cnn="pooled", steps=50).run()
+
+
+def test_an_alarm_stops_the_run_only_where_asked(tmp_path):
+    for stop in (False, True):
+        trainer = make(tmp_path / str(stop), stop=stop)
+        trainer.agent._tau = math.nan  # poisons every target at the first soft update
+        trainer.run()
+        assert trainer.monitor.verdict == "diverging"
+        assert trainer.stopped_by_monitor is stop
+        assert (trainer.step < 40) is stop
+
+
+def test_evaluation_changes_nothing_that_is_trained(tmp_path):
+    often, never = make(tmp_path / "a", eval_every=5), make(tmp_path / "b")
+    often.run()
+    never.run()
+    assert len([row for row in rows(tmp_path / "a") if "eval/return" in row]) > 2
+    assert same(weights(often), weights(never))
