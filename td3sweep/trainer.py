@@ -159,9 +159,7 @@ class Trainer:
 
     def _act(self, episode: Episode) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if self.step >= self.plan.warmup:
-            action, state = self.agent.act(episode.observation, episode.state, noise=self.plan.exploration_noise)
-            # A network full of NaN must not reach the simulator; the monitor names it at the next log.
-            return np.nan_to_num(action, nan=0.0), state
+            return self.agent.act(episode.observation, episode.state, noise=self.plan.exploration_noise)
         state = episode.state
         if state.size:  # the memory must have seen the random phase's observations as well
             _, state = self.agent.act(episode.observation, state, noise=0.0)

@@ -159,7 +159,8 @@ class TD3:
             features, actor_state = self.actor.encoder(images, actor_state)
             if critic_state.shape[1] > 0:
                 critic_state = self.critic.encoder(images, critic_state)[1]
-        action = torch.tanh(self.actor.head(features, vector))[0, 0].float().cpu()
+        # Networks full of NaN, which the monitor reports, must not send NaN to a simulator.
+        action = torch.tanh(self.actor.head(features, vector))[0, 0].float().cpu().nan_to_num(nan=0.0)
         following = torch.cat([actor_state, critic_state], dim=-1)[0].float().cpu()
         return explore(action, noise, self._acting_rng).numpy(), following.numpy()
 
