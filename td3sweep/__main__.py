@@ -18,6 +18,9 @@ from td3sweep.compose import COMPOSITION_ERRORS, config_directory, explain, regi
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.run import Outcome, run
 
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 outcomes: list[Outcome] = []
 failures: list[Exception] = []
 
@@ -62,12 +65,11 @@ def explain_failure(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, COMPOSITION_ERRORS):
         return explain(error), UserError.exit_code
-    if isinstance(error, PermissionError):
-        return f"hydra.run.dir: no permission to write {error.filename}; choose another directory", 2
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        where = error.filename or "the run directory"
+    if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+        return f"hydra.run.dir: {error.strerror}: {error.filename}; choose a directory you can write to", 2
+    if isinstance(error, OSError) and error.errno in FULL:
         return (
-            f"{error.strerror}: {where}; free space or choose another hydra.run.dir; the same command resumes",
+            f"{error.strerror}: {error.filename or 'the run directory'}; free space, then the same command resumes",
             1,
         )
     raise error

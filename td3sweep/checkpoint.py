@@ -6,10 +6,10 @@ import logging
 import os
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class Checkpoints:
             if end == start:
                 break
             name = f"segment-{start:012}-{end:012}.npz"
-            _write(self._replay_directory / name, lambda path, arrays=arrays: np.savez(path, **arrays))
+            _write(self._replay_directory / name, lambda file, arrays=arrays: np.savez(file, **arrays))
             segments.append(name)
         whole = {
             "format": FORMAT,
@@ -78,7 +78,7 @@ class Checkpoints:
             "segments_end": end,
         }
         path = self._directory / f"step-{step:012}.pt"
-        _write(path, lambda aside: torch.save(whole, aside))
+        _write(path, lambda file: torch.save(whole, file))
         self._segments, self._end = segments, end
         self._named[path] = segments
         self._remove_unneeded()
@@ -149,12 +149,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return payload
 
 
-def _write(path: Path, write: Any) -> None:
+def _write(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """Let ``write`` fill a file aside, flush it to disk, and move it to ``path``."""
-    aside = path.with_name(f".{path.name}.part{path.suffix}")
+    aside = path.with_name(f".{path.name}.part")
     try:
-        write(aside)
-        with aside.open("rb") as file:
+        with aside.open("wb") as file:
+            write(file)
+            file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
         folder = os.open(path.parent, os.O_RDONLY)
@@ -162,8 +163,12 @@ def _write(path: Path, write: Any) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        # torch.save turns the OSError of a full disk into a RuntimeError about file positions.
+        hidden = error.__context__ if isinstance(error, RuntimeError) else error
+        if isinstance(hidden, OSError) and hidden.filename is None:
+            raise OSError(hidden.errno, hidden.strerror, str(path)) from None
         raise
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -17,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from td3sweep import settings as schema
 from td3sweep.errors import UserError
+from td3sweep.help import GROUP_ORDER, entries, help_text
 from td3sweep.settings import Settings
 from td3sweep.validate import check
 
@@ -36,6 +34,7 @@ def register() -> None:
     store.store(name="schema", node=_writable(Settings))
     store.store(group="env", name="schema_carla", node=_writable(schema.CarlaSettings))
     store.store(group="env", name="schema_gym", node=_writable(schema.GymSettings))
+    OmegaConf.register_new_resolver("td3sweep.help", lambda: help_text(config_directory()), replace=True)
     OmegaConf.register_new_resolver("td3sweep.run_dir", _run_directory, replace=True, use_cache=True)
 
 
@@ -82,7 +81,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _unknown_key(key: str) -> str:
-    known = dict(_walk(Settings()))
+    known = {entry.key for entry in entries()} | set(GROUP_ORDER)
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if near:
         return f"{key}: unknown key; did you mean {near[0]}?"
@@ -91,20 +90,8 @@ def _unknown_key(key: str) -> str:
     return f"{key}: unknown key; {parent or 'the top level'} has {', '.join(siblings or sorted(known))}"
 
 
-def _walk(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every dotted key with its help; below ``env`` the keys of all environments."""
-    for spec in dataclasses.fields(node):
-        key, value = f"{prefix}{spec.name}", getattr(node, spec.name)
-        yield key, spec.metadata.get("help", "")
-        if key == "env":
-            yield from _walk(schema.CarlaSettings(), "env.")
-            yield from _walk(schema.GymSettings(), "env.")
-        elif dataclasses.is_dataclass(value):
-            yield from _walk(value, f"{key}.")
-
-
 def _help_of(key: str) -> str:
-    return dict(_walk(Settings())).get(key, "")
+    return next((entry.effect for entry in entries() if entry.key == key), "")
 
 
 def _writable(cls: type) -> DictConfig:

@@ -85,7 +85,7 @@ class Trainer:
         self.faults = 0
         self.evaluation: dict[str, float] = {}
         self.evaluated_at = 0
-        self._faults_in_a_row = 0
+        self._faults_in_a_row = FAULTS_IN_A_ROW - 1  # a simulator that fails before it ever worked ends the run
         self._random = np.random.default_rng(plan.seed)
         self._episode: Episode | None = None
 
@@ -239,7 +239,8 @@ class Trainer:
             self.replay.discard_episode()
             self._episode = None
         if self._faults_in_a_row >= FAULTS_IN_A_ROW:
-            self._save()
+            if self.step > 0:
+                self._save()
             raise error
         log.warning("step %d: %s; the episode is discarded (fault %d)", self.step, error, self.faults)
 

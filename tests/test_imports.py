@@ -37,11 +37,7 @@ def test_the_learner_and_the_monitor_stand_alone(package):
 
 
 def test_only_record_imports_wandb_and_rich():
-    users = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        if "wandb" in roots(path)
-    }
+    users = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if "wandb" in roots(path)}
     assert users == {"record/wandb.py"}
 
 

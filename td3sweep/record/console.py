@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.logging import RichHandler
 
 from td3sweep import __version__
 from td3sweep.monitor.verdict import EXPLANATION
@@ -23,8 +22,7 @@ SEED_STEPS, SEED_UPDATES, SEED_BATCH = 5000, 4000, 256  # experiment=seed_5k
 def console_log(path: Path) -> Iterator[Console]:
     """A console whose text, and every log message, also goes to the file at ``path``."""
     console = Tee(path)
-    handler = RichHandler(console=console, show_time=False, show_path=False, markup=False)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler = ConsoleHandler(console)
     package = logging.getLogger("td3sweep")
     package.addHandler(handler)
     package.setLevel(logging.INFO)
@@ -34,6 +32,18 @@ def console_log(path: Path) -> Iterator[Console]:
     finally:
         package.removeHandler(handler)
         console.file_console.file.close()
+
+
+class ConsoleHandler(logging.Handler):
+    """Log messages as plain lines, above a live progress bar if there is one."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        say(self._console, f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 class Tee(Console):

@@ -106,7 +106,7 @@ def test_crossed_wiring_makes_the_gap_explode_and_correct_wiring_does_not():
     for wiring in ("separate", "crossed"):
         agent = make_agent(wiring=wiring)
         batches = [make_batch(4, seed=seed) for seed in range(4)]
-        for step in range(60):
+        for step in range(30):
             metrics = agent.update(batches[step % 4])
         gaps[wiring] = metrics["q/gap"].item()
     assert gaps["separate"] < 1.0

@@ -11,7 +11,9 @@ CALM = {"q/actor": 15.2, "q/q1": 15.0, "q/target": 15.0, "q/target_sd": 3.0}
 
 
 def monitor(**options):
-    made = Monitor(**{"gamma": 0.99, "clip": "joint", "clip_actor": 1.0, "clip_critic": 10.0, "stop_on": ["d2"]} | options)
+    made = Monitor(
+        **{"gamma": 0.99, "clip": "joint", "clip_actor": 1.0, "clip_critic": 10.0, "stop_on": ["d2"]} | options
+    )
     made.reward(-1.0)
     return made
 

@@ -23,7 +23,9 @@ def gather(recorder, *rows):
 
 
 def test_a_row_is_the_mean_of_the_updates_that_had_the_key_and_the_maximum_of_maxima(recorder):
-    gather(recorder, {"q/q1": 1.0, "q/actor_max": 5.0}, {"q/q1": 2.0, "q/actor": 7.0}, {"q/q1": 6.0, "q/actor_max": 4.0})
+    gather(
+        recorder, {"q/q1": 1.0, "q/actor_max": 5.0}, {"q/q1": 2.0, "q/actor": 7.0}, {"q/q1": 6.0, "q/actor_max": 4.0}
+    )
     assert recorder.gathered() == {"q/q1": 3.0, "q/actor_max": 5.0, "q/actor": 7.0}
     assert recorder.gathered() == {}
 

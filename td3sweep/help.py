@@ -1,0 +1,62 @@
+"""What ``--help`` prints: every group with its options, every key with its default, effect and range."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from td3sweep.settings import CarlaSettings, GymSettings, Settings
+
+GROUP_ORDER = (
+    *("cnn", "recurrent", "hyperparams", "target", "replay", "clip", "wiring"),
+    *("env", "reward", "tracking", "monitor", "experiment"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One key: dotted name, default, effect with sane range."""
+
+    key: str
+    default: Any
+    effect: str
+
+
+def entries() -> Iterator[Entry]:
+    """Every key in the order of the dataclasses; below ``env`` those of CARLA, then those of Gymnasium alone."""
+    seen = set()
+    for entry in (*_entries(Settings(), ""), *_entries(CarlaSettings(), "env."), *_entries(GymSettings(), "env.")):
+        if entry.key not in seen:
+            seen.add(entry.key)
+            yield entry
+
+
+def _entries(node: Any, prefix: str) -> Iterator[Entry]:
+    for spec in dataclasses.fields(node):
+        value = getattr(node, spec.name)
+        if dataclasses.is_dataclass(value):
+            yield from _entries(value, f"{prefix}{spec.name}.")
+        else:
+            choices = " | ".join(spec.metadata["choices"] or ())
+            effect = spec.metadata["help"] + (f" ({choices})" if choices else "")
+            yield Entry(f"{prefix}{spec.name}", value, effect)
+
+
+def groups(config_directory: str) -> dict[str, list[str]]:
+    """The options of every config group."""
+    root = Path(config_directory)
+    return {group: sorted(path.stem for path in (root / group).glob("*.yaml")) for group in GROUP_ORDER}
+
+
+def help_text(config_directory: str) -> str:
+    """Groups and keys for a terminal."""
+    lines = ["Groups (GROUP=OPTION):"]
+    lines += [f"  {group:12} {' | '.join(options)}" for group, options in groups(config_directory).items()]
+    lines += ["", "Keys (KEY=VALUE), their default, effect and range; a group's option may set another default:"]
+    for entry in entries():
+        if entry.key.partition(".")[2] != "name":
+            default = "null" if entry.default is None else str(entry.default)
+            lines.append(f"  {f'{entry.key}={default}':42} {entry.effect}")
+    return "\n".join(lines)

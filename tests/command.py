@@ -1,0 +1,32 @@
+"""Running the real command line in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+
+QUICK = [
+    "steps=120", "warmup=60", "hyperparams.batch_size=16", "log_every=10", "eval_episodes=1", "threads=1",
+    "env.max_episode_steps=40", "tracking=off", "replay.capacity=1000",
+]  # fmt: skip
+LAST_LINE = re.compile(r"run=(\S+) steps=(\d+) return=(\S+) length=(\S+) verdict=(\S+)")
+
+
+def start(*arguments, env=None, python=sys.executable, cwd=None):
+    """The command as a process; stop it by its pid."""
+    return subprocess.Popen(
+        [python, "-m", "td3sweep", *map(str, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}, cwd=cwd,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finish(process, timeout=300):
+    """Exit code, stdout and stderr."""
+    out, err = process.communicate(timeout=timeout)
+    return process.returncode, out, err
+
+
+def command(*arguments, **options):
+    """Run the command to its end."""
+    return finish(start(*arguments, **options))
