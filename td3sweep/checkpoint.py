@@ -8,6 +8,7 @@ import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -68,7 +69,7 @@ class Checkpoints:
             if end == start:
                 break
             name = f"segment-{start:012}-{end:012}.npz"
-            _write(self._replay_directory / name, lambda file, arrays=arrays: np.savez(file, **arrays))
+            _write(self._replay_directory / name, partial(_save_arrays, arrays))
             segments.append(name)
         whole = {
             "format": FORMAT,
@@ -170,6 +171,10 @@ def _write(path: Path, write: Callable[[BinaryIO], None]) -> None:
         if isinstance(hidden, OSError) and hidden.filename is None:
             raise OSError(hidden.errno, hidden.strerror, str(path)) from None
         raise
+
+
+def _save_arrays(arrays: Arrays, file: BinaryIO) -> None:
+    np.savez(file, **arrays)
 
 
 def _segment_end(name: str) -> int:

@@ -92,7 +92,8 @@ def closing(console: Console, settings: Settings, trainer: Any, outcome: Any) ->
     say(console, f"verdict: {summary['verdict']} - {EXPLANATION[summary['verdict']]}")
     for alarm in summary["alarms"]:
         say(console, f"  {alarm['level']} {alarm['detector']} at step {alarm['step']}: {alarm['evidence']}")
-    cost = seed_cost(trainer.recorder, settings.hyperparams.batch_size)
+    length = settings.recurrent.sequence_length
+    cost = seed_cost(trainer.recorder, max(settings.hyperparams.batch_size // length, 1) * length)
     if cost is not None and settings.name != "seed_5k":
         say(
             console,
@@ -102,12 +103,12 @@ def closing(console: Console, settings: Settings, trainer: Any, outcome: Any) ->
     say(console, outcome.line)
 
 
-def seed_cost(recorder: Any, batch_size: int) -> float | None:
-    """Seconds that ``experiment=seed_5k`` would take, scaled from this run's measured step and update."""
+def seed_cost(recorder: Any, transitions: int) -> float | None:
+    """Seconds that ``experiment=seed_5k`` would take, scaled from a step and an update of ``transitions`` as measured."""
     per_step, per_update = recorder.seconds_per("step"), recorder.seconds_per("update")
     if per_step is None or per_update is None:
         return None
-    return float(SEED_STEPS * per_step + SEED_UPDATES * per_update * SEED_BATCH / batch_size)
+    return float(SEED_STEPS * per_step + SEED_UPDATES * per_update * SEED_BATCH / transitions)
 
 
 def say(console: Console, text: str) -> None:
