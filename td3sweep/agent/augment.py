@@ -17,14 +17,11 @@ def random_shift(images: torch.Tensor, pad: int, generator: torch.Generator, *, 
     Returns:
         Shifted images, same shape.
     """
-    rows, width_of_window, stack, height, width = images.shape
-    drawn = (rows, 1 if per_window else width_of_window)
+    rows, window, stack, height, width = images.shape
     device = images.device
-    shift = torch.randint(-pad, pad + 1, (2, *drawn), generator=generator, device=device)
-    shift = shift.expand(2, rows, width_of_window)
+    shift = torch.randint(-pad, pad + 1, (2, rows, 1 if per_window else window), generator=generator, device=device)
     y = (torch.arange(height, device=device) + shift[0, ..., None]).clamp(0, height - 1)
     x = (torch.arange(width, device=device) + shift[1, ..., None]).clamp(0, width - 1)
-    index = y[:, :, None, :, None].expand(-1, -1, stack, -1, width)
-    shifted = images.gather(3, index)
-    index = x[:, :, None, None, :].expand(-1, -1, stack, height, -1)
-    return shifted.gather(4, index)
+    source = (y[..., :, None] * width + x[..., None, :]).flatten(2).unsqueeze(2)
+    pixels = images.flatten(3)
+    return pixels.gather(3, source.expand(-1, window, stack, -1)).view(images.shape)

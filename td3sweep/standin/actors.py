@@ -11,6 +11,7 @@ from td3sweep.standin.blueprints import Blueprint
 from td3sweep.standin.camera import Box, Camera
 from td3sweep.standin.geometry import Transform, Vector, compose
 from td3sweep.standin.protocol import passive_record, stream_token, vehicle_record
+from td3sweep.standin.raster import Color
 from td3sweep.standin.vehicle import Vehicle, VehicleModel
 
 CAR_TAG = 14
@@ -69,8 +70,7 @@ class VehicleActor(Actor):
         super().__init__(actor_id, blueprint.description(values), pose)
         self.vehicle = Vehicle(model, pose)
         self.lights = 0
-        red, green, blue = (int(channel) for channel in values["color"].split(","))
-        self._color = (red, green, blue)
+        self._color = _color(values["color"])
 
     @property
     def pose(self) -> Transform:
@@ -153,6 +153,13 @@ class SensorActor(Actor):
 
 def _camera(values: Mapping[str, str]) -> Camera:
     return Camera(int(values["image_size_x"]), int(values["image_size_y"]), float(values["fov"]))
+
+
+def _color(text: str) -> Color:
+    red, green, blue = (int(channel) for channel in text.split(","))
+    if not all(0 <= channel <= 255 for channel in (red, green, blue)):
+        raise ValueError(f"{text} is no colour")
+    return red, green, blue
 
 
 def _dot(a: Vector, b: Vector) -> float:

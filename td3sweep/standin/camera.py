@@ -20,6 +20,7 @@ from td3sweep.standin.raster import LEVELS, TEXEL, Color, Raster, average, avera
 FAR = 150.0
 """Metres of ground seen; beyond it everything is haze."""
 
+MAX_SIZE = 4096
 TAPS = 4
 NEAR = 0.05
 ZENITH: Color = (104, 152, 206)
@@ -72,7 +73,7 @@ class Camera:
     """A camera of ``width`` x ``height`` pixels and ``fov`` degrees horizontally."""
 
     def __init__(self, width: int, height: int, fov: float) -> None:
-        if width < 1 or height < 1 or not 0.0 < fov < 180.0:
+        if not (1 <= width <= MAX_SIZE and 1 <= height <= MAX_SIZE and 0.0 < fov < 180.0):
             raise ValueError(f"no camera of {width} x {height} pixels and {fov} degrees")
         self.width, self.height, self.fov = width, height, fov
         self._focal = 0.5 * width / math.tan(math.radians(0.5 * fov))

@@ -9,6 +9,9 @@ from typing import Any
 
 Vector = tuple[float, float, float]
 
+MAX_COORDINATE = 1e9
+"""Beyond any map, angle, speed or impulse; what is larger would overflow the wire's single precision."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transform:
@@ -43,10 +46,10 @@ class Transform:
 
 
 def vector_from_wire(wire: Any) -> Vector:
-    """Read ``[x, y, z]`` as three finite floats; raises TypeError or ValueError on anything else."""
+    """Read ``[x, y, z]``; raises TypeError or ValueError on anything else, not-a-numbers and absurd sizes included."""
     x, y, z = (float(value) for value in wire)
-    if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
-        raise ValueError(f"vector {wire} is not finite")
+    if not all(abs(value) <= MAX_COORDINATE for value in (x, y, z)):
+        raise ValueError(f"vector {wire} is out of range")
     return x, y, z
 
 

@@ -55,7 +55,6 @@ class RequestReader:
         self._unpacker = msgpack.Unpacker(
             raw=False,
             strict_map_key=False,
-            unicode_errors="surrogateescape",
             max_buffer_size=MAX_REQUEST_BYTES,
         )
 

@@ -104,7 +104,7 @@ def _pieces(road: Road) -> list[tuple[Primitive, float]]:
 def _profiles(road: Road) -> NDArray[np.uint32]:
     """Packed colours over t (``PROFILE_STEP`` apart, left is positive): row 0 off the dashes, row 1 on."""
     half = math.ceil((_half_width(road) + TEXEL) / PROFILE_STEP)
-    t = np.arange(-half, half + 1) * PROFILE_STEP
+    t = np.arange(-half, half + 1, dtype=np.float64) * PROFILE_STEP
     left = sum(lane.width for lane in road.left) + SHOULDER
     right = sum(lane.width for lane in road.right) + SHOULDER
     asphalt = _coverage(t, 0.5 * (left - right), left + right)

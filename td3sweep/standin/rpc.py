@@ -132,8 +132,9 @@ class Service:
         return [MAP_FOLDER + road_map.name, [pose.wire() for pose in maps.spawn_points(road_map)]]
 
     def _sensor_token(self, stream_id: int) -> list[bytes]:
+        token = stream_token(stream_id, self._world.stream_port)
         self._host.expect_subscription(stream_id)
-        return [stream_token(stream_id, self._world.stream_port)]
+        return [token]
 
     def _tick_cue(self) -> int:
         if not self._world.settings.synchronous:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+import struct
 import sys
 import time
 from collections import Counter, deque
@@ -222,7 +223,7 @@ class Server:
             return response(request.msgid, self._service.call(request.method, request.arguments))
         except UnknownMethodError as error:
             return error_response(request.msgid, str(error))
-        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, struct.error) as error:
             print(f"stand-in: bad call of {request.method}: {error}", file=sys.stderr, flush=True)
             return error_response(request.msgid, f"rpc: bad arguments for '{request.method}': {error}")
 

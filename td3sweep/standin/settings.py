@@ -19,6 +19,8 @@ from td3sweep.standin.vehicle import (
 DEFAULT_WEATHER = [0.0, 0.0, 0.0, 5.0, 0.0, 45.0, 0.0, 0.0, 0.2, 0.0, 1.0, 0.03, 0.0331, 0.0]
 WEATHER_FIELDS = len(DEFAULT_WEATHER)
 WHEEL_RADIUS = 0.35
+MAX_DELTA = 10.0
+MAX_SUBSTEPS = 1000
 AIR_DENSITY = 1.2
 
 
@@ -40,14 +42,16 @@ class EpisodeSettings:
         synchronous, no_rendering, delta, substepping, max_substep, max_substeps, *rest = wire
         if len(rest) != 5:
             raise ValueError(f"{len(rest) + 6} settings instead of 11")
-        fixed = float(delta[1]) if delta[0] else None
+        fixed = float(delta[1]) if delta[0] else 0.0
+        if not 0.0 <= fixed <= MAX_DELTA or not 0.0 <= float(max_substep) <= MAX_DELTA:
+            raise ValueError(f"a step of {fixed} s in substeps of {max_substep} s is out of range")
         return cls(
             bool(synchronous),
             bool(no_rendering),
-            fixed if fixed else None,  # the client writes "variable" as 0 too
+            fixed or None,  # the client writes "variable" as 0 too
             bool(substepping),
             float(max_substep),
-            int(max_substeps),
+            min(int(max_substeps), MAX_SUBSTEPS),
             tuple(rest),
         )
 

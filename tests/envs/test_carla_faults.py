@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import gymnasium
@@ -179,3 +181,15 @@ def test_an_unknown_map_of_a_running_server_lists_its_maps():
             env.reset()
     finally:
         server.stop()
+
+
+def test_a_script_that_forgets_to_close_ends_cleanly():
+    code = (
+        "from td3sweep.envs.carla.env import CarlaDriveEnv\n"
+        "env = CarlaDriveEnv()\nenv.reset(seed=0)\nprint(env._server._process.pid)\n"
+    )
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(done.stdout.split()[-1]), 0)

@@ -155,6 +155,7 @@ def test_blocks_are_disjoint_in_a_process_and_between_processes():
         "blocks = [ports.free_block() for _ in range(20)]\n"
         "print(*(block.first for block in blocks), flush=True)\n"
         "sys.stdin.read()\n"
+        "[block.release() for block in blocks]\n"
     )
     searchers = [
         subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -91,7 +91,9 @@ def free_ports() -> int:
 
 
 def launch(port: int, log: Path, *flags: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "td3sweep.standin", f"-carla-rpc-port={port}", *flags]
+    """Start a server that ends with this process at the latest; later flags win."""
+    own = [f"-carla-rpc-port={port}", f"-parent-pid={os.getpid()}"]
+    command = [sys.executable, "-m", "td3sweep.standin", *own, *flags]
     with log.open("w") as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True)
 

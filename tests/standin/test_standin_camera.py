@@ -180,9 +180,7 @@ def test_far_from_any_road_there_is_grass_and_below_ground_nothing_breaks(raster
 
 def test_lane_lines_do_not_flicker_when_the_car_creeps(raster):
     camera = Camera(84, 84, 90.0)
-    grays = [
-        rgb(camera.render(Transform(x=0.01 * step, y=1.75, z=1.5), raster, [])).mean(axis=2) for step in range(20)
-    ]
+    grays = [rgb(camera.render(Transform(x=0.01 * step, y=1.75, z=1.5), raster, [])).mean(axis=2) for step in range(20)]
     assert np.abs(np.diff(grays, axis=0)).max() < 12.0
 
 

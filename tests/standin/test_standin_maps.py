@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-os.environ.setdefault("HOME", "/tmp")
-carla = pytest.importorskip("carla")
-
 from td3sweep.standin import maps
 from td3sweep.standin.opendrive import Primitive, read
+
+os.environ.setdefault("HOME", "/tmp")
+carla = pytest.importorskip("carla")
 
 MAPS = [maps.built_in(name) for name in maps.MAP_NAMES]
 

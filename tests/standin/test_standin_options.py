@@ -36,9 +36,7 @@ def test_unknown_flags_are_warned_about(capsys):
 
 def test_faults_are_read_by_name():
     flags = "-fault-slow-load=1.5 -fault-hang-after=3 -fault-drop-frame-every=4 -fault-die-at-start"
-    assert parse(flags.split()).faults == Faults(
-        slow_load=1.5, hang_after=3, drop_frame_every=4, die_at_start=True
-    )
+    assert parse(flags.split()).faults == Faults(slow_load=1.5, hang_after=3, drop_frame_every=4, die_at_start=True)
 
 
 @pytest.mark.parametrize(

@@ -96,11 +96,11 @@ def taken_port(first: int) -> int | None:
 
 
 def _acquire(first: int) -> PortBlock | None:
-    path = Path(tempfile.gettempdir()) / f"td3sweep-ports-{first}.lock"
-    try:
-        lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
-    except PermissionError:  # another user's lock
-        return None
+    # A folder for each user: locks of others could not be opened, and the bind probe finds their servers.
+    folder = Path(tempfile.gettempdir()) / f"td3sweep-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{first}.lock"
+    lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(lock).st_ino == os.stat(path).st_ino:

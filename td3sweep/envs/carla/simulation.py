@@ -4,14 +4,16 @@ Every fault of the simulator leaves as a SimulatorError. A CARLA client never re
 tick stays queued, so after one the whole object is discarded (`discard()`) and nothing is retried.
 """
 
+import atexit
 import contextlib
 import math
 import queue
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from td3sweep.envs.carla.client import load_carla
 from td3sweep.envs.carla.route import LaneGraph, Pose
@@ -73,6 +75,8 @@ class Tick:
 class Simulation:
     """A connection to one server, from loading the map to ending it cleanly."""
 
+    _open: ClassVar[weakref.WeakSet["Simulation"]] = weakref.WeakSet()
+
     def __init__(
         self, server: Server, *, map_name: str, camera: Camera, fixed_delta: float, timeouts: Timeouts
     ) -> None:
@@ -94,6 +98,7 @@ class Simulation:
         self._ego_id = 0
         self.cars: list[Car] = []
         self.half_length = self.half_width = 0.0
+        self._open.add(self)
         with _faults("loading the map"):
             server.start()
             self._client = server.wait_ready(timeouts.start)
@@ -179,6 +184,13 @@ class Simulation:
         """
         self._stop_listening()
         self._server.stop()
+        self._open.discard(self)
+
+    @classmethod
+    def discard_all(cls) -> None:
+        """At the end of the process: a sensor that still listens would abort it now and then."""
+        for simulation in list(cls._open):
+            simulation.discard()
 
     def _load(self, name: str) -> Any:
         available = sorted({path.rsplit("/", 1)[-1] for path in self._client.get_available_maps()})
@@ -321,3 +333,6 @@ def _faults(doing: str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise SimulatorError(f"{doing}: {error}") from error
+
+
+atexit.register(Simulation.discard_all)
