@@ -29,9 +29,12 @@ def build_env(settings: Settings, log_dir: Path) -> Any:
         return GymImageEnv(env.id, action_repeat=env.action_repeat)
     assert isinstance(env, CarlaSettings)
     from td3sweep.envs.carla.env import CarlaDriveEnv
+    from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
 
+    # The client's Traffic Manager aborts its process when the server dies, and real servers do die.
+    alone = env.traffic > 0 or env.server != "standin"
     camera = env.camera
-    carla_env = CarlaDriveEnv(
+    carla_env = (IsolatedCarlaEnv if alone else CarlaDriveEnv)(
         server=choice(env.server),
         host=env.host,
         port=env.port,
@@ -52,6 +55,8 @@ def build_env(settings: Settings, log_dir: Path) -> Any:
         reward=settings.reward.terms,
         progress_scale=settings.reward.progress_scale,
         route_length=(env.route_min, env.route_max),
+        spawn_jitter=env.spawn_jitter,
+        heading_jitter=env.heading_jitter,
         steer_scale=env.steer_scale,
         restart_every_episodes=env.restart_every,
         log_dir=str(log_dir),

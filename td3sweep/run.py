@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from td3sweep.assemble import build_env, build_trainer
-from td3sweep.record.console import banner, closing, console_log
+from td3sweep.record.console import banner, closing, console_log, simulator
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.settings import Settings
 
@@ -65,7 +65,7 @@ def run(settings: Settings, path: Path) -> Outcome:
         env = build_env(settings, path)
         try:
             trainer = build_trainer(settings, directory, env, console=console, interrupted=lambda: bool(received))
-            directory.write_provenance(settings.seed, getattr(env, "simulator", settings.env.name))
+            directory.write_provenance(settings.seed, simulator(settings))
             try:
                 trainer.run()
             finally:

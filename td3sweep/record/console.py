@@ -68,22 +68,26 @@ class Tee(Console):
 def banner(console: Console, settings: Settings, path: Path) -> None:
     """What is about to run."""
     s = settings
-    env = s.env
-    where = f"env={env.name}"
-    if isinstance(env, CarlaSettings):
-        what = "stand-in server, not CARLA" if env.server == "standin" else f"CARLA server, {env.server}"
-        where = f"env=carla ({what}) map={env.map} traffic={env.traffic} reward={s.reward.name}"
     fault = "  << the known fault, for study" if s.wiring.name == "crossed" else ""
     say(
         console,
         f"td3sweep {__version__}  cnn={s.cnn.name} recurrent={s.recurrent.name}{s.recurrent.hidden or ''}",
     )
-    say(console, f"  {where}")
+    say(console, f"  {simulator(s)}")
     say(
         console,
         f"  wiring={s.wiring.name}{fault} target={s.target.name} clip={s.clip.name} precision={s.precision}",
     )
     say(console, f"  {s.steps} steps, {s.warmup} of them warm-up, seed {s.seed}; writing to {path}")
+
+
+def simulator(settings: Settings) -> str:
+    """What is driven, in one line; the stand-in is never called CARLA."""
+    env = settings.env
+    if not isinstance(env, CarlaSettings):
+        return f"env=gym id={getattr(env, 'id', '')}"
+    what = "stand-in server, not CARLA" if env.server == "standin" else f"CARLA server, {env.server}"
+    return f"env=carla ({what}) map={env.map} traffic={env.traffic} reward={settings.reward.name}"
 
 
 def closing(console: Console, settings: Settings, trainer: Any, outcome: Any) -> None:

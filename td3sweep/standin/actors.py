@@ -8,7 +8,8 @@ from typing import Any
 
 from td3sweep.standin import blueprints
 from td3sweep.standin.blueprints import Blueprint
-from td3sweep.standin.camera import Box, Camera
+from td3sweep.standin.boxes import Box
+from td3sweep.standin.camera import Camera
 from td3sweep.standin.geometry import Transform, Vector, compose
 from td3sweep.standin.protocol import passive_record, stream_token, vehicle_record
 from td3sweep.standin.raster import Color

@@ -14,41 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from td3sweep.standin.boxes import FAR, Box, View, paint
 from td3sweep.standin.geometry import Transform
-from td3sweep.standin.raster import LEVELS, TEXEL, Color, Raster, average, average_up, pack
-
-FAR = 150.0
-"""Metres of ground seen; beyond it everything is haze."""
+from td3sweep.standin.raster import LEVELS, TEXEL, Color, Raster, average, average_up
 
 MAX_SIZE = 4096
 TAPS = 4
-NEAR = 0.05
 ZENITH: Color = (104, 152, 206)
 HAZE: Color = (188, 204, 214)
 HAZE_ELEVATION = math.radians(35.0)
-FACE_SHADE = (0.62, 0.8, 1.0)
-"""Brightness of a box's faces across x (ends), y (sides) and z (roof)."""
-
-WINDOW_BAND = (0.15, 0.8)
-WINDOW: Color = (36, 42, 50)
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A car to paint: centre of its bottom in metres, yaw in degrees, half sizes."""
-
-    x: float
-    y: float
-    z: float
-    yaw: float
-    extent: tuple[float, float, float]
-    color: Color
-
-    def covers(self, x: float, y: float) -> bool:
-        """Whether a point lies inside the box seen from above."""
-        cos, sin = math.cos(math.radians(self.yaw)), math.sin(math.radians(self.yaw))
-        dx, dy = x - self.x, y - self.y
-        return abs(dx * cos + dy * sin) <= self.extent[0] and abs(dy * cos - dx * sin) <= self.extent[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +62,7 @@ class Camera:
         image = rays.background.copy()
         image[rays.ground] = _look_up(rays, pose)
         picture: NDArray[np.uint32] = image.reshape(self.height, self.width)
-        visible = [box for box in boxes if not box.covers(pose.x, pose.y)]
-        for box in sorted(visible, key=lambda box: -math.hypot(box.x - pose.x, box.y - pose.y)):
-            if math.hypot(box.x - pose.x, box.y - pose.y) < FAR:
-                self._paint(picture, box, pose, rays.directions)
+        paint(picture, boxes, View(pose, self._focal, rays.directions))
         return picture
 
     def _directions(self, pose: Transform, rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -110,7 +81,7 @@ class Camera:
         falling = flat[:, 2] < -1e-9
         if pose.z > 0.0:
             reach[falling] = -pose.z / flat[falling, 2]
-        ground = np.flatnonzero(reach * np.hypot(flat[:, 0], flat[:, 1]) < FAR)
+        ground = np.flatnonzero(reach * np.hypot(flat[:, 0], flat[:, 1]) < FAR)  # beyond it is haze
         taps = np.stack([self._ground_points(pose, centers + (tap + 0.5) / TAPS - 0.5, ground) for tap in range(TAPS)])
         spread = np.hypot(*(taps.max(axis=0) - taps.min(axis=0)).T) / (TAPS - 1)
         footprint = np.maximum(spread, reach[ground] / self._focal)
@@ -141,51 +112,6 @@ class Camera:
         points: NDArray[np.float64] = flat[:, :2] * reach[:, None]
         return points
 
-    def _paint(self, picture: NDArray[np.uint32], box: Box, pose: Transform, directions: NDArray[np.float32]) -> None:
-        """Intersect the rays of the box's screen rectangle with the box."""
-        center = np.array((*_turned(box.x - pose.x, box.y - pose.y, -pose.yaw), box.z + box.extent[2] - pose.z))
-        heading = box.yaw - pose.yaw
-        window = self._window(center, heading, box.extent, pose)
-        if window is None:
-            return
-        rays = directions[window]
-        cos, sin = math.cos(math.radians(heading)), math.sin(math.radians(heading))
-        into_box = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-        origin = -center @ into_box
-        local = rays @ into_box.astype(np.float32)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            one, other = (-np.array(box.extent) - origin) / local, (np.array(box.extent) - origin) / local
-        entry = np.minimum(one, other)
-        near, far = entry.max(axis=-1), np.maximum(one, other).min(axis=-1)
-        hit = (near < far) & (near > 0.0)
-        face = entry.argmax(axis=-1)[hit]
-        shades = np.array([pack(_shaded(box.color, shade)) for shade in FACE_SHADE], np.uint32)
-        pixels = shades[face]
-        height = (origin[2] + near * local[..., 2])[hit] / box.extent[2]
-        glass = (face < 2) & (height > WINDOW_BAND[0]) & (height < WINDOW_BAND[1])
-        pixels[glass] = pack(WINDOW)
-        picture[window][hit] = pixels
-
-    def _window(
-        self, center: NDArray[np.float64], heading: float, extent: tuple[float, float, float], pose: Transform
-    ) -> tuple[slice, slice] | None:
-        """The screen rectangle (rows, columns) around a box, or None where it is out of sight."""
-        signs = np.array([(a, b, c) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)], float)
-        corners = signs * extent
-        cos, sin = math.cos(math.radians(heading)), math.sin(math.radians(heading))
-        corners = corners @ np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]]) + center
-        axes = np.array(Transform(pitch=pose.pitch, roll=pose.roll).axes())
-        depth, across, upwards = (corners @ axes.T).T
-        if depth.max() <= NEAR:
-            return None
-        if depth.min() <= NEAR:
-            return slice(0, self.height), slice(0, self.width)
-        columns = 0.5 * self.width + self._focal * across / depth
-        rows = 0.5 * self.height - self._focal * upwards / depth
-        top, bottom = max(0, math.floor(rows.min())), min(self.height, math.ceil(rows.max()))
-        left, right = max(0, math.floor(columns.min())), min(self.width, math.ceil(columns.max()))
-        return (slice(top, bottom), slice(left, right)) if top < bottom and left < right else None
-
 
 def _look_up(rays: _Rays, pose: Transform) -> NDArray[np.uint32]:
     """The ground's colours: taps turned by the yaw, shifted by the position, gathered and averaged."""
@@ -210,13 +136,3 @@ def _sky(directions: NDArray[np.float64]) -> NDArray[np.uint32]:
     red, green, blue = np.rint(height * ZENITH + (1.0 - height) * HAZE).astype(np.uint32).T
     packed: NDArray[np.uint32] = blue | green << np.uint32(8) | red << np.uint32(16) | np.uint32(255 << 24)
     return packed
-
-
-def _turned(x: float, y: float, degrees: float) -> tuple[float, float]:
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    return x * cos - y * sin, x * sin + y * cos
-
-
-def _shaded(color: Color, shade: float) -> Color:
-    red, green, blue = (round(channel * shade) for channel in color)
-    return red, green, blue

@@ -152,27 +152,32 @@ def _draw_piece(
     high = ((ends.max(axis=0) + half + 1.0 - origin) / TEXEL).astype(int)
     x = (np.arange(low[0], high[0]) + 0.5) * TEXEL + origin[0]
     y = -((np.arange(low[1], high[1]) + 0.5) * TEXEL + origin[1])[:, None]
-    along, across = _road_coordinates(piece, x, y)
-    inside = (np.abs(across) < half) & (along >= 0.0) & (along <= piece.length)
-    rows, columns = np.nonzero(inside)
-    phase = np.mod(s + along[inside], DASH_PERIOD)
+    forward, left = _ahead_and_left(piece, x, y)
+    if piece.curvature == 0.0:
+        rows, columns = np.nonzero((np.abs(left) < half) & (forward >= 0.0) & (forward <= piece.length))
+        along, across = forward[rows, columns], left[rows, columns]
+    else:
+        radius, side = abs(1.0 / piece.curvature), math.copysign(1.0, piece.curvature)
+        inward = radius - side * left
+        square = forward * forward + inward * inward
+        rows, columns = np.nonzero((square > max(0.0, radius - half) ** 2) & (square < (radius + half) ** 2))
+        along = radius * np.arctan2(forward[rows, columns], inward[rows, columns])
+        across = side * (radius - np.sqrt(square[rows, columns]))
+        inside = (along >= 0.0) & (along <= piece.length)
+        rows, columns, along, across = rows[inside], columns[inside], along[inside], across[inside]
+    phase = np.mod(s + along, DASH_PERIOD)
     center = (profiles.shape[1] - 1) / 2.0
-    t = np.rint(across[inside] / PROFILE_STEP + center).astype(np.int32)
+    t = np.rint(across / PROFILE_STEP + center).astype(np.int32)
     picture[rows + low[1], columns + low[0]] = profiles[(phase < DASH_LENGTH).astype(np.int8), t]
 
 
-def _road_coordinates(
+def _ahead_and_left(
     piece: Primitive, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(s, t) of points in OpenDRIVE axes, relative to the piece."""
+    """Points in OpenDRIVE axes, as seen from the start of the piece along its heading."""
     dx, dy = x - piece.x, y - piece.y
     cos, sin = math.cos(piece.heading), math.sin(piece.heading)
-    forward, left = dx * cos + dy * sin, dy * cos - dx * sin
-    if piece.curvature == 0.0:
-        return forward, left
-    radius, side = abs(1.0 / piece.curvature), math.copysign(1.0, piece.curvature)
-    inward = radius - side * left
-    return radius * np.arctan2(forward, inward), side * (radius - np.hypot(forward, inward))
+    return dx * cos + dy * sin, dy * cos - dx * sin
 
 
 def _levels(picture: NDArray[np.uint32], origin_x: float, origin_y: float) -> Raster:

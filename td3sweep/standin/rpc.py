@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from td3sweep.standin import maps
@@ -32,6 +33,14 @@ class UnknownMethodError(Exception):
     """A call the stand-in does not know."""
 
 
+@dataclass(frozen=True, slots=True)
+class _TrafficManager:
+    """Where a client runs a traffic manager, and the connection that said so."""
+
+    host: str
+    caller: int
+
+
 class Host(Protocol):
     """What the calls need of the server around them."""
 
@@ -53,7 +62,8 @@ class Service:
         self._host = host
         self._commands = CommandRunner(world)
         self._uploaded: RoadMap | None = None
-        self._traffic_managers: dict[int, tuple[str, int]] = {}
+        self._caller = 0
+        self._traffic_managers: dict[int, _TrafficManager] = {}
         world_value: dict[str, Callable[..., Any]] = {
             "version": lambda: VERSION,
             "get_episode_info": lambda: [world.episode_id, [stream_token(WORLD_STREAM, world.stream_port)]],
@@ -84,7 +94,7 @@ class Service:
         }
         traffic_value: dict[str, Callable[..., Any]] = {
             "is_traffic_manager_running": lambda port: port in self._traffic_managers,
-            "get_traffic_manager_running": lambda port: list(self._traffic_managers.get(port, ("", 0))),
+            "get_traffic_manager_running": self._traffic_manager,
             "add_traffic_manager_running": self._add_traffic_manager,
             "destroy_traffic_manager": self._destroy_traffic_manager,
         }
@@ -100,8 +110,12 @@ class Service:
             **self._commands.calls(),
         }
 
-    def call(self, method: str, arguments: list[Any]) -> list[Any]:
-        """The wrapped result of a call; raises UnknownMethodError, or what wrong arguments lead to."""
+    def call(self, method: str, arguments: list[Any], caller: int = 0) -> list[Any]:
+        """The wrapped result of a call from connection ``caller``.
+
+        Raises UnknownMethodError, or what wrong arguments lead to.
+        """
+        self._caller = caller
         if method == "apply_batch":
             return self._apply_batch(*arguments)
         if method in self._value:
@@ -116,6 +130,12 @@ class Service:
                 return void_failure(str(error))
             return void_result()
         raise UnknownMethodError(f"rpc: server could not find function '{method}' (not part of the stand-in)")
+
+    def disconnected(self, caller: int) -> None:
+        """Forget the traffic managers of a connection that is gone: the next client would wait for them."""
+        gone = [port for port, manager in self._traffic_managers.items() if manager.caller == caller]
+        for port in gone:
+            del self._traffic_managers[port]
 
     def _actor(self, actor_id: int) -> list[Any]:
         return self._world.actors[actor_id].wire(self._world.stream_port)
@@ -193,8 +213,12 @@ class Service:
         host, port = address
         if port in self._traffic_managers:
             return False
-        self._traffic_managers[int(port)] = (str(host), int(port))
+        self._traffic_managers[int(port)] = _TrafficManager(str(host), self._caller)
         return True
+
+    def _traffic_manager(self, port: int) -> list[Any]:
+        manager = self._traffic_managers.get(port)
+        return ["", 0] if manager is None else [manager.host, port]
 
     def _destroy_traffic_manager(self, port: int) -> bool:
         return self._traffic_managers.pop(port, None) is not None

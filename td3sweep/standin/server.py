@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from itertools import count
 
 from td3sweep.standin.faults import FaultInjector
 from td3sweep.standin.protocol import (
@@ -34,6 +35,9 @@ MAX_VARIABLE_DELTA = 0.1
 WATCH_PERIOD = 0.5
 RECEIVE_BYTES = 1 << 18
 STREAM_ID_BYTES = 4
+
+
+_callers = count(1)
 
 
 class Connection:
@@ -74,6 +78,7 @@ class RpcConnection(Connection):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self.reader = RequestReader()
+        self.caller = next(_callers)
 
 
 class StreamConnection(Connection):
@@ -143,7 +148,7 @@ class Server:
         wait = max(0.0, self._next_watch - now)
         if not self._world.settings.synchronous:
             wait = min(wait, max(0.0, self._last_frame_time + FREE_RUN_PERIOD - now))
-        if self._requests:  # a tick waits for a subscriber
+        if self._requests and self._expected:  # a tick waits for a subscriber
             wait = min(wait, max(0.0, self._expected_until - now))
         return wait
 
@@ -198,7 +203,9 @@ class Server:
             return
         connection.sock.close()
         connection.backlog.clear()
-        if isinstance(connection, StreamConnection) and connection.stream_id is not None:
+        if isinstance(connection, RpcConnection):
+            self._service.disconnected(connection.caller)
+        elif isinstance(connection, StreamConnection) and connection.stream_id is not None:
             subscribers = self._subscribers[connection.stream_id]
             subscribers.remove(connection)
             if not subscribers:
@@ -216,11 +223,12 @@ class Server:
             if request.method in ("tick_cue", "apply_batch") and not self._streams_ready():
                 return
             self._requests.popleft()
-            self._send(connection, [self._answer(request)])
+            self._send(connection, [self._answer(connection, request)])
 
-    def _answer(self, request: Request) -> bytes:
+    def _answer(self, connection: RpcConnection, request: Request) -> bytes:
         try:
-            return response(request.msgid, self._service.call(request.method, request.arguments))
+            result = self._service.call(request.method, request.arguments, connection.caller)
+            return response(request.msgid, result)
         except UnknownMethodError as error:
             return error_response(request.msgid, str(error))
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, struct.error) as error:

@@ -52,6 +52,7 @@ def check_rows(pair, batch, n, length, burn_in, stride):  # noqa: PLR0917
             if not real:
                 assert float(batch.rewards[row, place]) == 0.0
                 assert float(batch.discounts[row, place]) == 0.0
+                np.testing.assert_array_equal(batch.actions[row, place], shown.previous.action)
                 continue
             total, discount, bootstrap, k = n_step(shown, GAMMA, n)
             np.testing.assert_array_equal(batch.images[row, burn_in + place], pair.image(shown.identity))

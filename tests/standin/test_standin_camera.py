@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from td3sweep.standin import maps
-from td3sweep.standin.camera import ZENITH, Box, Camera
+from td3sweep.standin.boxes import Box
+from td3sweep.standin.camera import ZENITH, Camera
 from td3sweep.standin.geometry import Transform, compose
 from td3sweep.standin.opendrive import Lane, Mark, Primitive, Road, RoadMap
 from td3sweep.standin.raster import ASPHALT, GRASS, PAINT, TEXEL, average, average_up, pack, rasterize
