@@ -173,7 +173,7 @@ def _write(path: Path, write: Callable[[BinaryIO], None]) -> None:
         raise
 
 
-def _save_arrays(arrays: Arrays, file: BinaryIO) -> None:
+def _save_arrays(arrays: Any, file: BinaryIO) -> None:
     np.savez(file, **arrays)
 
 

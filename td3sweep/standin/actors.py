@@ -13,7 +13,7 @@ from td3sweep.standin.camera import Camera
 from td3sweep.standin.geometry import Transform, Vector, compose
 from td3sweep.standin.protocol import passive_record, stream_token, vehicle_record
 from td3sweep.standin.raster import Color
-from td3sweep.standin.vehicle import Vehicle, VehicleModel
+from td3sweep.standin.vehicle import GRAVITY, Vehicle, VehicleModel
 
 CAR_TAG = 14
 SPECTATOR_DESCRIPTION: list[Any] = [0, blueprints.SPECTATOR, []]
@@ -143,7 +143,7 @@ class SensorActor(Actor):
         ax, ay, az = (0.0, 0.0, 0.0) if carrier is None else carrier.acceleration
         rate = 0.0 if carrier is None else carrier.yaw_rate
         forward, right, up = pose.axes()
-        felt = (ax, ay, az + 9.81)
+        felt = (ax, ay, az + GRAVITY)
         acceleration = (_dot(forward, felt), _dot(right, felt), _dot(up, felt))
         gyroscope = (forward[2] * rate, right[2] * rate, up[2] * rate)
         return acceleration, gyroscope, math.radians(pose.yaw + 90.0) % math.tau

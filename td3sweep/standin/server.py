@@ -36,7 +36,6 @@ WATCH_PERIOD = 0.5
 RECEIVE_BYTES = 1 << 18
 STREAM_ID_BYTES = 4
 
-
 _callers = count(1)
 
 
@@ -48,6 +47,10 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
         self.backlog = bytearray()
+
+    @property
+    def is_closed(self) -> bool:
+        return self.sock.fileno() < 0
 
     def send(self, parts: list[bytes]) -> None:
         """Send or queue; raises OSError when the peer is gone."""
@@ -179,9 +182,9 @@ class Server:
     def _accept(self, listener: socket.socket, kind: type[RpcConnection] | type[StreamConnection]) -> None:
         try:
             sock, _ = listener.accept()
-        except OSError:
+            self._selector.register(sock, selectors.EVENT_READ, kind(sock))
+        except OSError:  # a probe that is gone already
             return
-        self._selector.register(sock, selectors.EVENT_READ, kind(sock))
 
     def _on_greeting(self, connection: StreamConnection, data: bytes) -> None:
         if connection.stream_id is not None:
@@ -197,10 +200,9 @@ class Server:
             del self._expected[stream_id]
 
     def _close(self, connection: Connection) -> None:
-        try:
-            self._selector.unregister(connection.sock)
-        except KeyError:
+        if connection.is_closed:
             return
+        self._selector.unregister(connection.sock)
         connection.sock.close()
         connection.backlog.clear()
         if isinstance(connection, RpcConnection):
@@ -220,7 +222,7 @@ class Server:
     def _work_off(self) -> None:
         while self._requests:
             connection, request = self._requests[0]
-            if request.method in ("tick_cue", "apply_batch") and not self._streams_ready():
+            if _ticks(request) and not self._streams_ready():
                 return
             self._requests.popleft()
             self._send(connection, [self._answer(connection, request)])
@@ -265,10 +267,15 @@ class Server:
             self._send(connection, [prefix + message.header, message.body])
 
     def _send(self, connection: Connection, parts: list[bytes]) -> None:
-        if connection.sock.fileno() < 0:
+        if connection.is_closed:
             return
         try:
             connection.send(parts)
             self._watch(connection)
         except OSError:
             self._close(connection)
+
+
+def _ticks(request: Request) -> bool:
+    """Whether a call asks for a frame; the last argument of a batch says if it does."""
+    return request.method == "tick_cue" or (request.method == "apply_batch" and request.arguments[-1:] == [True])
