@@ -71,6 +71,8 @@ def clip_gradients(parts: Mapping[str, Sequence[nn.Parameter]], kind: ClipKind, 
     if kind == "value":
         coefficient = torch.where(before["joint"] > 0, after["joint"] / before["joint"], one)
     metrics = {f"clip/{name}/binding": binding, f"clip/{name}/coefficient": coefficient}
+    if kind == "value":
+        metrics[f"grad/{name}/max/after"] = get_total_norm(everything, float("inf"))
     for part in before:
         metrics[f"grad/{name}/{part}/before"] = before[part]
         metrics[f"grad/{name}/{part}/after"] = after[part]

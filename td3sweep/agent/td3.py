@@ -252,7 +252,8 @@ class TD3:
         actor_features, critic_features = self._actor_loss_features(batch)
         pre_tanh = self.actor.head(actor_features, vector)
         action = torch.tanh(pre_tanh)
-        q = masked_mean(self.critic.head.first(critic_features, vector, action), batch.mask)
+        values = self.critic.head.first(critic_features, vector, action)
+        q = masked_mean(values, batch.mask)
         loss = -q
         if self._pre_tanh_penalty > 0:
             penalty = masked_mean(pre_tanh.square().mean(dim=-1), batch.mask)
@@ -261,6 +262,7 @@ class TD3:
         return loss, {
             "loss/actor": loss.detach(),
             "q/actor": q.detach(),
+            "q/actor_max": values.detach().masked_fill(batch.mask == 0, -torch.inf).max(),
             "action/saturation": masked_mean(saturated.mean(dim=-1), batch.mask),
             "action/pre_tanh": masked_mean(pre_tanh.detach().abs().mean(dim=-1), batch.mask),
         }

@@ -66,6 +66,7 @@ def test_value():
     m = numbers(clip_gradients(groups, "value", 3.5, "actor"))
     assert values(groups) == [[3.0], [-3.5], [3.5, 0.0]]
     assert m["grad/actor/head/after"] == 3.5
+    assert m["grad/actor/max/after"] == 3.5
     assert m["clip/actor/binding"] == 1.0
     assert m["clip/actor/coefficient"] == pytest.approx((9 + 2 * 3.5**2) ** 0.5 / 13)
 

@@ -20,6 +20,7 @@ def test_actor_and_targets_move_every_second_update():
     assert not any(torch.equal(a, b) for a, b in zip(parameters(agent.actor), actor, strict=True))
     assert not same(parameters(agent.target_critic), target)
     assert metrics["q/actor"].item() == pytest.approx(-metrics["loss/actor"].item())
+    assert metrics["q/actor_max"] >= metrics["q/actor"]
     assert agent.updates == 2
 
 

@@ -249,6 +249,15 @@ def test_loading_maps(standin):
     assert client.get_world().get_map().name == "Carla/Maps/StandInHighway"
 
 
+def test_a_bystander_learns_of_the_new_map(standin):
+    client, bystander = standin.client(), standin.client()
+    standin.synchronous_world(client)
+    watching = bystander.get_world()
+    assert watching.get_map().name.endswith("StandInTown")
+    client.load_world("StandInRing", False).tick()
+    assert watching.get_map().name.endswith("StandInRing")
+
+
 def test_uploaded_opendrive_becomes_the_map(standin):
     from td3sweep.standin import maps
 
