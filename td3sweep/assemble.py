@@ -28,13 +28,10 @@ def build_env(settings: Settings, log_dir: Path) -> Any:
 
         return GymImageEnv(env.id, action_repeat=env.action_repeat)
     assert isinstance(env, CarlaSettings)
-    from td3sweep.envs.carla.env import CarlaDriveEnv
-    from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
+    from td3sweep.envs.carla.make import make_carla_env
 
-    # The client's Traffic Manager aborts its process when the server dies, and real servers do die.
-    alone = env.traffic > 0 or env.server != "standin"
     camera = env.camera
-    carla_env = (IsolatedCarlaEnv if alone else CarlaDriveEnv)(
+    carla_env = make_carla_env(
         server=choice(env.server),
         host=env.host,
         port=env.port,

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run side by side, one core each
 
 import pytest
 from hydra import compose, initialize_config_dir

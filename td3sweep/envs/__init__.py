@@ -13,4 +13,4 @@ import gymnasium
 CARLA_DRIVE = "td3sweep/CarlaDrive-v0"
 
 if CARLA_DRIVE not in gymnasium.registry:
-    gymnasium.register(id=CARLA_DRIVE, entry_point="td3sweep.envs.carla.env:CarlaDriveEnv")
+    gymnasium.register(id=CARLA_DRIVE, entry_point="td3sweep.envs.carla.make:make_carla_env")

@@ -9,6 +9,7 @@ from gymnasium.utils.env_checker import check_env
 
 import td3sweep.envs
 from td3sweep.envs.carla.env import CarlaDriveEnv
+from td3sweep.envs.carla.make import make_carla_env
 from td3sweep.errors import UserError
 
 pytest.importorskip("carla")
@@ -60,7 +61,7 @@ def test_a_fresh_server_plays_the_same_episode(env):
 
 
 def test_traffic_comes_by_the_number_and_by_the_seed():
-    with CarlaDriveEnv(traffic=6) as env:
+    with make_carla_env(traffic=6) as env:
         first = play(env, 5, steps=60)
         assert play(env, 5, steps=60) == first
         _, info = env.reset(seed=5)
@@ -68,7 +69,7 @@ def test_traffic_comes_by_the_number_and_by_the_seed():
 
 
 def test_asking_for_more_cars_than_places_is_told(caplog):
-    with CarlaDriveEnv(traffic=500) as env:
+    with make_carla_env(traffic=500) as env:
         _, info = env.reset(seed=0)
     assert info["cars_asked"] == 500
     assert 0 < info["cars_spawned"] < 500
@@ -130,7 +131,7 @@ def test_hard_steering_ends_off_the_road(env):
 
 def test_running_into_a_car_is_a_collision():
     ends = set()
-    with CarlaDriveEnv(traffic=40, stalled_ticks=100, reward="seed_later") as env:
+    with make_carla_env(traffic=40, stalled_ticks=100, reward="seed_later") as env:
         for seed in range(8):
             observation, _ = env.reset(seed=seed)
             terminated = truncated = False

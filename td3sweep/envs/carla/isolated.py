@@ -7,6 +7,7 @@ reports a SimulatorError is replaced at the next `reset()`.
 """
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ import gymnasium
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.protocol import Action, Observation
 from td3sweep.errors import SimulatorError, UserError
+
+log = logging.getLogger(__name__)
 
 MARGIN_S = 10.0  # above the time limits inside, which should come first
 GRACE_S = 5.0
@@ -74,8 +77,10 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
     ) -> tuple[Observation, dict[str, Any]]:
         """See `CarlaDriveEnv.reset`."""
         self.start()
-        self.server_version, result = self._call("reset", (seed, options), self._reset_limit)
-        return result  # type: ignore[no-any-return]
+        self.server_version, (observation, info) = self._call("reset", (seed, options), self._reset_limit)
+        if info["cars_spawned"] < info["cars_asked"]:  # said in the worker as well, where nobody reads it
+            log.warning("asked for %d cars, got %d", info["cars_asked"], info["cars_spawned"])
+        return observation, info
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """See `CarlaDriveEnv.step`."""
