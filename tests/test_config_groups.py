@@ -70,6 +70,7 @@ def test_an_experiment_wins_over_the_defaults_and_an_override_wins_over_it(setti
     s = settings("experiment=seed_5k")
     assert (s.steps, s.warmup, s.reward.name, s.env.action_repeat) == (5000, 1000, "seed_20nov", 1)
     assert (s.hyperparams.actor_cnn_lr, s.wiring.name) == (1e-5, "separate")
+    assert (s.pre_tanh_penalty, s.actor_init_scale, s.trunk) == (0.0, 1.0, None)  # the system had no such care
     assert settings("experiment=seed_5k", "steps=6000").steps == 6000
 
 
