@@ -30,7 +30,8 @@ def main() -> None:
         if terminated or truncated:
             break
     env.close()
-    assert picture is not None and stack is not None
+    assert picture is not None
+    assert stack is not None
     newest = np.repeat(stack[-1][:, :, None], 3, axis=2)
     small = Image.fromarray(newest).resize((HEIGHT, HEIGHT), Image.Resampling.NEAREST)
     sheet = Image.new("RGB", (512 + 8 + HEIGHT, HEIGHT), "white")

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from td3sweep.errors import UserError
+from td3sweep.record.console import simulator
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.settings import CarlaSettings, GymSettings, Settings, TargetSettings
 
@@ -81,6 +82,8 @@ def build_trainer(
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     agent = build_agent(settings, env.vector_size, env.action_size)
+    audit = None if settings.monitor.name == "off" else audit_agent(settings, agent, env.vector_size, env.action_size)
+    expected = audit is not None and set(audit.faults) <= faults_asked_for(settings)
     replay = build_replay(settings, agent, env.vector_size, env.action_size)
     hyper, clip = settings.hyperparams, settings.clip
     monitor = Monitor(
@@ -88,8 +91,14 @@ def build_trainer(
         clip=clip.name,
         clip_actor=clip.actor,
         clip_critic=clip.critic,
-        stop_on=settings.monitor.stop_on,
+        stop_on=[name for name in settings.monitor.stop_on if name != "d0" or not expected],
     )
+    recorder = Recorder(directory, console, build_mirror(settings, directory), simulator(settings))
+    if audit is not None:
+        known = "; asked for by name, so the run goes on" if audit.faults and expected else ""
+        recorder.say(audit.line + known)
+        for alarm in monitor.wiring(0, audit.faults, audit.evidence):
+            recorder.alarm(alarm)
     low, high = random_bounds(settings, env.action_size)
     plan = Plan(
         steps=settings.steps,
@@ -97,7 +106,12 @@ def build_trainer(
         updates_per_step=settings.updates_per_step,
         critic_only_updates=settings.critic_only_updates,
         batch_size=hyper.batch_size,
-        exploration_noise=hyper.exploration_noise,
+        exploration_noise=(
+            hyper.exploration_noise,
+            hyper.exploration_noise if hyper.exploration_noise_final is None else hyper.exploration_noise_final,
+        ),
+        noise_steps=hyper.exploration_noise_steps,
+        reward_scale=settings.reward.scale,
         log_every=settings.log_every,
         eval_every=settings.eval_every,
         eval_episodes=settings.eval_episodes,
@@ -105,6 +119,7 @@ def build_trainer(
         seed=settings.seed,
         random_low=low,
         random_high=high,
+        gamma=hyper.gamma,
     )
     return Trainer(
         plan,
@@ -113,7 +128,7 @@ def build_trainer(
         replay=replay,
         monitor=None if settings.monitor.name == "off" else monitor,
         stop_on_alarm=settings.monitor.name == "stop",
-        recorder=Recorder(directory, console, build_mirror(settings, directory)),
+        recorder=recorder,
         checkpoints=Checkpoints(directory.checkpoints, directory.replay),
         interrupted=interrupted,
     )
@@ -122,10 +137,11 @@ def build_trainer(
 def build_agent(settings: Settings, vector_size: int, action_size: int) -> Any:
     """The TD3 agent of these settings."""
     from td3sweep.agent.build import build_td3
+    from td3sweep.agent.faults import inject
     from td3sweep.agent.gradients import Clip
 
     hyper, clip = settings.hyperparams, settings.clip
-    return build_td3(
+    agent = build_td3(
         cnn=choice(settings.cnn.name),
         memory=choice(settings.recurrent.name),
         memory_size=settings.recurrent.hidden,
@@ -153,6 +169,62 @@ def build_agent(settings: Settings, vector_size: int, action_size: int) -> Any:
         precision=choice(settings.precision),
         seed=settings.seed,
     )
+    inject(agent, settings.fault)
+    return agent
+
+
+def audit_agent(settings: Settings, agent: Any, vector_size: int, action_size: int) -> Any:
+    """The wiring audit D0 of ``agent`` against these settings' numbers; the agent is left exactly as it was."""
+    from td3sweep.agent.gradients import Clip
+    from td3sweep.doctor.audit import examine
+    from td3sweep.doctor.td3 import small_batch, td3_learner
+
+    hyper, clip, recurrent = settings.hyperparams, settings.clip, settings.recurrent
+    batch = small_batch(
+        agent,
+        vector_size=vector_size,
+        action_size=action_size,
+        gamma=hyper.gamma,
+        n_step=settings.n_step,
+        sequence_length=recurrent.sequence_length,
+        burn_in=recurrent.burn_in,
+    )
+    rates = {
+        "actor": hyper.actor_lr,
+        "critic": hyper.critic_lr,
+        "actor/cnn": hyper.actor_lr if hyper.actor_cnn_lr is None else hyper.actor_cnn_lr,
+        "critic/cnn": hyper.critic_lr if hyper.critic_cnn_lr is None else hyper.critic_cnn_lr,
+    }
+    learner = td3_learner(
+        agent,
+        batch,
+        clip=Clip(choice(clip.name), clip.actor, clip.critic),
+        learning_rates=rates,
+        tau=hyper.tau,
+        policy_delay=hyper.policy_delay,
+    )
+    return examine(learner)
+
+
+def faults_asked_for(settings: Settings) -> set[str]:
+    """Findings of the audit that these settings ask for by name, and that therefore do not end a run."""
+    from td3sweep.agent.faults import FAULTS
+
+    asked = {FAULTS[settings.fault][0]} if settings.fault != "none" else set()
+    return asked | ({"H6"} if settings.wiring.name == "crossed" else set())
+
+
+def observed_sizes(settings: Settings) -> tuple[int, int]:
+    """Numbers of the observation's vector and of an action; no simulator is started."""
+    env = settings.env
+    if isinstance(env, CarlaSettings):
+        from td3sweep.envs.carla.env import ACTION_SIZE
+        from td3sweep.envs.carla.observe import vector_size
+
+        return vector_size(env.vector), ACTION_SIZE
+    gym = build_env(settings, Path())
+    gym.close()
+    return gym.vector_size, gym.action_size
 
 
 def build_target(target: TargetSettings) -> Any:
@@ -197,7 +269,12 @@ def build_mirror(settings: Settings, directory: RunDirectory) -> Any:
         entity=tracking.entity,
         group=tracking.group or settings.name,
         name=directory.path.name,
-        tags=[*tracking.tags, f"wiring={settings.wiring.name}", f"reward={settings.reward.name}"],
+        tags=[
+            *tracking.tags,
+            f"wiring={settings.wiring.name}",
+            f"reward={settings.reward.name}",
+            *([f"fault={settings.fault}"] if settings.fault != "none" else []),
+        ],
         config=dataclasses.asdict(settings),
     )
 

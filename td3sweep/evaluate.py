@@ -12,10 +12,25 @@ from td3sweep.agent.td3 import TD3
 FIRST_SEED = 2**31  # training episodes draw their seeds below this, so that the two never meet
 
 
+Observer = Callable[[dict[str, Any], Any, dict[str, Any]], None]
+
+
 def evaluate(
-    env: Any, agent: TD3, *, episodes: int, interrupted: Callable[[], bool] = lambda: False
+    env: Any,
+    agent: TD3,
+    *,
+    episodes: int,
+    interrupted: Callable[[], bool] = lambda: False,
+    observer: Observer | None = None,
 ) -> dict[str, float] | None:
     """Drive ``episodes`` episodes with the policy alone, in the given environment.
+
+    Args:
+        env: the environment, between two episodes.
+        agent: whose policy drives.
+        episodes: how many, on seeds that training never draws.
+        interrupted: asked at every step.
+        observer: told of every moment of the first episode: observation, the action before it (or None), info.
 
     Returns:
         ``eval/return`` (undiscounted), ``eval/length`` (agent steps), ``eval/success`` (share) and, where the
@@ -23,7 +38,7 @@ def evaluate(
     """
     results = []
     for seed in range(FIRST_SEED, FIRST_SEED + episodes):
-        result = _episode(env, agent, seed, interrupted)
+        result = _episode(env, agent, seed, interrupted, observer if seed == FIRST_SEED else None)
         if result is None:
             return None
         results.append(result)
@@ -31,8 +46,12 @@ def evaluate(
     return {f"eval/{key}": float(np.mean([result[key] for result in results])) for key in keys}
 
 
-def _episode(env: Any, agent: TD3, seed: int, interrupted: Callable[[], bool]) -> dict[str, float] | None:
+def _episode(
+    env: Any, agent: TD3, seed: int, interrupted: Callable[[], bool], observer: Observer | None
+) -> dict[str, float] | None:
     observation, info = env.reset(seed=seed)
+    if observer is not None:
+        observer(observation, None, info)
     state = agent.initial_state()
     total, length, ended = 0.0, 0, False
     while not ended:
@@ -40,6 +59,8 @@ def _episode(env: Any, agent: TD3, seed: int, interrupted: Callable[[], bool]) -
             return None
         action, state = agent.act(observation, state, noise=0.0)
         observation, reward, terminated, truncated, info = env.step(action)
+        if observer is not None:
+            observer(observation, action, info)
         total, length, ended = total + float(reward), length + 1, terminated or truncated
     result = {"return": total, "length": float(length), "success": float(info.get("success", False))}
     if "route_fraction" in info:

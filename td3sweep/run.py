@@ -20,6 +20,16 @@ from td3sweep.record.rundir import RunDirectory
 from td3sweep.settings import Settings
 
 STOPPED_BY_MONITOR = 3
+UNWATCHED: dict[str, Any] = {  # what a monitor's report says, with monitor=off
+    "verdict": "undetermined",
+    "first_alarm_step": None,
+    "alarms": [],
+    "evidence": [],
+    "growth": None,
+    "more_steps_help": "not yet known",
+    "why": "monitor=off",
+    "missing": [],
+}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 
@@ -69,7 +79,7 @@ def run(settings: Settings, path: Path) -> Outcome:
             try:
                 trainer.run()
             finally:
-                summary = summarise(trainer)
+                summary = {"wiring": settings.wiring.name, "fault": settings.fault, **summarise(trainer)}
                 trainer.recorder.close(summary)
         finally:
             env.close()
@@ -85,9 +95,7 @@ def summarise(trainer: Any) -> dict[str, Any]:
     monitor, recorder = trainer.monitor, trainer.recorder
     per_update = recorder.seconds_per("update")
     return {
-        "verdict": "undetermined" if monitor is None else monitor.verdict,
-        "first_alarm_step": None if monitor is None else monitor.first_alarm_step,
-        "alarms": [] if monitor is None else [alarm.as_dict() for alarm in monitor.alarms],
+        **(UNWATCHED if monitor is None else monitor.report().as_dict()),
         "final_return": trainer.evaluation.get("eval/return"),
         "final_length": trainer.evaluation.get("eval/length"),
         "evaluation": trainer.evaluation,

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from td3sweep.monitor.detectors import CAN_FAIL
+
 
 def setting(
     default: Any,
@@ -30,6 +32,12 @@ def setting(
 def group(cls: type) -> Any:
     """A dataclass field holding one config group."""
     return field(default_factory=cls)
+
+
+FAULTS = (
+    *("none", "h1", "h2", "h3", "h4", "h5", "h6"),
+    *("sum_of_norms", "stale_target", "lr_x100", "frozen_encoder"),
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,10 @@ class HyperparamSettings:
     target_noise: float = setting(0.2, "SD of the target action's noise; .1 to .3", low=0.0, high=2.0)
     target_noise_clip: float = setting(0.5, "bound of that noise; .3 to .5", low=0.0, high=2.0)
     exploration_noise: float = setting(0.1, "SD of the acting noise; .05 to .3", low=0.0, high=2.0)
+    exploration_noise_final: float | None = setting(
+        None, "SD it falls to; null: stays as it is; .05 to .1", low=0.0, high=2.0
+    )
+    exploration_noise_steps: int = setting(6000, "steps after warm-up over which it falls", low=1)
 
 
 @dataclass(frozen=True)
@@ -164,6 +176,9 @@ class RewardSettings:
 
     name: str = setting("cruise", "preset name, printed with every return")
     terms: dict[str, float] = setting({}, "weight of each term")
+    scale: float = setting(
+        1.0, "factor on what the learner sees; reported returns stay without it; .01 to 1", low=1e-6, high=1e6
+    )
     progress_scale: float = setting(
         1.0, "reward a metre of route gained, before the weight; .5 to 50", low=0.0, high=1e4
     )
@@ -185,7 +200,7 @@ class MonitorSettings:
     """What an alarm does."""
 
     name: str = setting("warn", "warn: report; stop: end the run with exit code 3", choices=("warn", "stop", "off"))
-    stop_on: list[str] = setting(["nonfinite", "d1", "d2", "d7"], "detectors whose FAIL may stop a run")
+    stop_on: list[str] = setting(list(CAN_FAIL), "detectors whose FAIL may stop a run")
 
 
 @dataclass(frozen=True)
@@ -207,7 +222,7 @@ class Settings:
     save_every: int = setting(200, "environment steps between two checkpoints", low=1)
     resume: str | None = setting(None, "last: go on with the newest unfinished run of this name", choices=("last",))
     updates_per_step: float = setting(0.25, "updates an environment step after warm-up; .1 to 1", low=0.0, high=100.0)
-    critic_only_updates: int = setting(0, "first updates that leave the actor alone; 0 to 1000", low=0)
+    critic_only_updates: int = setting(0, "critic-only updates at the end of warm-up; 0 to 1000", low=0)
     n_step: int = setting(1, "rewards summed before the bootstrap; 1 or 3", low=1, high=20)
     loss: str = setting("mse", "critic's loss", choices=("mse", "huber"))
     aug: str = setting("none", "image augmentation", choices=("none", "shift4"))
@@ -216,10 +231,11 @@ class Settings:
         None, "width of a LayerNorm+tanh bottleneck before the heads; null: none; 50", low=1, high=4096
     )
     pre_tanh_penalty: float = setting(
-        0.0, "weight of the actor's squared pre-tanh output; 0 to .01", low=0.0, high=10.0
+        0.005, "weight of the actor's squared pre-tanh output; 0 to .01", low=0.0, high=10.0
     )
-    actor_init_scale: float = setting(1.0, "factor on the actor's last layer at start; .01 to 1", low=1e-6, high=10.0)
+    actor_init_scale: float = setting(0.1, "factor on the actor's last layer at start; .01 to 1", low=1e-6, high=10.0)
     weight_decay: float = setting(0.0, "AdamW's decay; 0 is Adam; 0 to .01", low=0.0, high=1.0)
+    fault: str = setting("none", "a known fault put in on purpose, for study (docs/doctor.md)", choices=FAULTS)
     cnn: CnnSettings = group(CnnSettings)
     recurrent: RecurrentSettings = group(RecurrentSettings)
     hyperparams: HyperparamSettings = group(HyperparamSettings)

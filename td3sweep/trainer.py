@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from td3sweep.agent.td3 import TD3
 from td3sweep.checkpoint import Checkpoints
 from td3sweep.errors import SimulatorError
 from td3sweep.evaluate import FIRST_SEED, evaluate
+from td3sweep.monitor.bias import Bias
+from td3sweep.monitor.detectors import Alarm
 from td3sweep.monitor.verdict import Monitor
 from td3sweep.record.recorder import Recorder
 from td3sweep.replay.frames import FrameReplay
@@ -30,14 +32,23 @@ Observation = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Plan:
-    """The loop's numbers; ``random_low`` and ``random_high`` bound the warm-up's uniform actions."""
+    """The loop's numbers.
+
+    Attributes:
+        exploration_noise: standard deviation after warm-up, and ``noise_steps`` environment steps later.
+        reward_scale: factor on the rewards that the learner sees; returns are reported without it.
+        critic_only_updates: updates of the critic alone, all at the end of warm-up.
+        random_low, random_high: bounds of the warm-up's uniform actions.
+    """
 
     steps: int
     warmup: int
     updates_per_step: float
     critic_only_updates: int
     batch_size: int
-    exploration_noise: float
+    exploration_noise: tuple[float, float]
+    noise_steps: int
+    reward_scale: float
     log_every: int
     eval_every: int
     eval_episodes: int
@@ -45,6 +56,7 @@ class Plan:
     seed: int
     random_low: tuple[float, ...]
     random_high: tuple[float, ...]
+    gamma: float
 
 
 @dataclass
@@ -54,9 +66,12 @@ class Episode:
     seed: int
     observation: Observation
     state: NDArray[np.float32]
+    bias: Bias
     actions: list[NDArray[np.float32]] = field(default_factory=list)
     total: float = 0.0
     terms: dict[str, float] = field(default_factory=dict)
+    speed: float | None = None  # largest so far, m/s, where the environment tells
+    terminated: bool = False
 
 
 class Trainer:
@@ -109,10 +124,10 @@ class Trainer:
                     self._finish_episode(end)
                 if self.step % self.plan.save_every == 0 and self.step < self.plan.steps:
                     self._save()
-                self.recorder.show(self.step, self.agent.updates, self.phase, self._updates_left())
+                self._show()
             self._save()
             while not self.ended_early and self.evaluated_at < self.step:
-                self._evaluate()
+                self._evaluate(film=True)
 
     @property
     def ended_early(self) -> bool:
@@ -138,15 +153,22 @@ class Trainer:
             self.replay.begin(self._episode.observation, self._episode.state)
         episode, started = self._episode, time.perf_counter()
         action, state = self._act(episode)
+        if not episode.actions and self.agent.updates > 0:
+            episode.bias.value = self.agent.value(episode.observation, episode.state, action)
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self.replay.add(action, float(reward), terminated, truncated, observation, state)
+        scaled = float(reward) * self.plan.reward_scale
+        self.replay.add(action, scaled, terminated, truncated, observation, state)
         episode.actions.append(action)
         episode.observation, episode.state = observation, state
         episode.total += float(reward)
+        episode.bias.reward(scaled)
+        episode.terminated = terminated
+        if "speed" in info:
+            episode.speed = max(episode.speed or 0.0, float(info["speed"]))
         for term, value in info.get("reward_terms", {}).items():
             episode.terms[term] = episode.terms.get(term, 0.0) + float(value)
         if self.monitor is not None:
-            self.monitor.reward(float(reward))
+            self.monitor.reward(scaled)
         self.step += 1
         self._faults_in_a_row = 0
         self.recorder.spent("step", time.perf_counter() - started)
@@ -155,16 +177,20 @@ class Trainer:
     def _begin(self) -> Episode:
         seed = int(np.random.SeedSequence([self.plan.seed, self.episodes, self.faults]).generate_state(1)[0])
         observation, _ = self.env.reset(seed=seed % FIRST_SEED)
-        return Episode(seed % FIRST_SEED, observation, self.agent.initial_state())
+        return Episode(seed % FIRST_SEED, observation, self.agent.initial_state(), Bias(self.plan.gamma))
 
     def _act(self, episode: Episode) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if self.step >= self.plan.warmup:
-            return self.agent.act(episode.observation, episode.state, noise=self.plan.exploration_noise)
+            return self.agent.act(episode.observation, episode.state, noise=self._noise())
         state = episode.state
         if state.size:  # the memory must have seen the random phase's observations as well
             _, state = self.agent.act(episode.observation, state, noise=0.0)
         low, high = self.plan.random_low, self.plan.random_high
         return self._random.uniform(low, high).astype(np.float32), state
+
+    def _noise(self) -> float:
+        first, last = self.plan.exploration_noise
+        return first + (last - first) * min((self.step - self.plan.warmup) / self.plan.noise_steps, 1.0)
 
     def _learn(self) -> None:
         for _ in range(self._updates_due()):
@@ -180,7 +206,10 @@ class Trainer:
 
     def _updates_due(self, step: int | None = None) -> int:
         learnt_steps = (self.step if step is None else step) - self.plan.warmup
-        return max(0, math.floor(learnt_steps * self.plan.updates_per_step + 1e-9) - self.agent.updates)
+        if learnt_steps < 0:
+            return 0
+        due = self.plan.critic_only_updates + math.floor(learnt_steps * self.plan.updates_per_step + 1e-9)
+        return max(0, due - self.agent.updates)
 
     def _updates_left(self) -> int:
         return self._updates_due(self.plan.steps)
@@ -190,11 +219,20 @@ class Trainer:
         row["replay/size"] = float(len(self.replay))
         row["env/faults"] = float(self.faults)
         if self.monitor is not None:
-            statistics, alarms = self.monitor.watch(self.step, row)
-            row |= statistics
-            for alarm in alarms:
-                self.recorder.alarm(alarm)
+            broken = row["nonfinite"] > 0 or not all(math.isfinite(value) for value in row.values())
+            tensors = self.agent.nonfinite_tensors() if broken else ()
+            statistics, alarms = self.monitor.watch(self.step, row, self.phase, tensors)
+            row |= statistics | {"reward/max": self.monitor.r_max}
+            self._tell(alarms)
         self.recorder.log(self.step, self.agent.updates, self.phase, row)
+        self._show()
+
+    def _tell(self, alarms: Iterable[Alarm]) -> None:
+        for alarm in alarms:
+            self.recorder.alarm(alarm)
+
+    def _show(self) -> None:
+        self.recorder.show(self.step, self.phase, self._updates_left())
 
     # Between steps
 
@@ -202,6 +240,12 @@ class Trainer:
         episode, self._episode = self._episode, None
         assert episode is not None
         self.episodes += 1
+        length = len(episode.actions)
+        if self.monitor is not None and not self.step - length < self.plan.warmup < self.step:
+            # An episode that began with random actions and ended with the policy's tells of neither.
+            self._tell(
+                self.monitor.episode(self.step, length=length, ret=episode.total, phase=self.phase, speed=episode.speed)
+            )
         self.recorder.episode(
             self.step,
             self.agent.updates,
@@ -210,26 +254,49 @@ class Trainer:
                 "episode": self.episodes,
                 "seed": episode.seed,
                 "return": episode.total,
-                "length": len(episode.actions),
+                "length": length,
                 "success": bool(info.get("success", False)),
                 "end": str(info.get("end", "")),
                 "terms": episode.terms,
+                "speed": episode.speed,
+                "bias": self._bias(episode),
             },
         )
         if self.step // self.plan.eval_every > self.evaluated_at // self.plan.eval_every:
             self._evaluate()
 
-    def _evaluate(self) -> None:
+    def _bias(self, episode: Episode) -> float | None:
+        """The critic's bias in a finished episode of the policy."""
+        if episode.bias.value is None:
+            return None
+        last_value = 0.0
+        if not episode.terminated:
+            action, _ = self.agent.act(episode.observation, episode.state, noise=0.0)
+            last_value = self.agent.value(episode.observation, episode.state, action)
+        return episode.bias.bias(last_value)
+
+    def _evaluate(self, film: bool = False) -> None:
         """Evaluate between episodes, in the same environment: two never share a server."""
+        strip = self.recorder.film_strip(self.step) if film else None
         try:
-            found = evaluate(self.env, self.agent, episodes=self.plan.eval_episodes, interrupted=self.interrupted)
+            found = evaluate(
+                self.env,
+                self.agent,
+                episodes=self.plan.eval_episodes,
+                interrupted=self.interrupted,
+                observer=None if strip is None else strip.note,
+            )
         except SimulatorError as error:
             self._survive(error)
             return
         if found is not None:
             self._faults_in_a_row = 0
             self.evaluation, self.evaluated_at = found, self.step
+            if self.monitor is not None:
+                self._tell(self.monitor.evaluation(self.step, found["eval/return"]))
             self.recorder.log(self.step, self.agent.updates, "evaluation", dict(found))
+            if strip is not None:
+                self.recorder.save_film(strip)
 
     def _survive(self, error: SimulatorError) -> None:
         """Forget the open episode after a simulator fault; the next one starts on a new server."""
@@ -254,6 +321,8 @@ class Trainer:
             "state": torch.from_numpy(episode.state.copy()),
             "total": episode.total,
             "terms": dict(episode.terms),
+            "speed": episode.speed,
+            "bias": episode.bias.state_dict(),
             "observation": _fingerprint(episode.observation),
         }
         payload = {
@@ -289,7 +358,9 @@ class Trainer:
 
     def _reopen(self, saved: dict[str, Any]) -> None:
         """Drive the open episode again from its seed; where the simulator does not repeat itself, discard it."""
-        episode = Episode(saved["seed"], {}, saved["state"].numpy(), total=saved["total"], terms=saved["terms"])
+        episode = Episode(saved["seed"], {}, saved["state"].numpy(), Bias(self.plan.gamma))
+        episode.total, episode.terms, episode.speed = saved["total"], saved["terms"], saved["speed"]
+        episode.bias.load_state_dict(saved["bias"])
         try:
             episode.observation, _ = self.env.reset(seed=saved["seed"])
             for action in saved["actions"].numpy():

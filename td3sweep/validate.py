@@ -7,9 +7,8 @@ import math
 from typing import Any
 
 from td3sweep.errors import UserError
+from td3sweep.monitor.detectors import CAN_FAIL
 from td3sweep.settings import CarlaSettings, GymSettings, Settings
-
-DETECTORS = ("nonfinite", "d1", "d2", "d7")
 
 
 def check(settings: Settings) -> None:
@@ -71,9 +70,13 @@ def _check_combinations(s: Settings) -> None:
         )
     if s.target.name == "td3" and (s.target.delta_init, s.target.delta_state) != ("zero", "raw"):
         raise UserError("target.delta_init and target.delta_state need target=mpg; drop them or choose target=mpg")
-    unknown = [name for name in s.monitor.stop_on if name not in DETECTORS]
+    if s.fault in ("h1", "h2", "h5") and s.clip.name == "off":
+        raise UserError(f"fault={s.fault} with clip=off: there is no clip to break; choose another clip")
+    if s.fault == "h6" and s.wiring.name == "critic_only":
+        raise UserError("fault=h6 with wiring=critic_only: there is one encoder, nothing to cross; drop wiring")
+    unknown = [name for name in s.monitor.stop_on if name not in CAN_FAIL]
     if unknown:
-        raise UserError(f"monitor.stop_on={unknown[0]}: unknown detector; choose from {', '.join(DETECTORS)}")
+        raise UserError(f"monitor.stop_on={unknown[0]}: unknown detector; choose from {', '.join(CAN_FAIL)}")
     _check_env(s)
 
 

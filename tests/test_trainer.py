@@ -14,6 +14,7 @@ from td3sweep.agent.build import build_td3
 from td3sweep.checkpoint import Checkpoints
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.monitor.verdict import Monitor
+from td3sweep.record.definitions import is_defined
 from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.replay.frames import FrameReplay
@@ -21,8 +22,11 @@ from td3sweep.trainer import FAULTS_IN_A_ROW, Plan, Trainer
 
 PLAN = {
     "steps": 40, "warmup": 16, "updates_per_step": 1.0, "critic_only_updates": 0, "batch_size": 8,
-    "exploration_noise": 0.1, "log_every": 5, "eval_every": 1000, "eval_episodes": 1, "save_every": 1000, "seed": 3,
+    "exploration_noise": (0.1, 0.1),
+    "noise_steps": 100, "reward_scale": 1.0,
+    "log_every": 5, "eval_every": 1000, "eval_episodes": 1, "save_every": 1000, "seed": 3,
     "random_low": (-1.0, -0.3), "random_high": (1.0, 1.0),
+    "gamma": 0.9,
 }  # fmt: skip
 
 
@@ -96,6 +100,84 @@ def test_rows_say_step_updates_phase_and_the_contracts_names(tmp_path):
     assert {"return", "length", "success", "phase", "seed", "terms"} <= episodes[0].keys()
     assert any("episode/return" in row and "episode/reward/centre" in row for row in rows(tmp_path))
     assert "eval/return" in rows(tmp_path)[-1]
+
+
+def test_every_logged_metric_is_defined(tmp_path):
+    make(tmp_path, memory="lstm", eval_every=15).run()
+    names = {name for row in rows(tmp_path) for name in row} - {"env_step", "updates", "phase", "not_finite"}
+    assert [name for name in names if not is_defined(name)] == []
+    wanted = (
+        "q/bias reward/max divergence/d3 divergence/d4 divergence/d5 divergence/d6 divergence/nonfinite eval/return"
+    )
+    assert set(wanted.split()) <= names
+
+
+def test_the_bias_of_an_episode_is_its_first_value_less_what_followed(tmp_path):
+    trainer = make(tmp_path, steps=60, monitor=False)
+    told, value, step = [], trainer.agent.value, trainer.env.step
+    trainer.agent.value = lambda *about: told.append(("value", value(*about))) or told[-1][1]
+    trainer.env.step = lambda action: told.append(("step", step(action))) or told[-1][1]
+    trainer.run()
+    biases = [row["bias"] for row in rows(tmp_path, "episodes.jsonl")]
+    assert [bias is None for bias in biases[:2]] == [True, True]  # of random actions
+    first = next(place for place, (kind, _) in enumerate(told) if kind == "value")
+    rewards, last = [], 0.0
+    for place, (_, what) in enumerate(told[first + 1 :]):
+        rewards += [what[1]]
+        if what[2] or what[3]:
+            last = 0.0 if what[2] else told[first + 2 + place][1]
+            break
+    expected = told[first][1] - sum(0.9**k * reward for k, reward in enumerate(rewards)) - 0.9 ** len(rewards) * last
+    assert next(bias for bias in biases if bias is not None) == pytest.approx(expected)
+
+
+def test_only_episodes_of_one_phase_are_judged(tmp_path):
+    trainer = make(tmp_path, steps=60)
+    judged, episode = [], trainer.monitor.episode
+    trainer.monitor.episode = lambda step, **told: judged.append((step, told)) or episode(step, **told)
+    trainer.run()
+    for step, told in judged:
+        assert (step <= 16) == (told["phase"] == "warm-up")
+        assert step <= 16 or step - told["length"] >= 16
+    lengths = [row["length"] for row in rows(tmp_path, "episodes.jsonl")]
+    assert len(judged) == len(lengths) - 1  # but for the one that spans both
+
+
+def test_the_critic_learns_alone_at_the_end_of_warmup(tmp_path):
+    trainer = make(tmp_path, critic_only_updates=6, steps=17)
+    before = {key: value.clone() for key, value in weights(trainer).items()}
+    seen = []
+    update = trainer.agent.update
+    trainer.agent.update = lambda batch, train_actor: (seen.append((trainer.step, train_actor)), update(batch))[1]
+    trainer.run()
+    assert seen == [(16, False)] * 6 + [(17, True)]
+    assert not same(before, weights(trainer))
+
+
+def test_exploration_noise_falls_to_its_last_value_and_stays(tmp_path):
+    trainer = make(tmp_path, exploration_noise=(0.3, 0.1), noise_steps=10)
+    asked = []
+    act = trainer.agent.act
+    trainer.agent.act = lambda observation, state, noise: (asked.append(noise), act(observation, state, noise))[1]
+    trainer.run()
+    training = [noise for noise in asked if noise > 0]
+    assert training[:3] == pytest.approx([0.3, 0.28, 0.26])
+    assert training[10:] == pytest.approx([0.1] * 14)
+
+
+def test_the_learner_sees_scaled_rewards_and_the_reports_do_not(tmp_path):
+    whole, tenth = make(tmp_path / "a", steps=17), make(tmp_path / "b", steps=17, reward_scale=0.1)
+    for trainer in (whole, tenth):
+        trainer.run()
+    a, b = (trainer.replay.sample(8).rewards for trainer in (whole, tenth))
+    assert torch.allclose(b, 0.1 * a, atol=1e-6)
+    assert rows(tmp_path / "a", "episodes.jsonl")[0]["return"] == rows(tmp_path / "b", "episodes.jsonl")[0]["return"]
+    assert tenth.monitor.r_max == pytest.approx(0.1 * whole.monitor.r_max)
+
+
+def test_the_last_evaluation_leaves_a_film_strip(tmp_path):
+    make(tmp_path, steps=17).run()
+    assert (tmp_path / "film.png").stat().st_size > 1000
 
 
 def test_warmup_actions_are_uniform_in_their_bounds(tmp_path):

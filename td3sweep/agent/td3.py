@@ -164,6 +164,20 @@ class TD3:
         following = torch.cat([actor_state, critic_state], dim=-1)[0].float().cpu()
         return explore(action, noise, self._acting_rng).numpy(), following.numpy()
 
+    @torch.no_grad()
+    def value(
+        self,
+        observation: Mapping[str, npt.NDArray[Any]],
+        state: npt.NDArray[np.float32],
+        action: npt.NDArray[np.float32],
+    ) -> float:
+        """Q1 of one observation and action, by the critic's own features; ``state`` as for :meth:`act`."""
+        images = torch.tensor(observation["image"], device=self.device)[None, None]
+        vector = torch.tensor(observation["vector"], device=self.device)[None, None]
+        critic_state = self._split(torch.tensor(state, device=self.device)[None])[1]
+        features = self.critic.encoder(images, critic_state)[0]
+        return float(self.critic.head.first(features, vector, torch.tensor(action, device=self.device)[None, None]))
+
     def _split(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return state[..., : self.actor.state_size], state[..., self.actor.state_size :]
 

@@ -1,28 +1,65 @@
-"""Detectors: each turns rows of metrics into alarms, keeps plain numbers and can be saved and restored."""
+"""Detectors on rows of metrics (D1, D2, D4, D7, not finite): each turns rows into alarms.
+
+All keep plain numbers and can be saved and restored. Where a row lacks what a detector reads, the detector is
+silent and the monitor's report names what is missing.
+"""
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 FAIL, WARN = "FAIL", "WARN"
-IN_A_ROW = 3  # logs in a row that D1 and D2 ask for
+CAN_FAIL = ("nonfinite", "d0", "d1", "d2", "d3", "d4", "d5", "d7")  # D6 only warns
+IN_A_ROW = 3  # logs in a row that D1, D2 and D4 ask for
+H6_LIKE = "H6-like"  # the actor is scored far from what its critic was trained on; the critic itself is calm
+CRITIC = "critic"  # the critic's own Q left its range
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """Something a detector saw: which detector, how grave, at which environment step, with what evidence."""
+    """Something a detector saw.
+
+    Attributes:
+        detector: `d0` to `d7` or `nonfinite`.
+        level: `FAIL` or `WARN`.
+        step: environment step at which it was first seen.
+        evidence: the numbers, in words.
+        cause: what tells two alarms of one detector apart, such as `H6-like` or `environment`; may be empty.
+    """
 
     detector: str
     level: str
     step: int
     evidence: str
+    cause: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """An alarm is raised once for each of these."""
+        return self.detector, self.level, self.cause
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as written to ``summary.json``."""
         return asdict(self)
+
+
+class Stateful:
+    """Saves and restores the attributes named in ``STATE``; they hold plain values only."""
+
+    STATE: ClassVar[tuple[str, ...]] = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values; `torch.load(weights_only=True)` reads them."""
+        return {name: copy.deepcopy(getattr(self, name)) for name in self.STATE}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore :meth:`state_dict`."""
+        for name in self.STATE:
+            setattr(self, name, copy.deepcopy(state[name]))
 
 
 class NonFinite:
@@ -30,60 +67,71 @@ class NonFinite:
 
     name = "nonfinite"
 
-    def update(self, step: int, row: Mapping[str, float]) -> tuple[float, list[Alarm]]:
-        """The number of non-finite values in ``row`` and an alarm if there is one."""
+    def update(self, step: int, row: Mapping[str, float], tensors: Sequence[str] = ()) -> tuple[float, list[Alarm]]:
+        """The number of non-finite values in ``row`` and an alarm if there is one, naming ``tensors`` if given."""
         bad = [key for key, value in row.items() if not math.isfinite(value)]
         inner = row.get("nonfinite", 0.0)
         if not bad and not inner > 0:
             return 0.0, []
         what = ", ".join(bad) or f"{inner:.0f} gradient or loss values"
+        if tensors:
+            rest = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
+            what += f"; tensors {', '.join(tensors[:3])}{rest}"
         return float(len(bad)) + (inner if math.isfinite(inner) else 1.0), [
             Alarm(self.name, FAIL, step, f"not finite: {what}")
         ]
 
 
-class Bound:
+class Bound(Stateful):
     """D1: |E Q| above 1.1 R_max/(1-gamma) on three logs in a row FAILs; a single Q above the bound WARNs.
 
-    Time limits bootstrap, so the horizon is infinite.
+    Time limits bootstrap, so the horizon is infinite. Without ``gamma`` there is no bound.
     """
 
     name = "d1"
+    STATE = ("r_max", "streak")
 
-    def __init__(self, gamma: float) -> None:
+    def __init__(self, gamma: float | None) -> None:
         self.gamma = gamma
         self.r_max = 0.0
         self.streak = 0
 
+    @property
+    def bound(self) -> float | None:
+        """Largest value that rewards seen so far allow; None before a reward other than 0."""
+        return None if self.gamma is None or self.r_max == 0.0 else self.r_max / (1.0 - self.gamma)
+
     def update(self, step: int, row: Mapping[str, float]) -> tuple[float, list[Alarm]]:
-        """``|E Q| / (1.1 B)`` and the alarms. Before a reward other than 0 was seen there is no bound."""
-        if self.r_max == 0.0:
-            return 0.0, []
-        bound = self.r_max / (1.0 - self.gamma)
+        """``|E Q| / (1.1 B)`` and the alarms."""
         means = {key: abs(row[key]) for key in ("q/actor", "q/q1") if key in row}
-        if not means:
+        bound = self.bound
+        if bound is None or not means:
             return 0.0, []
         key, mean = max(means.items(), key=lambda item: item[1])
         ratio = mean / (1.1 * bound)
         self.streak = self.streak + 1 if ratio > 1.0 else 0
         alarms = []
         if self.streak >= IN_A_ROW:
+            calm = means.get("q/q1", mean) <= 1.1 * bound
             text = f"|{key}| = {mean:.4g} exceeds 1.1 x the bound {bound:.4g} on {self.streak} logs in a row"
-            alarms.append(Alarm(self.name, FAIL, step, text))
-        peak = row.get("q/actor_max", 0.0)
+            text += f"; the critic's own |q/q1| = {means['q/q1']:.4g} does not" if calm else ""
+            alarms.append(Alarm(self.name, FAIL, step, text, H6_LIKE if calm else CRITIC if "q/q1" in means else ""))
+        peak = abs(row.get("q/actor_max", 0.0))
         if peak > bound:
             alarms.append(Alarm(self.name, WARN, step, f"largest actor Q {peak:.4g} exceeds the bound {bound:.4g}"))
         return ratio, alarms
 
 
-class Gap:
+class Gap(Stateful):
     """D2: the critic's value of the actor's own action lies far from the target it is trained on.
 
-    G = |E Q1(s,pi) - E y| / (|E y| + 3 SD y + .05 R_max) above 1 on three logs in a row FAILs. This tells an actor
-    scored on features its critic never saw (crossed wiring) from a critic that diverges with its target.
+    G = |E Q1(s,pi) - E y| / (|E y| + 3 SD y + .05 R_max) above 1 on three logs in a row FAILs. Where the critic's
+    own Q agrees with the target by the same measure, the actor is scored on features its critic never saw
+    (crossed wiring, H6) and the critic has not diverged: the alarm says which.
     """
 
     name = "d2"
+    STATE = ("r_max", "streak")
 
     def __init__(self) -> None:
         self.r_max = 0.0
@@ -103,7 +151,42 @@ class Gap:
             f"actor Q {actor:.4g} lies {ratio:.3g} allowances from the target {target:.4g} "
             f"on {self.streak} logs in a row"
         )
-        return ratio, [Alarm(self.name, FAIL, step, text)]
+        cause = ""
+        if "q/q1" in row:
+            calm = abs(row["q/q1"] - target) <= scale
+            cause = H6_LIKE if calm else CRITIC
+            text += f"; the critic's own Q {row['q/q1']:.4g} " + (
+                "agrees with it: the actor is scored on what its critic never saw (H6), the critic is not diverging"
+                if calm
+                else "has left it too: the critic diverges"
+            )
+        return ratio, [Alarm(self.name, FAIL, step, text, cause)]
+
+
+class DeadActor(Stateful):
+    """D4: more than 95 % of actions saturated and no gradient in the actor's head on three logs in a row FAILs."""
+
+    name = "d4"
+    STATE = ("streak",)
+    SATURATION, GRADIENT = 0.95, 1e-8
+
+    def __init__(self) -> None:
+        self.streak = 0
+
+    def update(self, step: int, row: Mapping[str, float]) -> tuple[float, list[Alarm]]:
+        """The share of saturated actions while the head has no gradient, else 0, and the alarm."""
+        saturation, gradient = row.get("action/saturation"), row.get("grad/actor/head/before")
+        if saturation is None or gradient is None:
+            return 0.0, []
+        still = gradient < self.GRADIENT
+        self.streak = self.streak + 1 if still and saturation > self.SATURATION else 0
+        if self.streak < IN_A_ROW:
+            return saturation if still else 0.0, []
+        text = (
+            f"{saturation:.0%} of actions saturated and the actor head's gradient {gradient:.2g} "
+            f"on {self.streak} logs in a row: the actor can no longer learn"
+        )
+        return saturation, [Alarm(self.name, FAIL, step, text)]
 
 
 class ClipInvariant:
@@ -124,13 +207,13 @@ class ClipInvariant:
                 worst = max(worst, ratio)
                 if ratio > 1.0 + 1e-3:
                     text = f"{key} = {row[key]:.5g} exceeds clip.{network}={limit:g} after clipping"
-                    alarms.append(Alarm(self.name, FAIL, step, text))
+                    alarms.append(Alarm(self.name, FAIL, step, text, network))
             binding, coefficient = (row.get(f"clip/{network}/{what}") for what in ("binding", "coefficient"))
             if binding is not None and coefficient is not None and binding > 0.95 and coefficient < 0.01:
                 text = (
                     f"the clip binds on {binding:.0%} of {network} updates and keeps {coefficient:.2%} of the gradient"
                 )
-                alarms.append(Alarm(self.name, WARN, step, text))
+                alarms.append(Alarm(self.name, WARN, step, text, network))
         return worst, alarms
 
     def _clipped(self, network: str, row: Mapping[str, float]) -> list[str]:

@@ -68,7 +68,8 @@ class Tee(Console):
 def banner(console: Console, settings: Settings, path: Path) -> None:
     """What is about to run."""
     s = settings
-    fault = "  << the known fault, for study" if s.wiring.name == "crossed" else ""
+    crossed = "  << the known fault, for study" if s.wiring.name == "crossed" else ""
+    fault = f"  fault={s.fault} << put in on purpose, for study" if s.fault != "none" else ""
     say(
         console,
         f"td3sweep {__version__}  cnn={s.cnn.name} recurrent={s.recurrent.name}{s.recurrent.hidden or ''}",
@@ -76,7 +77,7 @@ def banner(console: Console, settings: Settings, path: Path) -> None:
     say(console, f"  {simulator(s)}")
     say(
         console,
-        f"  wiring={s.wiring.name}{fault} target={s.target.name} clip={s.clip.name} precision={s.precision}",
+        f"  wiring={s.wiring.name}{crossed} target={s.target.name} clip={s.clip.name} precision={s.precision}{fault}",
     )
     say(console, f"  {s.steps} steps, {s.warmup} of them warm-up, seed {s.seed}; writing to {path}")
 
@@ -94,8 +95,11 @@ def closing(console: Console, settings: Settings, trainer: Any, outcome: Any) ->
     """The verdict with its evidence, what a full run would cost, and the one line that scripts read."""
     summary = outcome.summary
     say(console, f"verdict: {summary['verdict']} - {EXPLANATION[summary['verdict']]}")
-    for alarm in summary["alarms"]:
-        say(console, f"  {alarm['level']} {alarm['detector']} at step {alarm['step']}: {alarm['evidence']}")
+    for line in summary["evidence"]:
+        say(console, f"  {line}")
+    say(console, f"will more steps help? {summary['more_steps_help']}: {summary['why']}")
+    if settings.fault != "none":
+        say(console, f"fault={settings.fault} was put in on purpose: these numbers say nothing about a correct run")
     length = settings.recurrent.sequence_length
     cost = seed_cost(trainer.recorder, max(settings.hyperparams.batch_size // length, 1) * length)
     if cost is not None and settings.name != "seed_5k":
@@ -108,7 +112,7 @@ def closing(console: Console, settings: Settings, trainer: Any, outcome: Any) ->
 
 
 def seed_cost(recorder: Any, transitions: int) -> float | None:
-    """Seconds that ``experiment=seed_5k`` would take, scaled from a step and an update of ``transitions`` as measured."""
+    """Seconds of ``experiment=seed_5k``, scaled from a step and an update of ``transitions`` as measured."""
     per_step, per_update = recorder.seconds_per("step"), recorder.seconds_per("update")
     if per_step is None or per_update is None:
         return None

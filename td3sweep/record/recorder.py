@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from td3sweep.monitor.detectors import Alarm
+from td3sweep.record.film import FilmStrip
 from td3sweep.record.metrics import JsonLines
 from td3sweep.record.progress import ProgressReport
 from td3sweep.record.rundir import RunDirectory
@@ -22,7 +23,11 @@ log = logging.getLogger(__name__)
 class Recorder:
     """Gathers metrics between two logs without a host-device sync, and writes one row per log."""
 
-    def __init__(self, directory: RunDirectory, console: Console, mirror: WandbMirror | None) -> None:
+    def __init__(
+        self, directory: RunDirectory, console: Console, mirror: WandbMirror | None, simulator: str = ""
+    ) -> None:
+        self._film_path = directory.film
+        self._simulator = simulator
         self._metrics = JsonLines(directory.metrics)
         self._episodes = JsonLines(directory.episodes)
         self._console = console
@@ -78,6 +83,8 @@ class Recorder:
         self._episodes.write({"env_step": step, "phase": phase, **episode})
         row = {f"episode/{key}": float(episode[key]) for key in ("return", "length", "success")}
         row |= {f"episode/reward/{term}": value for term, value in episode["terms"].items()}
+        if episode["bias"] is not None:
+            row["q/bias"] = episode["bias"]
         self._write(step, updates, phase, row)
 
     def alarm(self, alarm: Alarm) -> None:
@@ -110,7 +117,7 @@ class Recorder:
         self._report = ProgressReport(self._console, total, done)
         return self._report
 
-    def show(self, step: int, updates: int, phase: str, updates_left: int) -> None:
+    def show(self, step: int, phase: str, updates_left: int) -> None:
         """Show progress; the time left is known once a step and an update have been timed."""
         if self._report is None:
             return
@@ -125,6 +132,16 @@ class Recorder:
     def say(self, text: str) -> None:
         """Print one line."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    # Pictures
+
+    def film_strip(self, step: int) -> FilmStrip:
+        """An empty film strip, labelled with the simulator and the step."""
+        return FilmStrip(f"{self._simulator}; environment step {step}")
+
+    def save_film(self, strip: FilmStrip) -> None:
+        """Write the strip into the run directory."""
+        strip.save(self._film_path)
 
     # Save, restore, end
 

@@ -33,6 +33,7 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
         self.episodes = path / "episodes.jsonl"
         self.summary = path / "summary.json"
+        self.film = path / "film.png"
         self.console = path / "console.log"
         self.checkpoints = path / "checkpoints"
         self.replay = path / "replay"

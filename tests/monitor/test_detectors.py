@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from td3sweep.monitor.detectors import Bound, ClipInvariant, Gap, NonFinite
+from td3sweep.monitor.detectors import Bound, ClipInvariant, DeadActor, Gap, NonFinite
 
 
 def levels(alarms):
@@ -107,3 +107,49 @@ def test_not_finite_fails_at_once_and_names_the_key(bad):
 def test_counted_non_finite_values_fail_as_well():
     assert levels(NonFinite().update(7, {"nonfinite": 3.0})[1]) == [("nonfinite", "FAIL")]
     assert NonFinite().update(7, {"nonfinite": 0.0}) == (0.0, [])
+
+
+def test_bound_says_whether_the_critic_itself_left_its_range():
+    rows = {"H6-like": {"q/actor": 99.0, "q/q1": 5.0}, "critic": {"q/actor": 99.0, "q/q1": 98.0}, "": {"q/actor": 99.0}}
+    for cause, row in rows.items():
+        d1 = Bound(gamma=0.9)
+        d1.r_max = 2.0
+        assert [alarm.cause for _ in range(3) for alarm in d1.update(0, row)[1]] == [cause]
+
+
+def test_gap_says_whether_the_critic_agrees_with_its_target():
+    for q1, cause in ((16.0, "H6-like"), (64.0, "critic")):
+        d2 = Gap()
+        row = {"q/actor": 64.0, "q/q1": q1, "q/target": 15.0, "q/target_sd": 3.0}
+        alarms = [alarm for _ in range(3) for alarm in d2.update(0, row)[1]]
+        assert [alarm.cause for alarm in alarms] == [cause]
+        assert ("H6" in alarms[0].evidence) == (cause == "H6-like")
+
+
+def test_without_gamma_there_is_no_bound():
+    d1 = Bound(gamma=None)
+    d1.r_max = 2.0
+    assert d1.update(0, {"q/actor": 1e9}) == (0.0, [])
+
+
+DEAD = {"action/saturation": 0.96, "grad/actor/head/before": 9e-9}
+
+
+def test_an_actor_is_dead_when_saturated_and_without_gradient_on_three_logs():
+    d4 = DeadActor()
+    values, alarms = zip(*(d4.update(step, DEAD) for step in (1, 2, 3)), strict=True)
+    assert values == (0.96,) * 3
+    assert [levels(found) for found in alarms] == [[], [], [("d4", "FAIL")]]
+
+
+@pytest.mark.parametrize("alive", [{"action/saturation": 0.94}, {"grad/actor/head/before": 2e-8}])
+def test_an_actor_that_is_only_saturated_or_only_still_is_not_dead(alive):
+    d4 = DeadActor()
+    assert [d4.update(0, DEAD | alive)[1] for _ in range(5)] == [[]] * 5
+    d4 = DeadActor()
+    assert [d4.update(0, row)[1] for row in (DEAD, DEAD, DEAD | alive, DEAD, DEAD)] == [[]] * 5
+
+
+def test_tensors_that_are_not_finite_are_named():
+    alarms = NonFinite().update(1, {"loss/actor": math.nan}, ["actor.a", "actor.b", "actor.c", "actor.d"])[1]
+    assert "actor.a, actor.b, actor.c and 1 more" in alarms[0].evidence

@@ -1,9 +1,12 @@
 """Verdicts, their precedence, and a monitor that goes on judging after a restart."""
 
+import json
 import math
 
 import pytest
+import torch
 
+from benchmarks.monitor import seed_episodes, seed_log
 from td3sweep.monitor.verdict import EXPLANATION, Monitor
 
 GROWN = {"q/actor": 1e4, "q/q1": 15.0, "q/target": 15.0, "q/target_sd": 3.0}
@@ -60,8 +63,105 @@ def test_an_alarm_is_raised_once():
     assert [len(alarms) for alarms in fresh] == [1, 0]
 
 
+def calm_run(m, rows=40, episodes=30, evaluations=12):
+    """A run without a fault: 50-step episodes of random actions, then of a policy that gets better."""
+    for k in range(10):
+        m.episode(50 * k, length=50 + k, ret=1.0, phase="warm-up", speed=5.0)
+    for k in range(rows):
+        m.watch(500 + 25 * k, CALM | {"q/actor": 15.2 + 0.1 * math.sin(7 * k)})
+    for k in range(episodes):
+        m.episode(500 + 50 * k, length=55 + k % 5, ret=2.0 + k, speed=5.0)
+    for k in range(evaluations):
+        m.evaluation(1000 * k, 5.0 + k)
+
+
+def test_a_calm_run_with_enough_data_is_healthy_and_more_steps_help_while_it_rises():
+    m = monitor()
+    calm_run(m)
+    assert (m.verdict, m.alarms, m.first_alarm_step) == ("healthy", [], None)
+    assert m.report().more_steps_help == "yes"
+
+
+@pytest.mark.parametrize("lacking", [{"rows": 11}, {"episodes": 9}])
+def test_too_little_data_is_never_healthy(lacking):
+    m = monitor()
+    calm_run(m, **lacking)
+    assert m.verdict == "undetermined"
+    report = m.report()
+    assert report.more_steps_help == "not yet known"
+    assert str(*lacking.values()) in report.why
+
+
+def test_a_dead_actor_has_collapsed_even_while_values_diverge():
+    m = monitor()
+    for step in (1, 2, 3):
+        m.watch(step, GROWN | {"action/saturation": 1.0, "grad/actor/head/before": 0.0})
+    assert m.verdict == "collapsed"
+    assert m.report().more_steps_help == "no"
+
+
+def test_short_episodes_alone_are_suspicious_and_with_a_gap_they_fail():
+    m = monitor(stop_on=["d5"])
+    calm_run(m, episodes=0)
+    for k in range(5):
+        m.episode(2000 + k, length=10, ret=0.0, speed=5.0)
+    assert (m.verdict, m.must_stop) == ("suspicious", False)
+    for step in (3000, 3025, 3050):
+        m.watch(step, GROWN)
+    assert [(a.detector, a.level, a.cause) for a in m.alarms] == [
+        ("d5", "WARN", "learning"), ("d1", "FAIL", "H6-like"), ("d2", "FAIL", "H6-like"), ("d5", "FAIL", "diverging")
+    ]  # fmt: skip
+    assert (m.verdict, m.must_stop) == ("diverging", True)  # what the values do explains the episodes
+
+
+def test_a_warning_that_stays_silent_long_enough_no_longer_counts():
+    m = monitor()
+    calm_run(m)
+    m.watch(2000, CALM | {"q/actor_max": 101.0})
+    for k in range(19):
+        m.watch(2025 + k, CALM)
+    assert m.verdict == "suspicious"
+    m.watch(3000, CALM)
+    assert m.verdict == "healthy"
+    assert [alarm.step for alarm in m.alarms] == [2000]  # it is still told
+    assert m.first_alarm_step == 2000
+
+
+def test_an_audit_names_its_faults_each_once():
+    m = monitor(stop_on=["d0"])
+    assert m.wiring(0, [], []) == []
+    assert m.watch(1, CALM)[0]["divergence/d0"] == 0.0
+    fresh = m.wiring(2, ["H1", "H6"], ["clips too early", "crossed features"])
+    assert [(alarm.detector, alarm.cause) for alarm in fresh] == [("d0", "H1"), ("d0", "H6")]
+    assert (m.verdict, m.must_stop) == ("faulty wiring", True)
+    assert m.wiring(3, ["H6"], ["crossed features"]) == []
+    assert "divergence/d0" not in monitor().watch(1, CALM)[0]
+
+
+def test_missing_series_leave_their_detectors_out_and_are_named():
+    m = Monitor(gamma=None)
+    for step in range(3):
+        m.watch(step, {"q/actor": 1.0})
+    missing = " ".join(m.report().missing)
+    for text in ("d0", "d1: gamma", "d2: q/target, q/target_sd", "d4: action/saturation", "d5", "d6"):
+        assert text in missing
+    assert "d3" not in missing
+
+
+def test_the_report_fits_into_json():
+    m = monitor()
+    calm_run(m)
+    for step in (3000, 3025, 3050):
+        m.watch(step, GROWN)
+    found = json.loads(json.dumps(m.report().as_dict(), allow_nan=False))
+    assert found["verdict"] == "diverging"
+    assert set(found["growth"]) >= {"model", "weights", "forecast"}
+    assert any("growth of" in line for line in found["evidence"])
+
+
 def test_every_verdict_is_explained():
-    assert set(EXPLANATION) >= {"faulty wiring", "diverging", "suspicious", "undetermined"}
+    words = "faulty wiring, collapsed, diverging, suspicious, healthy, undetermined"
+    assert list(EXPLANATION) == words.split(", ")
 
 
 def test_a_restored_monitor_fails_on_the_log_the_old_one_would_have():
@@ -73,3 +173,31 @@ def test_a_restored_monitor_fails_on_the_log_the_old_one_would_have():
     for m in (first, second):
         assert [alarm.detector for alarm in m.watch(3, GROWN)[1]] == ["d1", "d2"]
     assert second.state_dict() == first.state_dict()
+
+
+@pytest.mark.parametrize("cut", [7, 40, 163])
+def test_a_run_cut_anywhere_and_restored_raises_the_same_alarms_with_the_same_statistics(cut, tmp_path):
+    log = [(step, "row", row) for step, row in seed_log()]
+    log += [(step, "episode", (phase, length, speed)) for step, phase, length, speed in seed_episodes()]
+    log += [(step, "evaluation", 50.0 - step / 100) for step in range(1000, 5001, 250)]
+    log.sort(key=lambda event: event[0])
+
+    def tell(m, event):
+        step, kind, what = event
+        if kind == "row":
+            return m.watch(step, what)
+        if kind == "episode":
+            phase, length, speed = what
+            return m.episode(step, length=length, ret=length, phase=phase, speed=speed)
+        return m.evaluation(step, what)
+
+    whole, first = monitor(), monitor()
+    said = [tell(whole, event) for event in log]
+    before = [tell(first, event) for event in log[:cut]]
+    torch.save(first.state_dict(), tmp_path / "state.pt")
+    second = monitor()
+    second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert before + [tell(second, event) for event in log[cut:]] == said
+    assert second.state_dict() == whole.state_dict()
+    assert second.verdict == whole.verdict
+    assert {alarm.detector for alarm in whole.alarms} == {"d1", "d2", "d3", "d5", "d6"}

@@ -42,10 +42,10 @@ def test_a_half_gathered_row_survives_a_restart(recorder, tmp_path):
 def test_the_time_left_counts_steps_and_updates_apart(recorder):
     with recorder.progress(100, 0):
         recorder.spent("step", 0.01)
-        recorder.show(50, 0, "warm-up", updates_left=40)
+        recorder.show(50, "warm-up", updates_left=40)
         recorder.log(50, 0, "warm-up", {})
         recorder.spent("update", 0.5)
-        recorder.show(50, 1, "learning", updates_left=40)
+        recorder.show(50, "learning", updates_left=40)
         recorder.log(51, 1, "learning", {})
     first, second = (json.loads(line) for line in recorder._metrics.path.read_text().splitlines())
     assert "time/eta_s" not in first  # no update timed yet: unknown, not a guess

@@ -26,6 +26,7 @@ from td3sweep.envs.carla.tracker import DriveTracker
 from td3sweep.envs.protocol import Action, Observation, observation_space
 from td3sweep.errors import SimulatorError, UserError
 
+ACTION_SIZE = 2  # steer; throttle or brake
 PLACES_TRIED = 10
 TRUNCATING: tuple[EndReason, ...] = ("time_limit", "stalled")
 
@@ -132,7 +133,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         if not 0.0 < route_length[0] <= route_length[1]:
             raise UserError(f"env.route_length={list(route_length)}: give the shortest, then the longest, in metres")
         self.vector_size = vector_size(vector)
-        self.action_size = 2
+        self.action_size = ACTION_SIZE
         self.observation_space = observation_space(self.vector_size)
         self.action_space = spaces.Box(-1.0, 1.0, (self.action_size,), np.float32)
         self.render_mode = render_mode
@@ -224,7 +225,8 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._first_frame = tick.frame
         self._steps = 0
         self._stack.restart(_frame(tick))
-        return self._observation(tick), self._info(tick, dict.fromkeys(self._reward.names, 0.0), "")
+        info = self._info(tick, dict.fromkeys(self._reward.names, 0.0), "")
+        return self._observation(tick), info | {"route": route.points}
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Play one action for `action_repeat` ticks, or fewer when the episode ends within them.
@@ -332,6 +334,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         assert self._simulation is not None
         return {
             "reward_terms": terms,
+            "position": (tick.pose.x, tick.pose.y),
             "speed": tick.speed,
             "lateral": self._tracker.place.lateral,
             "heading_error": self._tracker.place.heading_error,

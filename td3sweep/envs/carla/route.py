@@ -145,6 +145,11 @@ class Route:
         self._index = 0
 
     @property
+    def points(self) -> Floats:
+        """(n, 2), metres."""
+        return self._xy
+
+    @property
     def length(self) -> float:
         """Metres."""
         return float(self._distances[-1])

@@ -1,0 +1,113 @@
+"""The door of ``python -m td3sweep.diagnose PATH``: read a log, judge it, show the judgement."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from td3sweep.diagnose.chart import as_chart
+from td3sweep.diagnose.find import read
+from td3sweep.diagnose.judge import Judgement, judge
+from td3sweep.diagnose.log import NothingYetError
+from td3sweep.diagnose.named import under_our_names
+from td3sweep.diagnose.names import GUESSES
+from td3sweep.diagnose.picture import write_picture
+from td3sweep.diagnose.show import as_json, as_text
+from td3sweep.diagnose.watch import follow
+from td3sweep.errors import UserError
+from td3sweep.failures import explain_failure, refuse
+
+CLEAR = "\x1b[2J\x1b[H"
+
+
+def main() -> None:
+    """Run the command line; exit codes: 0 the log was read, whatever the verdict, 2 it could not be."""
+    try:
+        options = _parser().parse_args()
+        if options.watch:
+            follow(options.path, lambda: _diagnose(options), lambda judgement: _show(judgement, options), _wait)
+        else:
+            _show(_diagnose(options), options)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (UserError, OSError) as error:
+        refuse(*explain_failure(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _diagnose(options: argparse.Namespace) -> Judgement:
+    log = under_our_names(read(options.path), dict(options.map), options.warmup)
+    return judge(log, gamma=options.gamma, r_max=options.r_max)
+
+
+def _show(judgement: Judgement, options: argparse.Namespace) -> None:
+    """Text and chart, or JSON; and the picture if one was asked for."""
+    if options.output is not None:
+        write_picture(judgement, options.output)
+    if options.json:
+        print(as_json(judgement), flush=True)
+        return
+    live = sys.stdout.isatty()
+    clear = CLEAR if live and options.watch else ""
+    text = as_text(judgement, shutil.get_terminal_size().columns if live else None)
+    print(f"{clear}{text}\n{as_chart(judgement, colour=live)}", flush=True)
+
+
+def _wait(nothing: NothingYetError) -> None:
+    print(f"waiting: {nothing}", file=sys.stderr, flush=True)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Refuse in one line, as every command does."""
+        raise UserError(f"{message}; --help lists every option")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m td3sweep.diagnose",
+        description="Is this run diverging or learning, since when, and will more steps help?",
+        epilog=f"Names for --map: {', '.join(GUESSES)}, and every other metric of docs/monitor.md. Exit codes: 0 the "
+        "log was read, whatever the verdict; 2 it could not be; 130 after Ctrl-C.",
+    )
+    add = parser.add_argument
+    add("path", metavar="PATH", type=Path, help="run directory, TensorBoard event file, CSV, wandb offline run, or a "
+        "folder that holds one of them")  # fmt: skip
+    add("--json", action="store_true", help="one JSON object on one line")
+    add("--watch", action="store_true", help="follow a live run until it ends or Ctrl-C")
+    add("-o", dest="output", metavar="PICTURE", type=Path, help="also draw a .png, .svg or .pdf")
+    add("--map", metavar="TAG=NAME", type=_pair, action="append", default=[], help="what a series of the log means")
+    add("--gamma", type=_discount, help="discount, where the log does not tell it; without it d1 is left out")
+    add("--r-max", type=_positive, help="largest |reward| of one step, where the log does not tell it, for d1")
+    add("--warmup", type=int, metavar="N", help="environment steps before learning begins")
+    return parser
+
+
+def _pair(text: str) -> tuple[str, str]:
+    tag, equals, name = text.rpartition("=")
+    if not (tag and equals and name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not TAG=NAME")
+    return tag, name
+
+
+def _discount(text: str) -> float:
+    value = float(text)
+    if not 0.0 <= value < 1.0:
+        raise argparse.ArgumentTypeError(f"{text} must lie in [0, 1)")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} must be a number above 0")
+    return value
+
+
+if __name__ == "__main__":
+    main()

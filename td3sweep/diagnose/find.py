@@ -1,0 +1,105 @@
+"""What lies at a path, and which reader reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from td3sweep.diagnose.jsonlines import read_json_lines
+from td3sweep.diagnose.log import Log, NothingYetError, Row, numbers
+from td3sweep.diagnose.rundir import CONFIG, METRICS, read_run_directory
+from td3sweep.diagnose.table import read_table
+from td3sweep.diagnose.tensorboard import read_event_files
+from td3sweep.diagnose.wandb_run import read_wandb_run
+from td3sweep.errors import UserError
+
+KINDS = "a run directory, TensorBoard event files, a CSV, a wandb run"
+PROGRESS = ("progress.csv", "progress.txt", "progress.json")
+SHOWN = 4  # runs named where a directory holds several
+
+
+def read(path: Path) -> Log:
+    """Read the log at ``path``, or the only one below it.
+
+    Raises:
+        UserError: nothing is there, several runs are, or what is there is not a log.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or directory; give {KINDS}")
+    try:
+        return _read_file(path) if path.is_file() else _read_directory(path)
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: you may not read it; mend its permissions") from error
+
+
+def _read_file(path: Path) -> Log:
+    if path.stat().st_size == 0:
+        raise NothingYetError(f"{path}: the file is empty; was anything logged?")
+    if "tfevents" in path.name:
+        return read_event_files([path], path)
+    if path.suffix == ".wandb":
+        return read_wandb_run(path)
+    if path.name == METRICS and (path.parent / CONFIG).exists():
+        return read_run_directory(path.parent)
+    if path.suffix in (".jsonl", ".json"):
+        return _read_json_lines(path)
+    return read_table(path)
+
+
+def _read_directory(path: Path) -> Log:
+    reader = _reader_of(path)
+    if reader is not None:
+        return reader()
+    below = sorted(
+        folder for folder in path.rglob("*") if folder.is_dir() and not folder.is_symlink() and _reader_of(folder)
+    )
+    below = [folder for folder in below if not any(folder.is_relative_to(other) for other in below if other != folder)]
+    if not below:
+        raise UserError(f"{path}: no log in it; give {KINDS}")
+    if len(below) > 1:
+        names = ", ".join(str(folder.relative_to(path)) for folder in below[:SHOWN])
+        more = f" and {len(below) - SHOWN} more" if len(below) > SHOWN else ""
+        raise UserError(f"{path}: holds {len(below)} runs; name one of them: {names}{more}")
+    reader = _reader_of(below[0])
+    assert reader is not None
+    return reader()
+
+
+def _reader_of(path: Path) -> Callable[[], Log] | None:
+    """How to read this very directory; None where it holds no log itself."""
+    if (path / METRICS).exists() or ((path / CONFIG).exists() and (path / "checkpoints").is_dir()):
+        return lambda: read_run_directory(path)
+    tables = [path / name for name in PROGRESS if (path / name).exists()][:1]  # the same numbers in several formats
+    monitors = sorted([*path.glob("*.monitor.csv"), *path.glob("monitor.csv")])
+    if tables or monitors:
+        return lambda: _read_tables([*tables, *monitors])
+    events = [file for file in path.glob("*tfevents*") if file.is_file()]
+    if events:
+        return lambda: read_event_files(events, path)
+    runs = sorted(path.glob("*.wandb"))
+    if len(runs) == 1:
+        return lambda: read_wandb_run(runs[0])
+    others = sorted(path.glob("*.csv"))
+    if len(others) == 1:
+        return lambda: read_table(others[0])
+    return None
+
+
+def _read_tables(files: Iterable[Path]) -> Log:
+    """A table of training with Monitor's list of episodes beside it."""
+    first, *others = [_read_file(file) for file in files]
+    for other in others:
+        first.rows += other.rows
+        first.episodes += other.episodes
+        first.notes += other.notes
+    first.episodes.sort(key=lambda episode: episode.step)
+    return first
+
+
+def _read_json_lines(path: Path) -> Log:
+    log = Log(path, "JSON lines", counted=True)
+    for index, found in enumerate(read_json_lines(path, log.notes)):
+        log.rows.append(Row(index, numbers(found)))
+    if not log.rows:
+        raise NothingYetError(f"{path}: no JSON object in it; give {KINDS}")
+    return log

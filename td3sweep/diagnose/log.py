@@ -1,0 +1,92 @@
+"""What every reader returns: one tidy log, its series still under the names that its writer chose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from td3sweep.errors import UserError
+
+WARM_UP, LEARNING, EVALUATION = "warm-up", "learning", "evaluation"
+
+
+class NothingYetError(UserError):
+    """A log that may be sound but holds nothing to judge; a live one may hold more in a moment."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The numbers logged at one environment step; ``phase`` None where the writer does not tell."""
+
+    step: int
+    values: Mapping[str, float]
+    phase: str | None = None
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A finished training episode: environment step of its end, environment steps, undiscounted return."""
+
+    step: int
+    length: float | None
+    ret: float | None
+    phase: str | None = None
+    speed: float | None = None
+
+
+@dataclass
+class Log:
+    """A run as it was logged.
+
+    Attributes:
+        path: what was read.
+        kind: its writer, for people: ``run directory``, ``TensorBoard``, ...
+        rows: by ascending step.
+        episodes: by ascending step, where the writer lists them one by one.
+        counted: the writer only counted its rows: the environment's step, if known, is one of the series.
+        gamma: the discount, where the log tells it.
+        clip, clip_actor, clip_critic: how gradients were clipped, where the log tells it.
+        wiring: what an audit of the running learner found (step, hypotheses, evidence); a log cannot show it.
+        finished: whether the writer said that the run is over.
+        notes: what was dropped or assumed, one line each.
+    """
+
+    path: Path
+    kind: str
+    rows: list[Row] = field(default_factory=list)
+    episodes: list[Episode] = field(default_factory=list)
+    counted: bool = False
+    gamma: float | None = None
+    clip: str = "off"
+    clip_actor: float = 1.0
+    clip_critic: float = 10.0
+    wiring: tuple[int, list[str], list[str]] | None = None
+    finished: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def tags(self) -> list[str]:
+        """Every series name in the log, in order of first appearance."""
+        return list(dict.fromkeys(tag for row in self.rows for tag in row.values))
+
+
+def rows_by_step(values: Mapping[int, Mapping[str, float]]) -> list[Row]:
+    """Rows by ascending step from ``{step: {tag: value}}``."""
+    return [Row(step, values[step]) for step in sorted(values)]
+
+
+def numbers(cells: Mapping[str, object]) -> dict[str, float]:
+    """The cells that hold a number."""
+    return {key: value for key, cell in cells.items() if (value := number(cell)) is not None}
+
+
+def number(value: object) -> float | None:
+    """A logged value as a float; None for text, lists, and what was left empty. ``"NaN"`` and ``"inf"`` are numbers."""
+    if isinstance(value, (bool, int, float)):
+        return float(value)
+    if not isinstance(value, str):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None

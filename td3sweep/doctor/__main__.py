@@ -1,0 +1,70 @@
+"""The door of `python -m td3sweep.doctor [overrides] [--json]`: build the configuration, audit its update."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra must raise, so that one line can be made of it
+
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+
+from td3sweep.assemble import audit_agent, build_agent, observed_sizes
+from td3sweep.compose import COMPOSITION_ERRORS, config_directory, register, to_settings
+from td3sweep.doctor.audit import Audit
+from td3sweep.doctor.report import as_json, print_table
+from td3sweep.errors import SimulatorError, UserError
+from td3sweep.failures import explain_failure, refuse
+from td3sweep.settings import Settings
+
+FAULTY = 3
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit codes: 0 healthy, 3 faulty, 2 a fault in what was asked."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = _settings(options.overrides)
+        audit = _audit(settings)
+    except (UserError, SimulatorError, OSError, ValueError, *COMPOSITION_ERRORS) as error:
+        refuse(*explain_failure(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if options.json:
+        print(as_json(audit))
+    else:
+        print_table(audit, Console(), " ".join(["doctor", *options.overrides]))
+    sys.exit(0 if audit.healthy else FAULTY)
+
+
+def _settings(overrides: list[str]) -> Settings:
+    register()
+    with initialize_config_dir(config_directory(), version_base="1.3"):
+        return to_settings(compose("config", overrides=overrides))
+
+
+def _audit(settings: Settings) -> Audit:
+    import torch
+
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    sizes = observed_sizes(settings)
+    audit: Audit = audit_agent(settings, build_agent(settings, *sizes), *sizes)
+    return audit
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m td3sweep.doctor",
+        description="Is the update of this configuration wired as it claims? Real updates on a small batch, watched.",
+        epilog="Exit codes: 0 healthy, 3 faulty, 2 a fault in what was asked. docs/doctor.md says what is measured.",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="the same overrides as `python -m td3sweep`")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Every ending that is not success, as one line and an exit code; shared by all commands."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+from td3sweep.compose import COMPOSITION_ERRORS, explain
+from td3sweep.errors import SimulatorError, UserError
+
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NULL_GROUP = "a config group cannot be null; choose one of its options (--help lists them)"
+
+
+def explain_failure(error: Exception) -> tuple[str, int]:
+    """One line and the exit code; a fault that nobody foresaw keeps its traceback."""
+    if isinstance(error, (UserError, SimulatorError)):
+        return str(error), error.exit_code
+    if isinstance(error, COMPOSITION_ERRORS):
+        return explain(error), UserError.exit_code
+    if isinstance(error, ValueError) and "Config group override" in str(error):
+        return NULL_GROUP, UserError.exit_code
+    if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
+        return f"hydra.run.dir: {error.strerror}: {error.filename}; choose a directory you can write to", 2
+    if isinstance(error, OSError) and error.errno in FULL:
+        return (
+            f"{error.strerror}: {error.filename or 'the run directory'}; free space, then the same command resumes",
+            1,
+        )
+    raise error
+
+
+def refuse(line: str, code: int) -> None:
+    """Print one line and exit."""
+    print(f"td3sweep: {' '.join(line.split())}", file=sys.stderr)
+    sys.exit(code)
