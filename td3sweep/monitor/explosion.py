@@ -12,7 +12,7 @@ from td3sweep.monitor.growth import MIN_POINTS, Fits, fit_growth
 
 MAX_POINTS = 100
 REFIT, REFIT_NEAR = 1.25, 1.05  # fit anew when there are so many times more rows; while values are near the limit
-GAP, ACTOR = "|actor Q - critic Q|", "|actor Q|"
+GAP, ACTOR = "actor Q - critic Q", "actor Q"
 
 
 class Explosion(Stateful):
@@ -21,7 +21,7 @@ class Explosion(Stateful):
 
     The series is the gap between the critic's values of the actor's and of replayed actions, which stays small in
     any healthy run, and the ceiling the bound B that rewards allow. Where the critic's own Q is not logged it is
-    |actor Q|, which a healthy run raises as well: then the ceiling is 10 B. Without rewards it is fp16's largest
+    actor Q, which a healthy run raises as well: then the ceiling is 10 B. Without rewards it is fp16's largest
     number. A series that already bends down is not called exploding.
     """
 
@@ -30,7 +30,7 @@ class Explosion(Stateful):
     WEIGHT, NEAR = 0.95, 0.75
 
     def __init__(self) -> None:
-        self.points: list[list[float]] = []  # step, gap, |actor Q|; thinned to at most MAX_POINTS
+        self.points: list[list[float]] = []  # step, gap, actor Q; thinned to at most MAX_POINTS
         self.points_seen = 0
         self.stride = 1  # rows from one kept point to the next
         self.next_fit = MIN_POINTS  # rows seen at which the next fit is due
@@ -46,7 +46,7 @@ class Explosion(Stateful):
             return self.weight, []
         self.gap_known = self.gap_known and math.isfinite(critic)
         if self.points_seen % self.stride == 0:
-            self.points.append([float(step), abs(actor - critic) if self.gap_known else 0.0, abs(actor)])
+            self.points.append([float(step), actor - critic if self.gap_known else 0.0, actor])
         self.points_seen += 1
         if len(self.points) > MAX_POINTS:
             self.points = self.points[::2]
@@ -84,8 +84,10 @@ class Explosion(Stateful):
         return GAP if self.gap_known else ACTOR
 
     def _values(self) -> list[float]:
+        """The series, upward: its sign is that of its newest values, earlier ones may be negative."""
         column = 1 if self.gap_known else 2
-        return [point[column] for point in self.points]
+        values = [point[column] for point in self.points]
+        return values if median(values[-3:]) >= 0.0 else [-value for value in values]
 
     def _fit(self) -> Fits | None:
         steps = [point[0] for point in self.points]

@@ -55,7 +55,7 @@ class Growth:
     """How Q grows.
 
     Attributes:
-        series: what was fitted, `|actor Q - critic Q|` or `|actor Q|`.
+        series: what was fitted, `actor Q - critic Q` or `actor Q`.
         model: family of largest weight.
         weights: AICc weight of each family.
         exploding: weight of the families that grow faster than linearly for good.

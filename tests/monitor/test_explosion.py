@@ -90,3 +90,16 @@ def test_the_described_systems_log_is_named_for_what_it_is():
 def test_forecast_intervals_cover_held_out_growth():
     rows = [row for row in coverage(2, odd=True) if row["fitted"]]
     assert sum(row["held"] for row in rows) / sum(row["forecasts"] for row in rows) >= 0.85
+
+
+def test_a_gap_that_grows_through_zero_is_one_curve_and_not_a_valley():
+    d3 = Explosion()
+    steps = 25.0 * np.arange(1, 21)
+    for step, gap in zip(steps, -13.0 + 2.0 * np.exp(steps / 120), strict=True):  # from -11 to 116
+        d3.update(round(step), {"q/actor": 14.0 + gap, "q/q1": 14.0}, 4000.0)
+    assert d3.growth(4000.0).model == "exponential"
+    assert d3.weight > 0.95
+    mirrored = Explosion()
+    for step, gap, _ in d3.points:
+        mirrored.update(round(step), {"q/actor": 14.0 - gap, "q/q1": 14.0}, 4000.0)
+    assert mirrored.weight == pytest.approx(d3.weight, abs=1e-6)
