@@ -57,10 +57,26 @@ def ours(overrides: list[str]) -> dict[str, Any]:
         settings = to_settings(compose("config", overrides=overrides))
     with tempfile.TemporaryDirectory() as folder:
         summary = run(settings, Path(folder)).summary
-    return {key: summary[key] for key in ("verdict", "alarms", "updates", "env_steps", "final_return")} | {
-        "warmup": settings.warmup,
-        "updates_per_step": settings.updates_per_step,
-    }
+        gaps = half_gap(Path(folder) / "metrics.jsonl")
+    return (
+        {"half_gap": gaps}
+        | {key: summary[key] for key in ("verdict", "alarms", "updates", "env_steps", "final_return")}
+        | {
+            "warmup": settings.warmup,
+            "updates_per_step": settings.updates_per_step,
+        }
+    )
+
+
+def half_gap(path: Path) -> int | None:
+    """Updates at the third row in a row with |actor Q - Q1| > .5 max(1, |Q1|), the rule D2 is compared with."""
+    streak = 0
+    for row in map(json.loads, path.read_text().splitlines()):
+        if row.get("q/actor") is not None and row.get("q/q1") is not None:
+            streak = streak + 1 if abs(row["q/actor"] - row["q/q1"]) > 0.5 * max(1.0, abs(row["q/q1"])) else 0
+            if streak == 3:
+                return int(row["updates"])
+    return None
 
 
 def sb3(seed: int) -> dict[str, Any]:
@@ -120,6 +136,9 @@ def report_crossed(rows: list[dict[str, Any]]) -> None:
         delays = [(alarm["step"] - mine[0]["warmup"]) * mine[0]["updates_per_step"] for alarm in caught]
         median = f"{statistics.median(delays):.0f}" if delays else "-"
         first = sorted({alarm["detector"] for alarm in caught})
+        half = [row["half_gap"] for row in mine if row["half_gap"] is not None]
+        print(f"  {variant:10} |gap| > .5 max(1, |q1|) three times: {len(half)} of {len(mine)}, "
+              f"median {statistics.median(half) if half else '-'} updates")  # fmt: skip
         print(f"  {variant:10} caught {len(caught)} of {len(mine)}, median delay {median} updates "
               f"(first: {', '.join(first) or '-'}); named by the audit at start: {audited} of {len(mine)}")  # fmt: skip
 

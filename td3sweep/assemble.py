@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from td3sweep.errors import UserError
 from td3sweep.record.console import simulator
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.settings import CarlaSettings, GymSettings, Settings, TargetSettings
+
+log = logging.getLogger(__name__)
 
 
 def choice(name: str) -> Any:
@@ -29,10 +32,11 @@ def build_env(settings: Settings, log_dir: Path) -> Any:
 
         return GymImageEnv(env.id, action_repeat=env.action_repeat)
     assert isinstance(env, CarlaSettings)
-    from td3sweep.envs.carla.make import make_carla_env
+    from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
 
     camera = env.camera
-    carla_env = make_carla_env(
+    # In a process of its own: the client library can take its process down, and must not take the learner with it.
+    carla_env = IsolatedCarlaEnv(
         server=choice(env.server),
         host=env.host,
         port=env.port,
@@ -82,6 +86,7 @@ def build_trainer(
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     agent = build_agent(settings, env.vector_size, env.action_size)
+    warn_of_slow_bf16(settings, agent)
     audit = None if settings.monitor.name == "off" else audit_agent(settings, agent, env.vector_size, env.action_size)
     expected = audit is not None and set(audit.faults) <= faults_asked_for(settings)
     replay = build_replay(settings, agent, env.vector_size, env.action_size)
@@ -97,8 +102,6 @@ def build_trainer(
     if audit is not None:
         known = "; asked for by name, so the run goes on" if audit.faults and expected else ""
         recorder.say(audit.line + known)
-        for alarm in monitor.wiring(0, audit.faults, audit.evidence):
-            recorder.alarm(alarm)
     low, high = random_bounds(settings, env.action_size)
     plan = Plan(
         steps=settings.steps,
@@ -131,6 +134,7 @@ def build_trainer(
         recorder=recorder,
         checkpoints=Checkpoints(directory.checkpoints, directory.replay),
         interrupted=interrupted,
+        wiring=None if audit is None else (audit.faults, audit.evidence),
     )
 
 
@@ -225,6 +229,16 @@ def observed_sizes(settings: Settings) -> tuple[int, int]:
     gym = build_env(settings, Path())
     gym.close()
     return gym.vector_size, gym.action_size
+
+
+def warn_of_slow_bf16(settings: Settings, agent: Any) -> None:
+    """Say so where bfloat16, asked for to be faster, is the slower one on this processor."""
+    if settings.precision == "bf16":
+        from td3sweep.agent.compiled import bf16_speed_up
+
+        gain = bf16_speed_up(agent.critic.encoder.cnn, agent.device)
+        if gain < 1.0:
+            log.warning("precision=bf16 runs at %.2f times the speed of fp32 here; choose precision=fp32", gain)
 
 
 def build_target(target: TargetSettings) -> Any:

@@ -63,6 +63,11 @@ def explain(error: BaseException) -> str:
         return (
             f"{error.override}: not an override ({text.splitlines()[0]}); write key=value, quoting special characters"
         )
+    experiment = re.match(r"In 'experiment/([^']+)'", text)
+    if experiment:
+        detail = re.search(r"Key '([^']+)'", text)
+        what = f" (it sets {detail.group(1)})" if detail else ""
+        return f"experiment={experiment.group(1)} does not go with the other groups chosen{what}; drop one of them"
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
         return _unknown_key(unknown.group(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from typing import NoReturn
 
 from td3sweep.compose import COMPOSITION_ERRORS, explain
 from td3sweep.errors import SimulatorError, UserError
@@ -31,7 +32,12 @@ def explain_failure(error: Exception) -> tuple[str, int]:
     raise error
 
 
-def refuse(line: str, code: int) -> None:
-    """Print one line and exit."""
+def report(line: str) -> None:
+    """Print one line on stderr."""
     print(f"td3sweep: {' '.join(line.split())}", file=sys.stderr)
+
+
+def refuse(line: str, code: int) -> NoReturn:
+    """Print one line and exit."""
+    report(line)
     sys.exit(code)

@@ -20,6 +20,7 @@ from td3sweep.record.rundir import RunDirectory
 from td3sweep.settings import Settings
 
 STOPPED_BY_MONITOR = 3
+SIGNALLED = 128  # plus the signal's number
 UNWATCHED: dict[str, Any] = {  # what a monitor's report says, with monitor=off
     "verdict": "undetermined",
     "first_alarm_step": None,
@@ -48,6 +49,11 @@ class Outcome:
         return None if value is None else float(value)
 
     @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended the run."""
+        return self.exit_code >= SIGNALLED
+
+    @property
     def line(self) -> str:
         """The last line a run prints."""
         fields = {"return": self.summary["final_return"], "length": self.summary["final_length"]}
@@ -66,7 +72,7 @@ def run(settings: Settings, path: Path) -> Outcome:
     directory = RunDirectory(path)
     directory.open(settings)
     done = directory.read(directory.summary)
-    if done.get("env_steps", 0) >= settings.steps:
+    if done.get("finished") and done["env_steps"] >= settings.steps:
         outcome = Outcome(path, done, 0)
         Console(highlight=False).print(f"already finished (a larger steps extends it)\n{outcome.line}", soft_wrap=True)
         return outcome
@@ -79,15 +85,26 @@ def run(settings: Settings, path: Path) -> Outcome:
             try:
                 trainer.run()
             finally:
-                summary = {"wiring": settings.wiring.name, "fault": settings.fault, **summarise(trainer)}
+                summary = {
+                    "finished": finished(trainer),
+                    "wiring": settings.wiring.name,
+                    "fault": settings.fault,
+                    **summarise(trainer),
+                }
                 trainer.recorder.close(summary)
         finally:
             env.close()
         directory.write_summary(summary)
-        code = 128 + received[0] if received else STOPPED_BY_MONITOR if trainer.stopped_by_monitor else 0
+        code = SIGNALLED + received[0] if received else STOPPED_BY_MONITOR if trainer.stopped_by_monitor else 0
         outcome = Outcome(path, summary, code)
         closing(console, settings, trainer, outcome)
     return outcome
+
+
+def finished(trainer: Any) -> bool:
+    """Whether all steps are taken and evaluated; a run that a signal or the monitor ended is not."""
+    taken = trainer.step >= trainer.plan.steps and trainer.evaluated_at == trainer.step
+    return taken and not trainer.stopped_by_monitor
 
 
 def summarise(trainer: Any) -> dict[str, Any]:

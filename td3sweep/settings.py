@@ -54,7 +54,7 @@ class RecurrentSettings:
     name: str = setting("none", "cell type", choices=("none", "gru", "lstm"))
     hidden: int = setting(0, "units of the cell; 48 to 256", low=0, high=2048)
     sequence_length: int = setting(1, "transitions trained per sequence; 5 to 40", low=1, high=500)
-    burn_in: int = setting(0, "observations unrolled without gradient first; 0 to sequence_length", low=0, high=500)
+    burn_in: int = setting(0, "observations unrolled without gradient first; 0 to sequence_length", low=0, high=254)
 
 
 @dataclass(frozen=True)

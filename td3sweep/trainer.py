@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,8 +89,10 @@ class Trainer:
         recorder: Recorder,
         checkpoints: Checkpoints,
         interrupted: Callable[[], bool],
+        wiring: tuple[Sequence[str], Sequence[str]] | None = None,
     ) -> None:
         self.plan = plan
+        self._wiring = wiring  # faults that an audit of this agent found, and its evidence
         self.env, self.agent, self.replay = env, agent, replay
         self.monitor, self.stop_on_alarm = monitor, stop_on_alarm
         self.recorder, self.checkpoints = recorder, checkpoints
@@ -103,6 +105,8 @@ class Trainer:
         self._faults_in_a_row = FAULTS_IN_A_ROW - 1  # a simulator that fails before it ever worked ends the run
         self._random = np.random.default_rng(plan.seed)
         self._episode: Episode | None = None
+        self._evaluation_due = False
+        self._unwatched: dict[str, Any] | None = None  # the monitor's saved state, kept through a sitting without one
 
     def run(self) -> None:
         """Go on from the newest checkpoint, if there is one, until all steps are taken or something ends the run.
@@ -112,8 +116,13 @@ class Trainer:
             UserError: the checkpoint cannot be used with these settings.
         """
         self._restore()
+        if self.monitor is not None and self._wiring is not None:
+            self._tell(self.monitor.wiring(self.step, *self._wiring))
         with self.recorder.progress(self.plan.steps, self.step):
             while self.step < self.plan.steps and not self.ended_early:
+                if self._evaluation_due:
+                    self._evaluate()
+                    continue
                 try:
                     end = self._act_and_store()
                 except SimulatorError as error:
@@ -262,8 +271,8 @@ class Trainer:
                 "bias": self._bias(episode),
             },
         )
-        if self.step // self.plan.eval_every > self.evaluated_at // self.plan.eval_every:
-            self._evaluate()
+        passed = self.step // self.plan.eval_every > self.evaluated_at // self.plan.eval_every
+        self._evaluation_due = passed and self.step < self.plan.steps  # the last one is made at the end, with a film
 
     def _bias(self, episode: Episode) -> float | None:
         """The critic's bias in a finished episode of the policy."""
@@ -291,7 +300,7 @@ class Trainer:
             return
         if found is not None:
             self._faults_in_a_row = 0
-            self.evaluation, self.evaluated_at = found, self.step
+            self.evaluation, self.evaluated_at, self._evaluation_due = found, self.step, False
             if self.monitor is not None:
                 self._tell(self.monitor.evaluation(self.step, found["eval/return"]))
             self.recorder.log(self.step, self.agent.updates, "evaluation", dict(found))
@@ -331,8 +340,9 @@ class Trainer:
             "faults": self.faults,
             "evaluation": self.evaluation,
             "evaluated_at": self.evaluated_at,
+            "evaluation_due": self._evaluation_due,
             "agent": self.agent.state_dict(),
-            "monitor": None if self.monitor is None else self.monitor.state_dict(),
+            "monitor": self._unwatched if self.monitor is None else self.monitor.state_dict(),
             "recorder": self.recorder.state_dict(),
             "random": self._random.bit_generator.state,
             "episode": open_episode,
@@ -346,12 +356,14 @@ class Trainer:
         payload = saved.payload
         self.agent.load_state_dict(payload["agent"])
         self.replay.restore(payload["replay"], saved.segments)
+        self._unwatched = payload["monitor"]
         if self.monitor is not None and payload["monitor"] is not None:
             self.monitor.load_state_dict(payload["monitor"])
         self.recorder.load_state_dict(payload["recorder"])
         self._random.bit_generator.state = payload["random"]
         self.step, self.episodes, self.faults = payload["env_step"], payload["episodes"], payload["faults"]
         self.evaluation, self.evaluated_at = payload["evaluation"], payload["evaluated_at"]
+        self._evaluation_due = payload["evaluation_due"]
         if payload["episode"] is not None:
             self._reopen(payload["episode"])
         self.recorder.say(f"resumed at step {self.step} from {saved.path.name}")
@@ -367,8 +379,10 @@ class Trainer:
                 episode.observation, *_ = self.env.step(action)
                 episode.actions.append(action)
         except SimulatorError as error:
-            self._survive(error)
-        if episode.observation and _fingerprint(episode.observation) == saved["observation"]:
+            # Nothing was lost: the checkpoint stays as it is, and the next try resumes from it exactly.
+            raise SimulatorError(f"resuming at step {self.step}: {error}") from error
+        self._faults_in_a_row = 0
+        if _fingerprint(episode.observation) == saved["observation"]:
             self._episode = episode
         else:
             self.replay.discard_episode()

@@ -55,14 +55,16 @@ def _check_combinations(s: Settings) -> None:
         raise UserError(f"recurrent.hidden={s.recurrent.hidden} with recurrent.name={memory}: give at least 1 unit")
     if s.warmup >= s.steps:
         raise UserError(f"warmup={s.warmup} with steps={s.steps}: nothing would be learnt; raise steps or lower warmup")
+    window = s.recurrent.burn_in + sequence + s.n_step
     needed = max(s.hyperparams.batch_size, sequence) + s.n_step
     if s.warmup < needed and s.updates_per_step > 0:
         raise UserError(
             f"warmup={s.warmup} with hyperparams.batch_size={s.hyperparams.batch_size}: "
             f"the first batch needs at least {needed} steps; raise warmup"
         )
-    if s.replay.capacity < needed:
-        raise UserError(f"replay.capacity={s.replay.capacity}: smaller than one batch; give at least {needed}")
+    least = max(needed, 2 * (window + 4))  # a ring must hold two windows, and the stack before them
+    if s.replay.capacity < least:
+        raise UserError(f"replay.capacity={s.replay.capacity}: too small for a batch; give at least {least}")
     if s.wiring.name == "critic_only" and s.hyperparams.actor_cnn_lr is not None:
         raise UserError(
             f"hyperparams.actor_cnn_lr={s.hyperparams.actor_cnn_lr} with wiring=critic_only: "

@@ -32,6 +32,11 @@ def test_a_group_set_to_null(tmp_path):
     assert "cannot be null" in refused(2, "wiring=null", f"hydra.run.dir={tmp_path}")
 
 
+def test_resume_in_a_multirun(tmp_path):
+    line = refused(2, "--multirun", "resume=last", *QUICK, f"hydra.sweep.dir={tmp_path}")
+    assert "resume=last with --multirun" in line
+
+
 def test_a_port_that_is_taken(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

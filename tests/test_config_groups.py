@@ -6,6 +6,7 @@ import pytest
 
 from td3sweep.assemble import build_agent, build_replay
 from td3sweep.compose import config_directory
+from td3sweep.record.console import SEED_BATCH, SEED_STEPS, SEED_UPDATES
 from td3sweep.settings import CarlaSettings, GymSettings
 
 GROUPS = sorted(path.relative_to(config_directory()) for path in Path(config_directory()).glob("*/*.yaml"))
@@ -72,6 +73,21 @@ def test_an_experiment_wins_over_the_defaults_and_an_override_wins_over_it(setti
     assert (s.hyperparams.actor_cnn_lr, s.wiring.name) == (1e-5, "separate")
     assert (s.pre_tanh_penalty, s.actor_init_scale, s.trunk) == (0.0, 1.0, None)  # the system had no such care
     assert settings("experiment=seed_5k", "steps=6000").steps == 6000
+
+
+def test_the_full_run_that_every_output_prices_is_the_experiment(settings):
+    s = settings("experiment=seed_5k")
+    assert (s.steps, s.steps - s.warmup, s.hyperparams.batch_size) == (SEED_STEPS, SEED_UPDATES, SEED_BATCH)
+
+
+@pytest.mark.parametrize("choice", ["clip=joint", "hyperparams=author", "reward=race"])
+def test_a_group_named_on_the_command_line_wins_over_the_experiments(choice, settings):
+    group = choice.partition("=")[0]
+    found, plain = settings("experiment=drive", choice), settings(choice)
+    if group == "reward":
+        assert found.reward.terms == plain.reward.terms
+    else:
+        assert getattr(found, group) == getattr(plain, group)
 
 
 def test_gym_brings_its_own_reward(settings):

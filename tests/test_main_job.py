@@ -149,6 +149,16 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, settings):
     assert "conv" in err
 
 
+def test_a_signal_ends_a_multirun_and_not_one_job_of_it(tmp_path):
+    process = start("--multirun", *QUICK, "steps=4000", "seed=0,1,2", f"hydra.sweep.dir={tmp_path}")
+    while not list(tmp_path.glob("0/episodes.jsonl")) or not (tmp_path / "0" / "episodes.jsonl").read_text():
+        assert process.poll() is None, finish(process)
+        time.sleep(0.05)
+    process.terminate()
+    assert finish(process)[0] == 143
+    assert not (tmp_path / "1").exists()
+
+
 def test_offline_wandb_mirrors_the_metrics(tmp_path, settings):
     tracked = [word for word in QUICK if not word.startswith("tracking")]
     outcome = run(settings(*tracked, "steps=80"), tmp_path)

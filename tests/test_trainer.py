@@ -272,6 +272,56 @@ def test_a_simulator_that_does_not_repeat_itself_costs_the_open_episode_only(tmp
     assert same(weights(first), weights(second))
 
 
+def test_a_simulator_that_is_not_there_at_a_resume_costs_nothing(tmp_path):
+    undisturbed = make(tmp_path / "a")
+    undisturbed.run()
+    make(tmp_path / "b", stop_after=23).run()
+
+    class Absent(DotEnv):
+        def reset(self, **options):
+            raise SimulatorError("nobody answers")
+
+    for _ in range(2):
+        with pytest.raises(SimulatorError, match="resuming at step"):
+            make(tmp_path / "b", env=Absent()).run()
+    back = make(tmp_path / "b")
+    back.run()
+    assert same(weights(undisturbed), weights(back))
+
+
+def test_an_evaluation_that_a_signal_broke_off_is_made_after_the_resume(tmp_path):
+    whole = make(tmp_path / "a", eval_every=12)
+    whole.run()
+    evaluated = [row["env_step"] for row in rows(tmp_path / "a") if "eval/return" in row]
+    assert len(evaluated) > 2
+    for stop_after in (20, 40, 60, 80):  # an evaluation asks at every step as well
+        folder = tmp_path / str(stop_after)
+        make(folder, eval_every=12, stop_after=stop_after).run()
+        make(folder, eval_every=12).run()
+        assert timeless(rows(tmp_path / "a")) == timeless(rows(folder))
+
+
+def test_an_audit_reaches_the_monitor_after_the_restored_state_and_is_told_once(tmp_path):
+    make(tmp_path, stop_after=23).run()
+    told = []
+    for _ in range(2):
+        trainer = make(tmp_path, stop_after=0)
+        trainer._wiring = (["H6"], ["crossed"])
+        trainer.recorder.alarm = told.append
+        trainer.run()
+        assert trainer.monitor.verdict == "faulty wiring"
+    assert [alarm.detector for alarm in told] == ["d0"]
+
+
+def test_a_sitting_without_the_monitor_does_not_forget_what_it_knew(tmp_path):
+    first = make(tmp_path, stop_after=23)
+    first.run()
+    make(tmp_path, stop_after=3, monitor=False).run()
+    last = make(tmp_path, stop_after=0)
+    last.run()
+    assert last.monitor.r_max == first.monitor.r_max > 0
+
+
 def test_a_checkpoint_of_another_network_is_refused_by_name(tmp_path):
     make(tmp_path).run()
     with pytest.raises(UserError, match="conv"):

@@ -276,7 +276,7 @@ class TD3:
         return loss, {
             "loss/actor": loss.detach(),
             "q/actor": q.detach(),
-            "q/actor_max": values.detach().masked_fill(batch.mask == 0, -torch.inf).max(),
+            "q/actor_max": (values.detach().abs() * batch.mask).max(),
             "action/saturation": masked_mean(saturated.mean(dim=-1), batch.mask),
             "action/pre_tanh": masked_mean(pre_tanh.detach().abs().mean(dim=-1), batch.mask),
         }
@@ -321,6 +321,7 @@ class TD3:
             "target_rule": self._target_rule.state_dict(),
             "acting_rng": self._acting_rng.get_state(),
             "update_rng": self._update_rng.get_state(),
+            "device": self.device.type,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -338,7 +339,10 @@ class TD3:
         self.updates = state["updates"]
         self._target_rule.load_state_dict(state["target_rule"])
         self._acting_rng.set_state(state["acting_rng"])
-        self._update_rng.set_state(state["update_rng"])
+        if state["device"] == self.device.type:
+            self._update_rng.set_state(state["update_rng"])
+        else:  # another device's generator has another state; go on with a stream of its own
+            self._update_rng.manual_seed(self._update_rng.initial_seed() + self.updates)
 
 
 def _optimizer(network: Actor | Critic, lr: float, cnn_lr: float | None, weight_decay: float) -> torch.optim.Optimizer:

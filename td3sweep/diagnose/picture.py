@@ -21,7 +21,7 @@ def write_picture(judgement: Judgement, path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UserError("matplotlib is not installed, and -o needs it; pip install 'td3sweep[diagnose]'") from error
+        raise UserError("matplotlib is not installed, and -o needs it; pip install matplotlib") from error
     curves, lengths = q_curves(judgement.log), episode_curve(judgement.log)
     panels = [group for group in (curves, [lengths] if lengths else []) if group]
     figure = Figure(figsize=(9, 3.2 * max(len(panels), 1)), layout="constrained")

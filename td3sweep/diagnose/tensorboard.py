@@ -65,7 +65,5 @@ def _tensorboard() -> tuple[Any, Any, Any]:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.util.tensor_util import make_ndarray
     except ImportError as error:
-        raise UserError(
-            "tensorboard is not installed, and event files need it; pip install 'td3sweep[diagnose]'"
-        ) from error
+        raise UserError("tensorboard is not installed, and event files need it; pip install tensorboard") from error
     return RawEventFileLoader, Event, make_ndarray

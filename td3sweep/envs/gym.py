@@ -98,7 +98,7 @@ def _make(id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     try:
         return gymnasium.make(id, render_mode="rgb_array", **kwargs)
     except gymnasium.error.DependencyNotInstalled as error:
-        raise UserError(f"env.id={id}: {error}; pip install 'td3sweep[box2d]' or the package it names") from error
+        raise UserError(f"env.id={id}: {error}; pip install 'gymnasium[box2d]' or the package it names") from error
     except gymnasium.error.Error as error:
         raise UserError(f"env.id={id}: {error}") from error
 

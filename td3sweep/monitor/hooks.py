@@ -77,7 +77,7 @@ class Watch:
         if q_actor is None and actor_loss is not None:
             row["q/actor"] = -row["loss/actor"]
         if q_actor is not None:
-            row["q/actor_max"] = float(_numbers(q_actor).max())
+            row["q/actor_max"] = float(abs(_numbers(q_actor)).max())
         if q_target is not None and _numbers(q_target).size > 1:
             row["q/target_sd"] = float(_numbers(q_target).std())
         if actions is not None:

@@ -243,6 +243,9 @@ class Monitor:
             lacking.append(f"{self._explosion.points_seen} of the {MIN_POINTS} rows that a growth fit needs")
         if self._lengths.seen() < MIN_EPISODES:
             lacking.append(f"{self._lengths.seen()} of {MIN_EPISODES} episodes of the learning phase")
+        blind = [text for text in self._missing() if text.startswith(("d1:", "d2:"))]
+        if len(blind) == 2:
+            lacking.append(f"neither bound nor gap could be judged ({'; '.join(blind)})")
         return lacking
 
     @property

@@ -15,7 +15,7 @@ DEFINITIONS = {
     "q/q1": "first critic on replayed actions",
     "q/q2": "second critic on replayed actions",
     "q/actor": "first critic on the actor's own actions, as the actor's loss reads it",
-    "q/actor_max": "largest such value of the row",
+    "q/actor_max": "largest such value of the row, whatever its sign",
     "q/target": "the target y that both critics are trained on",
     "q/target_sd": "its standard deviation over the batch",
     "q/gap": "|`q/actor` - `q/q1`|: how far the actor is scored from what the critic knows",

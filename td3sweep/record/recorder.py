@@ -47,6 +47,8 @@ class Recorder:
         """Add one update's metrics to the row being gathered: means, and maxima where the name ends in ``_max``."""
         for key, value in metrics.items():
             held = self._sums.get(key)
+            if held is not None and held.device != value.device:  # restored from a checkpoint
+                held = self._sums[key] = held.to(value.device)
             if held is None:
                 self._sums[key] = value.detach().clone()
             elif key.endswith("_max"):

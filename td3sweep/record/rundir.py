@@ -98,10 +98,11 @@ class RunDirectory:
 
 
 def unfinished(root: Path, steps: int) -> Path | None:
-    """The newest run directory below ``root`` that has not taken ``steps`` environment steps yet."""
+    """The newest run directory below ``root`` that is unfinished, or finished short of ``steps`` environment steps."""
     runs = [config.parent for config in root.glob("*/config.yaml")]
     for run in sorted(runs, key=lambda path: path.name, reverse=True):
-        if RunDirectory.read(run / "summary.json").get("env_steps", 0) < steps:
+        summary = RunDirectory.read(run / "summary.json")
+        if not summary.get("finished") or summary["env_steps"] < steps:
             return run
     return None
 

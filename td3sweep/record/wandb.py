@@ -25,9 +25,9 @@ class WandbMirror:
         name: str,
         tags: list[str],
         config: dict[str, Any],
-        run_id: str | None = None,
     ) -> None:
         self._run: Any = None
+        identity = directory / "wandb" / "run-id"  # a resumed run goes on as the same W&B run
         os.environ.setdefault("WANDB_SILENT", "true")
         try:
             import wandb
@@ -42,19 +42,15 @@ class WandbMirror:
                 name=name,
                 tags=tags,
                 config=config,
-                id=run_id,
-                resume="allow" if run_id and mode == "online" else None,
+                id=identity.read_text() if identity.exists() else None,
+                resume="allow" if mode == "online" else None,
                 settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
             )
+            identity.write_text(str(self._run.id))
             self._run.define_metric("env_step")
             self._run.define_metric("*", step_metric="env_step")
         except Exception as error:
             self._fail(error)
-
-    @property
-    def run_id(self) -> str | None:
-        """The id under which a resumed run goes on; None where wandb is not working."""
-        return None if self._run is None else str(self._run.id)
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Mirror one row of metrics, ``env_step`` included."""

@@ -84,7 +84,7 @@ def test_a_picture_that_cannot_be_written(exploded, tmp_path, refused):
 def test_without_matplotlib_one_line_says_what_to_install(exploded, tmp_path, refused, without):
     without("matplotlib")
     line = refused(exploded, "-o", tmp_path / "a.png")
-    assert "pip install 'td3sweep[diagnose]'" in line
+    assert "pip install matplotlib" in line
 
 
 def test_a_reader_that_leaves_early_is_no_fault(exploded):

@@ -115,5 +115,5 @@ def test_faults_of_the_user_are_one_line(monkeypatch):
         raise gymnasium.error.DependencyNotInstalled("Box2D is not installed")
 
     monkeypatch.setattr(gymnasium, "make", missing)
-    with pytest.raises(UserError, match=r"env\.id=CarRacing-v3: .*pip install 'td3sweep\[box2d\]'"):
+    with pytest.raises(UserError, match=r"env\.id=CarRacing-v3: .*pip install 'gymnasium\[box2d\]'"):
         GymImageEnv()

@@ -50,10 +50,12 @@ def test_the_last_unfinished_run(tmp_path):
         folder.mkdir()
         (folder / "config.yaml").write_text("")
         if steps is not None:
-            (folder / "summary.json").write_text(json.dumps({"env_steps": steps}))
+            (folder / "summary.json").write_text(json.dumps({"env_steps": steps, "finished": steps > 60}))
     (tmp_path / "2026-01-09").mkdir()  # no run in it
     assert unfinished(tmp_path, 100).name == "2026-01-02"
     assert unfinished(tmp_path, 101).name == "2026-01-03"
+    (tmp_path / "2026-01-02" / "config.yaml").unlink()
+    assert unfinished(tmp_path, 50).name == "2026-01-01"  # all its steps taken, but stopped before its evaluation
     assert unfinished(tmp_path / "nowhere", 1) is None
 
 
