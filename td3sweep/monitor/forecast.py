@@ -139,7 +139,8 @@ def values_at(fits: Fits, redrawn: Sequence[Fit], step: float) -> Array:
         z = np.array([float(np.arcsinh(fit.family.curve(fit.theta, u))[0]) for fit in redrawn])
     scatter = np.array([fit.residuals[rng.integers(len(fit.residuals))] for fit in redrawn])
     z = np.nan_to_num(z, nan=LARGEST, posinf=LARGEST, neginf=-LARGEST) + scatter
-    return np.asarray(fits.scale * np.sinh(np.clip(z, -LARGEST, LARGEST)))
+    with np.errstate(over="ignore"):  # beyond float64 is beyond every limit asked for
+        return np.asarray(fits.scale * np.sinh(np.clip(z, -LARGEST, LARGEST)))
 
 
 def lower_value(fits: Fits, step: float) -> float:

@@ -128,8 +128,8 @@ def _finite_time_starts(u: Array, y: Array) -> list[list[float]]:
 def _finite_time_when(theta: Array, level: float) -> float:
     if level <= 0.0:
         return 0.0
-    tau, m = math.exp(min(theta[1], LARGEST)), math.exp(min(theta[2], LARGEST))
-    shrunk = math.exp(min((theta[0] - math.log(level)) / m, LARGEST))
+    tau, m = math.exp(min(theta[1], LARGEST)), max(math.exp(min(theta[2], LARGEST)), 1e-300)
+    shrunk = math.exp(min((float(theta[0]) - math.log(level)) / m, LARGEST))
     return _later(1.0 + tau * (1.0 - shrunk))
 
 
