@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 QUICK = [
-    "steps=120", "warmup=60", "hyperparams.batch_size=16", "log_every=10", "eval_episodes=1", "threads=1",
+    "steps=120", "warmup=60", "updates_per_step=1.0", "hyperparams.batch_size=16",
+    "log_every=10", "eval_episodes=1", "threads=1",
     "env.max_episode_steps=40", "tracking=off", "replay.capacity=1000",
 ]  # fmt: skip
 LAST_LINE = re.compile(r"run=(\S+) steps=(\d+) return=(\S+) length=(\S+) verdict=(\S+)")

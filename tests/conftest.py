@@ -36,3 +36,10 @@ def changed():
         return settings
 
     return change
+
+
+def pytest_collection_modifyitems(items):
+    """Slow tests get a longer limit: they may share their cores with others."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))
