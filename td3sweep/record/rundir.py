@@ -46,7 +46,7 @@ class RunDirectory:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         new = dataclasses.asdict(settings)
-        if self.config.exists():
+        if self.config.exists() and any(self.checkpoints.glob("step-*.pt")):  # else nothing was learnt here
             old = OmegaConf.to_container(OmegaConf.load(self.config))
             assert isinstance(old, dict)
             changed = changed_keys({str(key): value for key, value in old.items()}, new)

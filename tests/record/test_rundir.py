@@ -26,11 +26,19 @@ def test_a_resume_may_change_what_does_not_touch_training(tmp_path, settings):
 def test_any_other_change_is_refused_by_name(tmp_path, settings, override):
     run = RunDirectory(tmp_path)
     run.open(settings())
+    (run.checkpoints / "step-000000000100.pt").touch()
     before = run.config.read_text()
     with pytest.raises(UserError) as refused:
         run.open(settings(override))
     assert override.partition("=")[0] in str(refused.value)
     assert run.config.read_text() == before
+
+
+def test_a_run_that_was_refused_before_it_learnt_anything_binds_nobody(tmp_path, settings):
+    run = RunDirectory(tmp_path)
+    run.open(settings("env.server=launch", "env.path=/nowhere/CarlaUE4.sh"))
+    run.open(settings())
+    assert "server: standin" in run.config.read_text()
 
 
 def test_provenance_keeps_every_sitting(tmp_path):
