@@ -1,8 +1,8 @@
-"""Record full learning curves of random configurations: ``python -m benchmarks.pruning_record [--out FILE] [--width N]``.
+"""Record full learning curves of random points: ``python -m benchmarks.pruning_record [--out FILE] [--width N]``.
 
-48 points of ``space=gamma_tau_lr_batch`` (batch 16 or 32 for speed) x 2 seeds, each a real run of 1,100 steps of the drive
-recipe on the stand-in with the monitor watching and nothing pruned. Each finished run is one line of the file, so that
-a repeated command goes on where it was stopped. ``python -m benchmarks.pruning`` replays samplers and pruners on it.
+48 points of ``space=gamma_tau_lr_batch`` (batch 16 or 32 for speed) x 2 seeds, each a real run of 1,100 steps of the
+drive recipe on the stand-in with the monitor watching and nothing pruned. Each finished run is one line of the file,
+so that a repeated command goes on where it was stopped. ``python -m benchmarks.pruning`` replays searches on it.
 """
 
 from __future__ import annotations

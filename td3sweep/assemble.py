@@ -74,6 +74,7 @@ def build_trainer(
     *,
     console: Console,
     interrupted: Callable[[], bool],
+    judge: Callable[[int], bool] | None = None,
 ) -> Any:
     """Agent, replay, monitor, recorder and checkpoints around ``env``, ready to run."""
     import torch
@@ -135,6 +136,7 @@ def build_trainer(
         checkpoints=Checkpoints(directory.checkpoints, directory.replay),
         interrupted=interrupted,
         wiring=None if audit is None else (audit.faults, audit.evidence),
+        judge=judge,
     )
 
 
@@ -282,7 +284,8 @@ def build_mirror(settings: Settings, directory: RunDirectory) -> Any:
         project=tracking.project,
         entity=tracking.entity,
         group=tracking.group or settings.name,
-        name=directory.path.name,
+        name=tracking.run or directory.path.name,
+        job_type=tracking.job_type,
         tags=[
             *tracking.tags,
             f"wiring={settings.wiring.name}",

@@ -7,7 +7,9 @@ import os
 import re
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -16,6 +18,7 @@ from td3sweep import settings as schema
 from td3sweep.errors import UserError
 from td3sweep.help import GROUP_ORDER, entries, help_text
 from td3sweep.settings import Settings
+from td3sweep.sweep.words import teach
 from td3sweep.validate import check
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)
@@ -35,6 +38,7 @@ def register() -> None:
     store.store(group="env", name="schema_carla", node=_writable(schema.CarlaSettings))
     store.store(group="env", name="schema_gym", node=_writable(schema.GymSettings))
     OmegaConf.register_new_resolver("td3sweep.help", lambda: help_text(config_directory()), replace=True)
+    teach()
     OmegaConf.register_new_resolver("td3sweep.run_dir", _run_directory, replace=True, use_cache=True)
 
 
@@ -49,6 +53,20 @@ def to_settings(config: DictConfig) -> Settings:
     assert isinstance(settings, Settings)
     check(settings)
     return settings
+
+
+def compose_settings(overrides: list[str]) -> Settings:
+    """Checked settings from overrides, as the command line makes them. Raises :class:`UserError`."""
+    register()
+    outer = GlobalHydra.instance().hydra  # of a multirun, which composes its trials' settings
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_directory(), version_base="1.3"):
+            return to_settings(compose("config", overrides=overrides))
+    except COMPOSITION_ERRORS as error:
+        raise UserError(explain(error)) from error
+    finally:
+        GlobalHydra.instance().hydra = outer
 
 
 def explain(error: BaseException) -> str:

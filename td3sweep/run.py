@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +62,13 @@ class Outcome:
         return f"run={self.directory} steps={self.summary['env_steps']} {shown} verdict={verdict}"
 
 
-def run(settings: Settings, path: Path) -> Outcome:
+def run(settings: Settings, path: Path, judge: Callable[[int], bool] | None = None) -> Outcome:
     """Train as ``settings`` say in directory ``path``, resuming what is there.
+
+    Args:
+        settings: what to train, and how.
+        path: the run's directory.
+        judge: asked after every evaluation, with the environment step, whether to end the run there as hopeless.
 
     Raises:
         UserError: the settings cannot be used here.
@@ -80,7 +85,9 @@ def run(settings: Settings, path: Path) -> Outcome:
         banner(console, settings, path)
         env = build_env(settings, path)
         try:
-            trainer = build_trainer(settings, directory, env, console=console, interrupted=lambda: bool(received))
+            trainer = build_trainer(
+                settings, directory, env, console=console, interrupted=lambda: bool(received), judge=judge
+            )
             directory.write_provenance(settings.seed, simulator(settings))
             try:
                 trainer.run()
@@ -104,7 +111,7 @@ def run(settings: Settings, path: Path) -> Outcome:
 def finished(trainer: Any) -> bool:
     """Whether all steps are taken and evaluated; a run that a signal or the monitor ended is not."""
     taken = trainer.step >= trainer.plan.steps and trainer.evaluated_at == trainer.step
-    return taken and not trainer.stopped_by_monitor
+    return taken and not trainer.stopped_by_monitor and not trainer.judged_hopeless
 
 
 def summarise(trainer: Any) -> dict[str, Any]:

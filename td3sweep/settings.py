@@ -193,6 +193,8 @@ class TrackingSettings:
     entity: str | None = setting(None, "W&B entity; null: your default")
     group: str | None = setting(None, "W&B group; null: the run's name")
     tags: list[str] = setting([], "W&B tags")
+    job_type: str = setting("train", "W&B job type; a sweep's runs have sweep")
+    run: str | None = setting(None, "W&B run name; null: the run directory's name")
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,40 @@ class MonitorSettings:
 
     name: str = setting("warn", "warn: report; stop: end the run with exit code 3", choices=("warn", "stop", "off"))
     stop_on: list[str] = setting(list(CAN_FAIL), "detectors whose FAIL may stop a run")
+
+
+@dataclass(frozen=True)
+class SpaceSettings:
+    """What --multirun searches."""
+
+    name: str = setting("none", "preset name")
+    params: dict[str, str] = setting({}, "key: choice(...), range(...), interval(...), tag(log, ...) or one_minus(...)")
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """How --multirun searches (docs/sweeps.md)."""
+
+    trials: int | None = setting(
+        None, "budget; null: every point of a finite space; a larger number goes on with a sweep", low=1, high=1_000_000
+    )
+    width: int = setting(1, "trials at a time", low=1, high=10_000)
+    seeds: int = setting(1, "runs a trial, each with a seed of its own; its score is their mean", low=1, high=1000)
+    hours: float | None = setting(None, "start no trial after so many hours of this command", low=0.0, high=1e5)
+    patience: int | None = setting(None, "end after so many finished trials without a better one", low=1)
+    retries: int = setting(3, "times a trial that died is started again, from its checkpoint; 0 to 10", low=0, high=100)
+    window: int = setting(3, "last evaluations whose mean return is a run's score; never the best; 1 to 10", low=1)
+    objectives: list[str] = setting(["return"], "return, or [return,stable]: stable is the share of seeds that held")
+    sampler: str = setting("tpe", "who proposes points", choices=("tpe", "random", "gp", "cmaes", "qmc", "grid"))
+    sampler_options: dict[str, Any] = setting({}, "further arguments of that Optuna sampler")
+    pruner: str = setting(
+        "none", "who ends hopeless trials", choices=("none", "median", "hyperband", "patient", "wilcoxon")
+    )
+    pruner_options: dict[str, Any] = setting({}, "further arguments of that Optuna pruner")
+    enqueue: list[str] = setting(["paper", "current"], "presets of hyperparams= that are the first trials")
+    storage: str | None = setting(None, "URL of the study's database; null: study.journal in the sweep's directory")
+    seed: int = setting(0, "seed of the sampler", low=0)
+    plan: bool = setting(False, "measure what the sweep would cost, print it, run nothing")
 
 
 @dataclass(frozen=True)
@@ -247,12 +283,14 @@ class Settings:
     reward: RewardSettings = group(RewardSettings)
     tracking: TrackingSettings = group(TrackingSettings)
     monitor: MonitorSettings = group(MonitorSettings)
+    space: SpaceSettings = group(SpaceSettings)
+    sweep: SweepSettings = group(SweepSettings)
 
 
 # Differences that leave the training itself as it was; any other difference refuses a resume.
 FREE_ON_RESUME = frozenset(
     {"steps", "name", "device", "threads", "log_every", "eval_every", "eval_episodes", "save_every", "resume"}
-    | {"tracking", "monitor", "env.host", "env.port", "env.path", "env.flags", "env.restart_every"}
+    | {"space", "sweep", "tracking", "monitor", "env.host", "env.port", "env.path", "env.flags", "env.restart_every"}
 )
 
 

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 FAULTS_IN_A_ROW = 5  # simulator faults without a single good step between them that end a run
 Observation = dict[str, NDArray[Any]]
+Judge = Callable[[int], bool]
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Trainer:
         checkpoints: Checkpoints,
         interrupted: Callable[[], bool],
         wiring: tuple[Sequence[str], Sequence[str]] | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self.plan = plan
         self._wiring = wiring  # faults that an audit of this agent found, and its evidence
@@ -97,6 +99,8 @@ class Trainer:
         self.monitor, self.stop_on_alarm = monitor, stop_on_alarm
         self.recorder, self.checkpoints = recorder, checkpoints
         self.interrupted = interrupted
+        self._judge = judge  # told of every evaluation; says whether the run is hopeless
+        self.judged_hopeless = False
         self.step = 0
         self.episodes = 0
         self.faults = 0
@@ -140,8 +144,8 @@ class Trainer:
 
     @property
     def ended_early(self) -> bool:
-        """Whether a signal or the monitor asks for the end."""
-        return self.interrupted() or self.stopped_by_monitor
+        """Whether a signal, the monitor or the judge asks for the end."""
+        return self.interrupted() or self.stopped_by_monitor or self.judged_hopeless
 
     @property
     def stopped_by_monitor(self) -> bool:
@@ -306,6 +310,8 @@ class Trainer:
             self.recorder.log(self.step, self.agent.updates, "evaluation", dict(found))
             if strip is not None:
                 self.recorder.save_film(strip)
+            if self._judge is not None and self.step < self.plan.steps:
+                self.judged_hopeless = self._judge(self.step)
 
     def _survive(self, error: SimulatorError) -> None:
         """Forget the open episode after a simulator fault; the next one starts on a new server."""

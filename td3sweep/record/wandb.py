@@ -23,6 +23,7 @@ class WandbMirror:
         entity: str | None,
         group: str,
         name: str,
+        job_type: str,
         tags: list[str],
         config: dict[str, Any],
     ) -> None:
@@ -38,7 +39,7 @@ class WandbMirror:
                 project=project,
                 entity=entity,
                 group=group,
-                job_type="train",
+                job_type=job_type,
                 name=name,
                 tags=tags,
                 config=config,

@@ -1,0 +1,213 @@
+"""Keeps the slots of a sweep full until its budget is spent. One thread, one loop; workers tell their own results."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from td3sweep.errors import UserError
+from td3sweep.record.sweep_view import SlotView, SweepView
+from td3sweep.sweep import results
+from td3sweep.sweep.engines import Engine, Job
+from td3sweep.sweep.lease import Lease
+from td3sweep.sweep.space import Space
+from td3sweep.sweep.study import ENGINE, FATAL, JOB, REASON, Ledger, first_of
+
+log = logging.getLogger(__name__)
+POLL_S = 0.25
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+LOG = "worker.log"
+NEVER_STARTED = 3  # trials in a row that die before their first run begins: the sweep itself is broken
+
+
+@dataclass
+class Slot:
+    """A trial that an engine runs for us."""
+
+    number: int
+    first: int
+    job_id: str
+    since: float
+
+
+class Controller:
+    """Asks, submits, and buries what dies untold. Several may work on one sweep at the same time."""
+
+    def __init__(self, ledger: Ledger, engine: Engine, space: Space, budget: int) -> None:
+        self._ledger, self._engine, self._space, self._budget = ledger, engine, space, budget
+        self._search = ledger.spec.search
+        self._slots: dict[int, Slot] = {}
+        self._received: list[int] = []
+        self._begun = time.monotonic()
+        self._fatal: str | None = None
+        self._lost = 0
+        directory = ledger.directory / "controllers"
+        self._lease = Lease(directory / f"{os.uname().nodename}-{os.getpid()}-{time.time_ns()}.json")
+
+    def run(self) -> int:
+        """Work until the budget is spent or something ends it.
+
+        Returns:
+            0, or 128 plus the number of the signal that ended it; every trial has saved by then.
+
+        Raises:
+            UserError: a trial said that what the sweep asks for can't be had.
+        """
+        view = SweepView(self._ledger.directory, self._engine.label)
+        with self._lease, self._signals(), view:
+            self._adopt()
+            try:
+                while True:
+                    ended = self._collect()
+                    started = self._refill()
+                    found = self._summary() if ended or started or view.due else None
+                    view.show(found, self._shown(), ended)
+                    if not self._slots and not started:
+                        break
+                    time.sleep(POLL_S)
+            finally:
+                self._engine.close()
+        found = self._summary()
+        view.close(found, elsewhere=found["states"].get("RUNNING", 0), why=self._why())
+        if self._fatal is not None:
+            raise UserError(self._fatal)
+        return 128 + self._received[0] if self._received else 0
+
+    def _adopt(self) -> None:
+        """Follow the jobs of a dead controller that still wait or run, as far as the engine knows them."""
+        for trial in self._ledger.adoptable():
+            job = str(trial.user_attrs[JOB])
+            if trial.user_attrs.get(ENGINE) == self._engine.label and self._engine.ended(job) is None:
+                self._ledger.sign(trial.number, self._lease.path)
+                free = next(slot for slot in range(sys.maxsize) if slot not in self._slots)
+                self._slots[free] = Slot(trial.number, first_of(trial), job, time.monotonic())
+
+    def _collect(self) -> list[int]:
+        """Numbers of the trials whose jobs have ended; those that did not tell are buried."""
+        over = []
+        for slot, held in list(self._slots.items()):
+            how = self._engine.ended(held.job_id)
+            if how is None:
+                continue
+            del self._slots[slot]
+            over.append(held.number)
+            trial = self._ledger.trial(held.number)
+            if trial.user_attrs.get(FATAL):
+                self._fatal = self._fatal or f"trial {held.number}: {trial.user_attrs[REASON]}"
+            if not trial.state.is_finished():
+                self._bury(trial, how)
+        return over
+
+    def _bury(self, trial: FrozenTrial, how: str) -> None:
+        """Fail a trial whose process ended without a word; one that we asked to save goes on in a later sitting."""
+        last = _last_line(self._log_of(first_of(trial)))
+        self._ledger.bury(trial.number, f"{how}; {last}" if last else how, counts=not self._received)
+        begun = any((self._ledger.directory / str(first_of(trial))).glob("seed-*"))
+        self._lost = 0 if begun or self._received else self._lost + 1
+        if self._lost >= NEVER_STARTED:
+            self._fatal = self._fatal or f"{self._lost} trials in a row died before they began: {how}; {last}"
+
+    def _refill(self) -> bool:
+        """Start trials in free slots; whether one was started."""
+        if self._ending:
+            for held in self._slots.values():
+                if self._received or self._fatal:
+                    self._engine.stop(held.job_id)
+            return False
+        started = False
+        for slot in range(self._search.width):
+            if slot in self._slots:
+                continue
+            trial = self._ledger.claim(self._lease.path, self._budget)
+            if trial is None:
+                break
+            self._start(trial, slot)
+            started = True
+        return started
+
+    def _start(self, trial: FrozenTrial, slot: int) -> None:
+        directory = self._ledger.directory
+        worker = [sys.executable, "-m", "td3sweep.sweep.worker", str(directory), str(trial.number), "--slot", str(slot)]
+        job = Job(f"{directory.name}-{trial.number}", worker, self._log_of(first_of(trial)), slot)
+        job_id = self._engine.submit(job)
+        self._ledger.mark(trial.number, {ENGINE: self._engine.label, JOB: job_id})
+        self._slots[slot] = Slot(trial.number, first_of(trial), job_id, time.monotonic())
+
+    @property
+    def _ending(self) -> bool:
+        return bool(self._received) or self._why() != ""
+
+    def _why(self) -> str:
+        """What ends the sweep before its budget is spent, in words."""
+        search = self._search
+        if self._fatal is not None:
+            return "a trial can't be run"
+        if search.hours is not None and time.monotonic() - self._begun > 3600 * search.hours:
+            return f"sweep.hours={search.hours:g} are over"
+        if search.patience is not None and self._without_better() >= search.patience:
+            return f"sweep.patience={search.patience}: so many trials without a better one"
+        return ""
+
+    def _without_better(self) -> int:
+        """Finished logical trials since the best one ended."""
+        done = [trial for trial in self._ledger.latest() if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        done.sort(key=lambda trial: trial.datetime_complete or trial.datetime_start)  # type: ignore[arg-type, return-value]
+        best, since = -math.inf, 0
+        for trial in done:
+            value = trial.values[0] if trial.state == TrialState.COMPLETE else -math.inf
+            since = 0 if value > best else since + 1
+            best = max(best, value)
+        return since
+
+    def _summary(self) -> dict[str, Any]:
+        found = results.summarise(self._ledger, self._space, self._budget)
+        results.write(self._ledger.directory, found)
+        return found
+
+    def _shown(self) -> list[SlotView]:
+        return [
+            SlotView(slot, held.number, self._ledger.directory / str(held.first), time.monotonic() - held.since)
+            for slot, held in sorted(self._slots.items())
+        ]
+
+    def _log_of(self, first: int) -> Path:
+        return self._ledger.directory / str(first) / LOG
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Collect signals: the trials are told once, save, and leave; a second Ctrl-C leaves at once."""
+
+        def note(number: int, _: FrameType | None) -> None:
+            if number == signal.SIGINT and self._received:
+                raise KeyboardInterrupt
+            self._received.append(number)
+
+        before = {number: signal.signal(number, note) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _last_line(path: Path) -> str:
+    """The last line of a worker's log; it says more than an exit code."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1][:300] if lines else ""

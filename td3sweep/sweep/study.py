@@ -1,0 +1,251 @@
+"""The study of a sweep: its storage, and a budget that holds exactly, whoever dies.
+
+A *logical trial* is one point of the space. It may take several attempts, each of which is a trial of Optuna's; a later
+attempt goes on in the directory of the first. The budget counts logical trials.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, fail_stale_trials
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from td3sweep.errors import UserError
+from td3sweep.sweep.lease import is_alive
+from td3sweep.sweep.patience import patiently
+from td3sweep.sweep.search import build_sampler
+from td3sweep.sweep.space import Space, Value
+from td3sweep.sweep.spec import Spec
+
+JOURNAL = "study.journal"
+LOCK_GRACE_S = 10  # a journal's lock that is held for longer belongs to a dead process
+HEARTBEAT_S, HEARTBEAT_GRACE_S = 10, 120  # databases only
+# User attributes of a trial.
+FIRST, ATTEMPT, RETRY_OF = "first", "attempt", "retry_of"
+CONTROLLER, ENGINE, JOB = "controller", "engine", "job"
+REASON, VERDICT, RUNS, FATAL = "reason", "verdict", "runs", "fatal"
+
+
+def first_of(trial: FrozenTrial) -> int:
+    """Number of the first attempt at this logical trial: the name of its directory."""
+    return int(trial.user_attrs.get(FIRST, trial.number))
+
+
+def open_storage(url: str | None, directory: Path, on_stale: Any = None) -> BaseStorage:
+    """The journal of ``directory``, or the database at ``url``.
+
+    Raises:
+        UserError: the database can't be reached, or its driver is not installed.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if url is None:
+        path = directory / JOURNAL
+        lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_S)
+        lock.acquire()
+        try:
+            _mend(path)
+        finally:
+            lock.release()
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    try:
+        return RDBStorage(
+            url,
+            engine_kwargs={"pool_pre_ping": True},
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=HEARTBEAT_GRACE_S,
+            failed_trial_callback=on_stale,
+        )
+    except ImportError as error:
+        raise UserError(
+            f"sweep.storage={url}: {error.name or error} is not installed; pip install 'td3sweep[postgresql]'"
+        ) from error
+    except Exception as error:  # SQLAlchemy's many
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"sweep.storage={url}: {line}; give the URL of a database that runs") from error
+
+
+def _mend(journal: Path) -> None:
+    """Cut off a last line that a dying process or a full disk left half-written: it was never acted on."""
+    if not journal.exists():
+        return
+    with journal.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)
+
+
+class Ledger:
+    """Who has which trial, and how many are left. Several controllers and many workers may hold one each."""
+
+    def __init__(self, spec: Spec, directory: Path, space: Space | None = None) -> None:
+        """
+        Args:
+            spec: the sweep.
+            directory: the sweep's.
+            space: what is searched; None for those who only look and tell.
+        """
+        self.spec, self.directory = spec, directory
+        self._space = space
+        self.storage = open_storage(spec.search.storage, directory, on_stale=lambda _, trial: self._retry(trial))
+        self.study = patiently(
+            lambda: optuna.create_study(
+                storage=self.storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
+            )
+        )
+        self._check_home()
+
+    def _check_home(self) -> None:
+        home = self.study.user_attrs.get("directory")
+        mine = str(self.directory.resolve())
+        if home not in (None, mine) and Path(home).is_dir():
+            raise UserError(
+                f"sweep.storage={self.spec.search.storage}: its study {self.spec.name} belongs to {home}; "
+                "give hydra.sweep.dir another last name"
+            )
+        if home != mine:
+            self.study.set_user_attr("directory", mine)
+
+    # Looking
+
+    def trials(self) -> list[FrozenTrial]:
+        """Every attempt, in the order of their numbers."""
+        return patiently(lambda: self.study.get_trials(deepcopy=False))
+
+    def trial(self, number: int) -> FrozenTrial:
+        """One attempt."""
+        return next(trial for trial in self.trials() if trial.number == number)
+
+    def latest(self) -> list[FrozenTrial]:
+        """The newest attempt at each logical trial, in the order of the first ones."""
+        newest: dict[int, FrozenTrial] = {}
+        for trial in self.trials():
+            newest[first_of(trial)] = trial
+        return [newest[first] for first in sorted(newest)]
+
+    # Planning
+
+    def plan(self, points: Sequence[Mapping[str, Value]], budget: int) -> None:
+        """Queue the points that the sweep begins with, as far as the budget goes; those queued before are left."""
+        with self._locked():
+            begun = len(self.latest())
+            for point in list(points)[begun:budget]:
+                patiently(partial(self.study.enqueue_trial, dict(point)))
+
+    def claim(self, controller: Path, budget: int) -> FrozenTrial | None:
+        """Take the next trial: one to be tried again, one that is queued, or a new one. None when the budget is spent.
+
+        Args:
+            controller: the lease of who takes it; the trial is his until it ends or the lease does.
+            budget: logical trials in all.
+        """
+        with self._locked():
+            self._bury_stale()
+            trials = self.trials()
+            again = any(trial.state == TrialState.WAITING and RETRY_OF in trial.user_attrs for trial in trials)
+            begun = len({first_of(trial) for trial in trials if trial.state != TrialState.WAITING})
+            if not again and begun >= budget:
+                return None
+            return self._ask(controller, len(trials))
+
+    def _ask(self, controller: Path, known: int) -> FrozenTrial:
+        assert self._space is not None
+        space = self._space
+        # A fresh sampler each time: what it proposes depends on the study alone, also after a resume.
+        self.study.sampler = build_sampler(self.spec.search, known)
+        trial = patiently(lambda: self.study.ask(space.distributions))
+        self.sign(trial.number, controller)
+        return self.trial(trial.number)
+
+    def sign(self, number: int, controller: Path) -> None:
+        """Make a trial that of the controller with this lease."""
+        self.mark(number, {CONTROLLER: str(controller.relative_to(self.directory))})
+
+    def mark(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Set user attributes of an unfinished trial."""
+        trial_id = self.trial(number)._trial_id
+        for key, value in attributes.items():
+            patiently(partial(self.storage.set_trial_user_attr, trial_id, key, value))
+
+    def adoptable(self) -> list[FrozenTrial]:
+        """Running trials with a job whose controller is dead."""
+        return [
+            trial
+            for trial in self.trials()
+            if trial.state == TrialState.RUNNING and JOB in trial.user_attrs and not self._controller_lives(trial)
+        ]
+
+    # Ending
+
+    def tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """End a trial; False if it had ended already."""
+
+        def end() -> bool:
+            trial = self.trial(number)
+            if trial.state.is_finished():
+                return False
+            self.study.tell(number, values=values, state=state)
+            return True
+
+        return patiently(end)
+
+    def bury(self, number: int, reason: str, *, counts: bool = True, again: bool = True) -> None:
+        """Fail a trial that died, and queue another attempt if it has any left.
+
+        Args:
+            number: of the trial; one that has ended is left as it is.
+            reason: why it died.
+            counts: whether this uses up one of its retries; not where whoever watched it died too.
+            again: whether trying again makes sense.
+        """
+        trial = self.trial(number)
+        if trial.state.is_finished():
+            return
+        self.mark(number, {REASON: reason})
+        if again:
+            self._retry(trial, counts)
+        self.tell(number, TrialState.FAIL)
+
+    def _retry(self, trial: FrozenTrial, counts: bool = True) -> None:
+        """Queue the next attempt, before the trial fails: if this process dies in between, none is lost or doubled."""
+        attempt = int(trial.user_attrs.get(ATTEMPT, 0)) + counts
+        known = any(other.user_attrs.get(RETRY_OF) == trial.number for other in self.trials())
+        if attempt <= self.spec.search.retries and not known:
+            marks = {FIRST: first_of(trial), ATTEMPT: attempt, RETRY_OF: trial.number}
+            patiently(lambda: self.study.enqueue_trial(dict(trial.params), user_attrs=marks))
+
+    def _bury_stale(self) -> None:
+        patiently(lambda: fail_stale_trials(self.study))  # by heartbeat, in a database
+        for trial in self.trials():
+            if trial.state == TrialState.RUNNING and not self._lives(trial):
+                self.bury(trial.number, "its controller died", counts=False)
+
+    def _lives(self, trial: FrozenTrial) -> bool:
+        return self._controller_lives(trial) or is_alive(self.worker_lease(trial))
+
+    def _controller_lives(self, trial: FrozenTrial) -> bool:
+        name = trial.user_attrs.get(CONTROLLER)  # none: whoever asked for it died before he could sign
+        return name is not None and is_alive(self.directory / name)
+
+    def worker_lease(self, trial: FrozenTrial) -> Path:
+        """The lease of whoever works on a trial."""
+        return self.directory / str(first_of(trial)) / "worker.json"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One at a time on all machines that see the directory; the kernel ends a dead process's lock."""
+        handle = os.open(self.directory / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)

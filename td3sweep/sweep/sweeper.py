@@ -1,0 +1,215 @@
+"""From a multirun's configuration to a controller that runs it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from td3sweep.compose import compose_settings, config_directory
+from td3sweep.errors import UserError
+from td3sweep.settings import FREE_ON_RESUME, CarlaSettings, Settings, SweepSettings, flatten
+from td3sweep.sweep.controller import Controller
+from td3sweep.sweep.engines import Engine
+from td3sweep.sweep.search import build_pruner, build_sampler
+from td3sweep.sweep.space import Space, Value, parse_space
+from td3sweep.sweep.spec import FILE, Spec, load_spec
+from td3sweep.sweep.study import Ledger
+
+# What a score depends on, though a single run may change it when it resumes.
+SCORED_BY = {"steps", "eval_every", "eval_episodes"}
+LARGEST_GRID = 10_000
+
+
+def sweep(config: DictConfig, arguments: Sequence[str]) -> None:
+    """Search as ``config`` says, resuming what its directory holds; returns when the budget is spent.
+
+    Args:
+        config: the composed configuration of the multirun, with its ``hydra`` node.
+        arguments: the command line's overrides, sweep words among them.
+
+    Raises:
+        UserError: what was asked for makes no sense, or another sweep owns the directory.
+        SystemExit: a signal ended it, after every trial had saved; the code is 128 plus the signal's number.
+    """
+    search, spec, space = describe(config, arguments)
+    directory = sweep_directory(config, spec)
+    spec = dataclasses.replace(spec, name=directory.name)
+    if search.plan:
+        from td3sweep.sweep.plan import plan
+
+        plan(spec, space, budget_of(search, space), Console(highlight=False))
+        return
+    engine = build_engine(config, directory, search.width)
+    directory.mkdir(parents=True, exist_ok=True)
+    if (directory / FILE).exists():
+        spec.check_same(load_spec(directory), directory)
+    spec.save(directory)
+    ledger = Ledger(spec, directory, space)
+    budget = budget_of(search, space)
+    ledger.plan(first_points(search, space), budget)
+    code = Controller(ledger, engine, space, budget).run()
+    if code:
+        sys.exit(code)
+
+
+def describe(config: DictConfig, arguments: Sequence[str]) -> tuple[SweepSettings, Spec, Space]:
+    """What is searched and what is fixed, checked at the corners of the space. Raises UserError."""
+    group = {str(key): str(word) for key, word in OmegaConf.to_container(config.space.params).items()}  # type: ignore[union-attr]
+    space, fixed = parse_space(group, arguments)
+    space, listed = _take_out_seeds(space)
+    base = [word for word in fixed if not word.startswith(("space=", "sweep."))]
+    own = [word for word in fixed if word.startswith(("space=", "sweep."))]
+    if not any(word.startswith("monitor") for word in base) and "stable" not in list(config.sweep.objectives):
+        base.append("monitor=stop")
+    settings = check_corners(space, base, own)
+    search = settings.sweep
+    _check(search, settings, space, listed)
+    seeds = listed or [settings.seed + i for i in range(search.seeds)]
+    shared = flatten(settings)
+    free = FREE_ON_RESUME - SCORED_BY
+    spec = Spec(
+        name="",
+        space=settings.space.name,
+        words=space.words,
+        base=base,
+        seeds=seeds,
+        fixed={
+            key: value
+            for key, value in shared.items()
+            if key not in free and key.split(".")[0] not in free and key != "seed" and not _swept(key, space)
+        },
+        search=search,
+    )
+    return search, spec, space
+
+
+def _swept(key: str, space: Space) -> bool:
+    """Whether a resolved key may differ between trials: it is swept, or belongs to a swept group."""
+    return any(key == swept or key.startswith(f"{swept}.") for swept in space.words)
+
+
+def _take_out_seeds(space: Space) -> tuple[Space, list[int]]:
+    """``seed=0,1`` is not a thing to search: every trial runs with each of them."""
+    seeds = next((parameter for parameter in space.parameters if parameter.key == "seed"), None)
+    if seeds is None:
+        return space, []
+    values = seeds.values()
+    if values is None or not all(isinstance(value, int) for value in values):
+        raise UserError(f"seed={seeds.word}: list the seeds, such as seed=0,1,2; or give sweep.seeds=3")
+    others = tuple(parameter for parameter in space.parameters if parameter is not seeds)
+    return Space(others), [int(value) for value in values if value is not None]
+
+
+def check_corners(space: Space, base: Sequence[str], own: Sequence[str]) -> Settings:
+    """Compose and check the edges of the space, so that no trial can fail on them. Returns the first one's settings."""
+    settings = None
+    for point in space.corners() or [{}]:
+        try:
+            found = compose_settings([*base, *own, *space.overrides(point)])
+        except UserError as error:
+            where = " ".join(space.overrides(point))
+            raise UserError(f"{error} (at {where})" if where else str(error)) from error
+        settings = settings or found
+    assert settings is not None
+    return settings
+
+
+def _check(search: SweepSettings, settings: Settings, space: Space, listed: list[int]) -> None:
+    if settings.resume:
+        raise UserError("resume=last with --multirun: repeat the sweep's command; it finds its directory by itself")
+    if listed and search.seeds != 1:
+        raise UserError(f"sweep.seeds={search.seeds} with seed={listed}: give one of the two")
+    unknown = [name for name in search.objectives if name not in ("return", "stable")]
+    if unknown or "return" not in search.objectives or len(set(search.objectives)) != len(search.objectives):
+        raise UserError(f"sweep.objectives={search.objectives}: choose [return] or [return,stable]")
+    if len(search.objectives) > 1 and search.pruner != "none":
+        raise UserError(f"sweep.pruner={search.pruner} with two objectives: Optuna prunes by one; sweep.pruner=none")
+    if search.pruner == "wilcoxon" and (len(listed) or search.seeds) < 2:
+        raise UserError("sweep.pruner=wilcoxon compares seeds: give sweep.seeds=2 or more")
+    if search.trials is None and space.size is None and search.hours is None and search.patience is None:
+        raise UserError(
+            "sweep.trials=null: this space has no end; give sweep.trials=N, sweep.hours=H or sweep.patience=N"
+        )
+    if search.sampler == "grid" and space.size is None:
+        raise UserError("sweep.sampler=grid: the space has no end; give choice(...) or range(...) for every key")
+    if space.size is not None and search.trials is None and space.size > LARGEST_GRID:
+        raise UserError(f"sweep.trials=null: the space has {space.size} points; give sweep.trials=N")
+    env = settings.env
+    if isinstance(env, CarlaSettings) and env.server == "connect" and search.width > 1:
+        last = (env.port or 0) + 4 * (search.width - 1)
+        print(f"slots connect to the servers at ports {env.port} to {last}, four apart; each needs one of its own")
+    build_sampler(search, 0)
+    build_pruner(search, warmup=settings.warmup, every=settings.eval_every, steps=settings.steps)
+
+
+def budget_of(search: SweepSettings, space: Space) -> int:
+    """Logical trials in all."""
+    if search.trials is not None:
+        return search.trials if space.size is None else min(search.trials, space.size)
+    return space.size if space.size is not None else sys.maxsize
+
+
+def first_points(search: SweepSettings, space: Space) -> list[dict[str, Value]]:
+    """The points that a sweep begins with: all of a grid, or the known good ones that lie in the space."""
+    if search.sampler == "grid" or (search.trials is None and space.size is not None):
+        return list(space.points())
+    points: list[dict[str, Value]] = []
+    for preset in search.enqueue:
+        point = _preset(preset, space)
+        if point and point not in points:
+            points.append(point)
+    return points
+
+
+def _preset(name: str, space: Space) -> dict[str, Value] | None:
+    """The numbers of a ``hyperparams=`` preset for the keys that are swept; None if one lies outside the space."""
+    path = Path(config_directory()) / "hyperparams" / f"{name}.yaml"
+    if not path.is_file():
+        choices = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
+        raise UserError(f"sweep.enqueue={name}: no such preset; choose from {choices}")
+    numbers = {f"hyperparams.{key}": value for key, value in yaml.safe_load(path.read_text()).items()}
+    try:
+        return {
+            parameter.name: parameter.of_setting(numbers[parameter.key])
+            for parameter in space.parameters
+            if parameter.key in numbers
+        }
+    except ValueError as error:
+        print(f"hyperparams={name} is not among the first trials: {error}")
+        return None
+
+
+def sweep_directory(config: DictConfig, spec: Spec) -> Path:
+    """``hydra.sweep.dir``; unless the user gave it, completed so that the same command finds the same directory."""
+    given = any(str(word).startswith("hydra.sweep.dir=") for word in config.hydra.overrides.hydra)
+    path = Path(str(config.hydra.sweep.dir))
+    if given:
+        return path.absolute()
+    digest = hashlib.sha256(json.dumps(spec._identity(), sort_keys=True, default=str).encode()).hexdigest()[:8]
+    name = spec.space if spec.space != "none" else "-".join(key.rpartition(".")[2] for key in spec.words)[:40]
+    return path.with_name(f"{path.name}-{name or 'seeds'}-{digest}").absolute()
+
+
+def build_engine(config: DictConfig, directory: Path, width: int) -> Engine:
+    """The engine that ``hydra/launcher=`` names. Raises UserError for a launcher that is none."""
+    node: Any = config.hydra.launcher
+    if not str(node.get("_target_")).startswith("td3sweep.sweep.engines."):
+        raise UserError(f"hydra/launcher={node.get('_target_')}: choose hydra/launcher=local, slurm or ray")
+    try:
+        return hydra.utils.instantiate(node, directory=directory, width=width)  # type: ignore[no-any-return]
+    except HydraException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise cause from error
+        raise UserError(f"hydra.launcher: {cause or error}; see docs/cluster.md") from error

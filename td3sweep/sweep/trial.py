@@ -1,0 +1,185 @@
+"""One trial: a run for each seed, and what they are worth together."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from td3sweep.settings import CarlaSettings, EnvSettings, Settings
+from td3sweep.sweep.spec import Spec
+
+FAILED = ("faulty wiring", "collapsed", "diverging")
+PORTS = 4  # of one CARLA server
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ended: pruned for a reason, or with its scores."""
+
+    values: list[float] | None
+    reason: str = ""
+    verdict: str = ""
+
+
+@dataclass
+class Work:
+    """A trial as its task sees it.
+
+    Attributes:
+        spec: the sweep.
+        directory: of the logical trial; what an earlier attempt left is there.
+        first: number of the logical trial.
+        overrides: of this point.
+        slot: which of the sweep's slots it fills.
+        report: tells a step and a value to the study; returns whether the pruner calls the trial hopeless.
+        mark: sets attributes of the trial.
+    """
+
+    spec: Spec
+    directory: Path
+    first: int
+    overrides: list[str]
+    slot: int
+    report: Callable[[int, float], bool]
+    mark: Callable[[dict[str, Any]], None]
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def train(work: Work) -> Ending | int:
+    """Train one run a seed, in an order of the trial's own, so that no seed decides for all trials.
+
+    Returns:
+        The ending; or, after a signal, the exit code with which to leave: the same trial goes on later.
+
+    Raises:
+        UserError, SimulatorError: as :func:`td3sweep.run.run`.
+    """
+    from td3sweep.run import STOPPED_BY_MONITOR, run
+
+    search = work.spec.search
+    several = len(search.objectives) > 1
+    scores: list[float] = []
+    stable: list[float] = []
+    for position, seed in enumerate(order(work.spec.seeds, work.first)):
+        settings = settings_of(work, seed)
+        path = work.directory / f"seed-{seed}"
+        judge = None if several or search.pruner == "wilcoxon" else Judge(work, settings, path, position, scores)
+        outcome = run(settings, path, judge)
+        if outcome.interrupted:
+            return outcome.exit_code
+        summary = outcome.summary
+        score = final_window(path, search.window)
+        work.runs.append(
+            {"seed": seed, "directory": str(path.relative_to(work.directory.parent)), "return": score}
+            | {key: summary[key] for key in ("verdict", "first_alarm_step", "env_steps")}
+        )
+        work.mark({"runs": work.runs})
+        verdict = str(summary["verdict"])
+        if outcome.exit_code == STOPPED_BY_MONITOR or score is None or not math.isfinite(score):
+            return Ending(None, f"stopped by the monitor with seed {seed}, step {summary['env_steps']}", verdict)
+        if judge is not None and judge.hopeless:
+            return Ending(None, f"hopeless at step {summary['env_steps']} of seed {seed}", verdict)
+        scores.append(score)
+        stable.append(float(verdict not in FAILED))
+        last = position == len(work.spec.seeds) - 1
+        if search.pruner == "wilcoxon" and not several and work.report(seed, score) and not last:
+            return Ending(None, f"hopeless after {position + 1} of {len(work.spec.seeds)} seeds", verdict)
+    known = {"return": fmean(scores), "stable": fmean(stable)}
+    return Ending([known[objective] for objective in search.objectives], verdict=worst(work.runs))
+
+
+class Judge:
+    """Tells the study of every evaluation, on a grid of steps that all trials share, and hears its pruner.
+
+    The value at a step is the mean over the trial's finished runs and the present one, each by its last evaluations so
+    far; steps run on from one run to the next. An evaluation is made at an episode's end, so it can pass points of the
+    grid: those get what was known there.
+    """
+
+    def __init__(self, work: Work, settings: Settings, path: Path, position: int, scores: Sequence[float]) -> None:
+        self._work, self._path, self._scores = work, path, scores
+        self._every, self._start = settings.eval_every, position * settings.steps
+        self._told, self._latest = 0, None if not scores else fmean(scores)
+        self.hopeless = False
+
+    def __call__(self, step: int) -> bool:
+        """Whether to end the run after its evaluation at ``step``."""
+        score = final_window(self._path, self._work.spec.search.window)
+        if score is None or not math.isfinite(score):
+            return False
+        value = fmean([*self._scores, score])
+        while self._told + self._every <= step:
+            self._told += self._every
+            now = self._told + self._every > step
+            if now or self._latest is not None:
+                known = value if now or self._latest is None else self._latest
+                self.hopeless = self._work.report(self._start + self._told, known)
+        self._latest = value
+        return self.hopeless
+
+
+def order(seeds: Sequence[int], first: int) -> list[int]:
+    """The seeds in an order that depends on the logical trial alone."""
+    return random.Random(first).sample(list(seeds), len(seeds))
+
+
+def final_window(path: Path, window: int) -> float | None:
+    """Mean undiscounted return of a run's last ``window`` evaluations of a policy that has learnt; None without one."""
+    try:
+        rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    except OSError:
+        return None
+    returns = [row["eval/return"] for row in rows if row["phase"] == "evaluation" and row["updates"] > 0]
+    if not returns or any(value is None for value in returns[-window:]):
+        return None  # JSON has no NaN: a return that was not finite is null
+    return fmean(returns[-window:])
+
+
+def worst(runs: Sequence[dict[str, Any]]) -> str:
+    """The gravest verdict among the runs of a trial."""
+    from td3sweep.monitor.verdict import EXPLANATION
+
+    grave = sorted(EXPLANATION, key=lambda verdict: verdict == "healthy")  # stable: the gravest stays first
+    return min((str(run["verdict"]) for run in runs), key=grave.index)
+
+
+def settings_of(work: Work, seed: int) -> Settings:
+    """The checked settings of one run, on the ports and the GPU of its slot. Raises UserError."""
+    from td3sweep.compose import compose_settings
+
+    settings = compose_settings([*work.spec.base, *work.overrides, f"seed={seed}"])
+    tracking = replace(
+        settings.tracking,
+        group=settings.tracking.group or work.spec.name,
+        job_type="sweep",
+        run=f"{work.first}-seed-{seed}",
+        tags=[*settings.tracking.tags, f"trial={work.first}", f"space={work.spec.space}"],
+    )
+    return replace(settings, tracking=tracking, env=_of_slot(settings.env, work.slot))
+
+
+def _of_slot(env: EnvSettings, slot: int) -> EnvSettings:
+    """A block of ports of the slot's own, where ports are named, and the slot's GPU for a server started there."""
+    if not isinstance(env, CarlaSettings):
+        return env
+    if env.port is not None:
+        env = replace(env, port=env.port + PORTS * slot)
+    if env.server == "launch" and (gpu := rendering_gpu()) is not None:
+        env = replace(env, flags=[*env.flags, f"-graphicsadapter={gpu}"])
+    return env
+
+
+def rendering_gpu() -> str | None:
+    """Number of the GPU that a CARLA server of this trial should render on, as the machine counts them."""
+    for name in ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES"):
+        first = os.environ.get(name, "").partition(",")[0]
+        if first.isdigit():
+            return first
+    return None
