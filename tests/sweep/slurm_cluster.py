@@ -82,7 +82,7 @@ class SlurmCluster:
         files = [part.replace("munge.key-file", "munge.key") for part in files]
         seed = f"--seed-file={self.directory}/munge.seed"
         self._run("munged", "--foreground", "--force", *files, seed)
-        _wait_for(lambda: (self.directory / "munge.socket").exists(), "munged")
+        _wait_for((self.directory / "munge.socket").exists, "munged")
         self.start_controller()
         self._run("slurmd", "-D", "-f", self.environment["SLURM_CONF"])
         _wait_for(lambda: self.ask("sinfo", "--noheader", "--format=%T") in ("idle", "mixed"), "slurmd")
@@ -103,6 +103,11 @@ class SlurmCluster:
         controller = self._daemons.pop("slurmctld")
         controller.kill()
         controller.wait()
+
+    def wait_until_saved(self) -> None:
+        """Return once slurmctld has written the present jobs to disk; it does so some seconds after a change."""
+        state, now = self.directory / "state/job_state", time.time()
+        _wait_for(lambda: state.exists() and state.stat().st_mtime > now, "slurmctld's saved state")
 
     def ask(self, *command: str) -> str | None:
         """A Slurm command's answer; None if it failed."""

@@ -10,12 +10,10 @@ import pytest
 
 from td3sweep.errors import UserError
 from td3sweep.sweep.engines import Job
-
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
-pytest.importorskip("ray")
-
 from td3sweep.sweep.engines.ray import RayEngine
 
+pytest.importorskip("ray")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 PLAIN = {"width": 2, "address": None, "num_cpus": 1, "num_gpus": 0, "init": {"num_cpus": 2}}
 # Says its process id, saves on SIGTERM.
 PATIENT = """\
@@ -118,6 +116,9 @@ def test_own_ray(engine_of, job, tmp_path, capfd):
     assert time.monotonic() - started < 5
     assert not (tmp_path / "log2").exists()
 
+    # Ray itself has said nothing until here; it reports the following.
+    assert capfd.readouterr() == ("", "")
+
     # A worker killed outright takes its command along.
     lost = engine.submit(job("sh", "-c", "echo $$; echo $PPID; exec sleep 600", log="lost"))
     command, worker = (int(line) for line in lines(tmp_path / "lost", 2))
@@ -139,7 +140,6 @@ def test_own_ray(engine_of, job, tmp_path, capfd):
     pid = int(lines(tmp_path / "last", 1)[0])
     engine.close()
     assert dies(pid)
-    assert capfd.readouterr() == ("", "")
 
     # The next controller's own Ray knows nothing of it.
     again = engine_of(tmp_path)
@@ -156,6 +156,7 @@ CONTROLLER = """\
 import sys, time
 from pathlib import Path
 from td3sweep.sweep.engines import Job
+from td3sweep.sweep.engines.ray import RayEngine
 from td3sweep.sweep.engines.ray import RayEngine
 address, directory = sys.argv[1] or None, Path(sys.argv[2])
 engine = RayEngine(directory=directory, width=1, address=address, num_cpus=1, num_gpus=0, init={})
@@ -189,7 +190,11 @@ print(context.address_info["gcs_address"], flush=True)
 sys.stdin.read()
 """
     with subprocess.Popen(
-        [sys.executable, "-c", head], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", head],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as cluster:
         address = cluster.stdout.readline().strip()
         job_id, pid = killed_controller(address, tmp_path)

@@ -1,4 +1,4 @@
-"""Where trials run. An engine queues commands, says how each ended, and can find those of an earlier controller again."""
+"""Where trials run. An engine queues commands, says how each ended, and finds those of an earlier controller again."""
 
 from __future__ import annotations
 

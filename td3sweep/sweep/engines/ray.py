@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,11 +58,15 @@ class RayEngine:
         self._begun: dict[str, Any] = {}  # by job: a reference that is there once its worker is
         quiet = {"log_to_driver": False, "logging_level": "ERROR", "namespace": NAMESPACE}
         where = {"address": "local", "include_dashboard": False} if address is None else {"address": address}
+        on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
+            _check_port(address)
             ray.init(**{**quiet, **where, **init})
         except (OSError, RuntimeError, ValueError, TypeError, ray.exceptions.RayError) as error:
             said = " ".join(str(error).split())
             raise UserError(f"hydra.launcher.address={address}: no Ray there: {said}") from error
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own in its place
         if address is None:
             self._check_local()
 
@@ -130,3 +136,10 @@ class RayEngine:
                     f"hydra.launcher.{key}={self._place[key]}: this machine's Ray has {there.get(unit, 0):g} {unit}s; "
                     "ask for less, or attach to a cluster with hydra.launcher.address"
                 )
+
+
+def _check_port(address: str | None) -> None:
+    """Raise OSError if nobody listens at host:port; `ray.init` would wait there for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if port.isdigit() and "://" not in host:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()

@@ -156,8 +156,8 @@ class SlurmEngine:
         absent = [name for name in PROGRAMS if shutil.which(name) is None]
         if absent:
             raise UserError(
-                f"hydra/launcher=slurm: {', '.join(absent)} not found; start the sweep on a machine of a Slurm cluster, "
-                "or use hydra/launcher=local"
+                f"hydra/launcher=slurm: {', '.join(absent)} not found; start the sweep on a machine of a Slurm "
+                "cluster, or use hydra/launcher=local"
             )
         self._folder.mkdir(parents=True, exist_ok=True)
         # exec: Python takes the place of the batch script's shell.

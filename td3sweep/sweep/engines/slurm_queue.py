@@ -13,8 +13,8 @@ PATIENCE_S = 10.0
 # squeue's names of the states that a job never leaves. All others may still lead to more work: a job that is to be
 # requeued passes through COMPLETING, REQUEUED and PENDING.
 FINAL = frozenset(
-    "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED LAUNCH_FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED RECONFIG_FAIL "
-    "REVOKED TIMEOUT".split()
+    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY")
+    + ("PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT")
 )
 GONE = "gone"
 
@@ -60,8 +60,7 @@ class SlurmQueue:
 
 def parse(listing: str) -> dict[str, str]:
     """States by job id, from lines of the form "17|RUNNING"."""
-    pairs = (line.strip().split("|") for line in listing.splitlines() if line.strip())
-    return {job_id: state for job_id, state in pairs}
+    return dict(line.strip().split("|") for line in listing.splitlines() if line.strip())
 
 
 def one_line(error: Exception) -> str:
