@@ -211,6 +211,7 @@ def test_refusals(engine_of, job, monkeypatch):
         engine_of(partition="nowhere").submit(job("true"))
     with pytest.raises(UserError, match=r"hydra.launcher.timeout_min=0: give a whole number from 1"):
         engine_of(timeout_min=0)
-    with monkeypatch.context() as patch, pytest.raises(UserError, match="sbatch, squeue, scancel, scontrol not found"):
+    with monkeypatch.context() as patch:
         patch.setenv("PATH", "")
-        engine_of()
+        with pytest.raises(UserError, match="sbatch, squeue, scancel, scontrol not found"):
+            engine_of()

@@ -13,8 +13,8 @@ PATIENCE_S = 10.0
 # squeue's names of the states that a job never leaves. All others may still lead to more work: a job that is to be
 # requeued passes through COMPLETING, REQUEUED and PENDING.
 FINAL = frozenset(
-    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY")
-    + ("PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT")
+    {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY"}
+    | {"PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT"}
 )
 GONE = "gone"
 
