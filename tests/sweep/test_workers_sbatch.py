@@ -51,7 +51,9 @@ def lines(path, count, seconds=60.0):
 
 def test_an_array_of_workers(slurm, sbatch, tmp_path):
     array = sbatch("--array=1-2", SCRIPT, "space=small", "sweep.trials=9", "hydra.sweep.dir=/a b/c")
-    command = "2 -m td3sweep --multirun space=small sweep.trials=9 hydra.sweep.dir=/a b/c sweep.width=1 hydra/launcher=local"
+    command = (
+        "2 -m td3sweep --multirun space=small sweep.trials=9 hydra.sweep.dir=/a b/c sweep.width=1 hydra/launcher=local"
+    )
     assert lines(tmp_path / "log-1", 1) == lines(tmp_path / "log-2", 1) == [command]
     # Time is nearly up for the first: it saves, is requeued under its id, and ends with its command's code.
     assert slurm.ask("scancel", "--batch", "--signal=USR2", f"{array}_1") is not None
@@ -61,7 +63,9 @@ def test_an_array_of_workers(slurm, sbatch, tmp_path):
     assert lines(tmp_path / "log-2", 2) == [command, "saved TERM"]
     time.sleep(8)  # longer than a requeued job is held here
     ends = slurm.ask("squeue", "--noheader", "--states=all", "--Format=ArrayTaskID,State,exit_code", f"--jobs={array}")
-    assert sorted(line.split() for line in ends.splitlines()) == [["1", "FAILED", "5"], ["2", "FAILED", "143"]]
+    # A process's status: the exit code in the second byte.
+    wanted = [["1", "FAILED", str(5 << 8)], ["2", "FAILED", str(143 << 8)]]
+    assert sorted(line.split() for line in ends.splitlines()) == wanted
 
 
 def test_a_directory_must_be_named(slurm, sbatch, tmp_path):
