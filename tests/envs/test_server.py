@@ -193,6 +193,19 @@ def test_launch_passes_port_and_flags_and_ends_the_whole_group(tmp_path):
     assert not alive(sleep)
 
 
+@pytest.mark.parametrize(
+    ("devices", "flags"),
+    [("2,3", ["-graphicsadapter=2"]), ("", []), ("GPU-7f1c", []), ("0", ["-graphicsadapter=0"])],
+)
+def test_launch_uses_the_gpu_that_the_job_was_given(tmp_path, monkeypatch, devices, flags):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    server = Server("launch", path=script(tmp_path, 'echo "args=$*"\nsleep 1000\n'), log_dir=str(tmp_path))
+    server.start()
+    wait_until(lambda: "args=" in (tmp_path / "server.log").read_text())
+    server.stop()
+    assert re.findall(r"-graphicsadapter=\S+", (tmp_path / "server.log").read_text()) == flags
+
+
 def test_a_server_that_ignores_sigterm_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr("td3sweep.envs.carla.server.GRACE_S", 0.3)
     path = script(tmp_path, "trap '' TERM\necho deaf=$$\nwhile true; do sleep 0.1; done\n")

@@ -173,7 +173,9 @@ class Server:
         if self.mode == "standin":
             mine = [rpc_port, f"-parent-pid={os.getpid()}", f"-map={self._map_name}"]
             return [sys.executable, "-m", "td3sweep.standin", *mine, *self._flags]
-        return [sys.executable, guard.__file__, str(self._path), rpc_port, *LAUNCH_FLAGS, *self._flags]
+        chosen = any(flag.startswith("-graphicsadapter") for flag in self._flags)
+        flags = (rpc_port, *LAUNCH_FLAGS, *([] if chosen else _adapter()), *self._flags)
+        return [sys.executable, guard.__file__, str(self._path), *flags]
 
     def _open_log(self) -> BinaryIO:
         if self._log_dir is None:
@@ -209,6 +211,12 @@ class Server:
                         f"(env.host, env.port): {error}" + self._tail()
                     ) from error
                 time.sleep(POLL_S)
+
+
+def _adapter() -> list[str]:
+    """The flag that puts a server on the first GPU this process was given (Slurm and Ray say which); else none."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0]
+    return [f"-graphicsadapter={first}"] if first.isdigit() else []
 
 
 def _check_path(path: str | None) -> None:
