@@ -117,7 +117,7 @@ def finished(trainer: Any) -> bool:
 def summarise(trainer: Any) -> dict[str, Any]:
     """``summary.json`` of a run in its present state."""
     monitor, recorder = trainer.monitor, trainer.recorder
-    per_update = recorder.seconds_per("update")
+    per_update, per_step = recorder.seconds_per("update"), recorder.seconds_per("step")
     return {
         **(UNWATCHED if monitor is None else monitor.report().as_dict()),
         "final_return": trainer.evaluation.get("eval/return"),
@@ -129,6 +129,7 @@ def summarise(trainer: Any) -> dict[str, Any]:
         "episodes": trainer.episodes,
         "faults": trainer.faults,
         "updates_per_s": None if per_update is None else 1.0 / per_update,
+        "steps_per_s": None if per_step is None else 1.0 / per_step,
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "seconds": time.monotonic() - recorder.started,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import os
@@ -17,7 +18,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from td3sweep.errors import UserError
+from td3sweep.errors import SimulatorError, UserError
 from td3sweep.record.sweep_view import SlotView, SweepView
 from td3sweep.sweep import results
 from td3sweep.sweep.engines import Engine, Job
@@ -27,6 +28,8 @@ from td3sweep.sweep.study import ENGINE, FATAL, JOB, REASON, Ledger, first_of
 
 log = logging.getLogger(__name__)
 POLL_S = 0.25
+CLOSED_S = 15.0
+IDLE_S = 2.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 LOG = "worker.log"
 NEVER_STARTED = 3  # trials in a row that die before their first run begins: the sweep itself is broken
@@ -40,6 +43,7 @@ class Slot:
     first: int
     job_id: str
     since: float
+    stopped: bool = False
 
 
 class Controller:
@@ -53,6 +57,8 @@ class Controller:
         self._begun = time.monotonic()
         self._fatal: str | None = None
         self._lost = 0
+        self._idle_until = 0.0  # nothing was left to start
+        self._closed_until = 0.0  # an engine that took no job is left alone so long
         directory = ledger.directory / "controllers"
         self._lease = Lease(directory / f"{os.uname().nodename}-{os.getpid()}-{time.time_ns()}.json")
 
@@ -71,10 +77,12 @@ class Controller:
             try:
                 while True:
                     ended = self._collect()
+                    if ended:
+                        self._idle_until = 0.0
                     started = self._refill()
                     found = self._summary() if ended or started or view.due else None
                     view.show(found, self._shown(), ended)
-                    if not self._slots and not started:
+                    if not self._slots and not started and time.monotonic() >= self._closed_until:
                         break
                     time.sleep(POLL_S)
             finally:
@@ -87,12 +95,14 @@ class Controller:
 
     def _adopt(self) -> None:
         """Follow the jobs of a dead controller that still wait or run, as far as the engine knows them."""
-        for trial in self._ledger.adoptable():
-            job = str(trial.user_attrs[JOB])
-            if trial.user_attrs.get(ENGINE) == self._engine.label and self._engine.ended(job) is None:
-                self._ledger.sign(trial.number, self._lease.path)
-                free = next(slot for slot in range(sys.maxsize) if slot not in self._slots)
-                self._slots[free] = Slot(trial.number, first_of(trial), job, time.monotonic())
+        label, engine = self._engine.label, self._engine
+        for trial in self._ledger.adopt(
+            self._lease.path,
+            lambda trial: trial.user_attrs.get(ENGINE) == label and engine.ended(str(trial.user_attrs[JOB])) is None,
+        ):
+            free = next(slot for slot in itertools.count() if slot not in self._slots)
+            job_id = str(trial.user_attrs[JOB])
+            self._slots[free] = Slot(trial.number, first_of(trial), job_id, time.monotonic())
 
     def _collect(self) -> list[int]:
         """Numbers of the trials whose jobs have ended; those that did not tell are buried."""
@@ -122,9 +132,14 @@ class Controller:
     def _refill(self) -> bool:
         """Start trials in free slots; whether one was started."""
         if self._ending:
+            self._closed_until = 0.0
             for held in self._slots.values():
-                if self._received or self._fatal:
+                if (self._received or self._fatal) and not held.stopped:
+                    held.stopped = True
                     self._engine.stop(held.job_id)
+            return False
+        now = time.monotonic()
+        if now < self._closed_until or (self._slots and now < self._idle_until):
             return False
         started = False
         for slot in range(self._search.width):
@@ -132,18 +147,28 @@ class Controller:
                 continue
             trial = self._ledger.claim(self._lease.path, self._budget)
             if trial is None:
+                self._idle_until = now + IDLE_S
                 break
-            self._start(trial, slot)
+            if not self._start(trial, slot):
+                break
             started = True
         return started
 
-    def _start(self, trial: FrozenTrial, slot: int) -> None:
+    def _start(self, trial: FrozenTrial, slot: int) -> bool:
+        """Submit a trial; False if the engine takes none at present: it is queued again."""
         directory = self._ledger.directory
         worker = [sys.executable, "-m", "td3sweep.sweep.worker", str(directory), str(trial.number), "--slot", str(slot)]
         job = Job(f"{directory.name}-{trial.number}", worker, self._log_of(first_of(trial)), slot)
-        job_id = self._engine.submit(job)
+        try:
+            job_id = self._engine.submit(job)
+        except SimulatorError as error:
+            log.warning("%s; trying again in %.0f s", error, CLOSED_S)
+            self._closed_until = time.monotonic() + CLOSED_S
+            self._ledger.bury(trial.number, str(error), counts=False)
+            return False
         self._ledger.mark(trial.number, {ENGINE: self._engine.label, JOB: job_id})
         self._slots[slot] = Slot(trial.number, first_of(trial), job_id, time.monotonic())
+        return True
 
     @property
     def _ending(self) -> bool:

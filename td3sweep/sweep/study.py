@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, fail_stale_trials
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
@@ -47,6 +49,7 @@ def open_storage(url: str | None, directory: Path, on_stale: Any = None) -> Base
         UserError: the database can't be reached, or its driver is not installed.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats, experimental since 2021
     if url is None:
         path = directory / JOURNAL
         lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_S)
@@ -176,13 +179,25 @@ class Ledger:
         for key, value in attributes.items():
             patiently(partial(self.storage.set_trial_user_attr, trial_id, key, value))
 
-    def adoptable(self) -> list[FrozenTrial]:
-        """Running trials with a job whose controller is dead."""
-        return [
-            trial
-            for trial in self.trials()
-            if trial.state == TrialState.RUNNING and JOB in trial.user_attrs and not self._controller_lives(trial)
-        ]
+    def adopt(self, controller: Path, lives: Callable[[FrozenTrial], bool]) -> list[FrozenTrial]:
+        """Take over running trials whose controller is dead.
+
+        Args:
+            controller: the lease of who takes them over.
+            lives: whether the job of such a trial still waits or runs.
+        """
+        with self._locked():
+            taken = [
+                trial
+                for trial in self.trials()
+                if trial.state == TrialState.RUNNING
+                and JOB in trial.user_attrs
+                and not self._controller_lives(trial)
+                and lives(trial)
+            ]
+            for trial in taken:
+                self.sign(trial.number, controller)
+            return taken
 
     # Ending
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -151,7 +150,7 @@ def worst(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def settings_of(work: Work, seed: int) -> Settings:
-    """The checked settings of one run, on the ports and the GPU of its slot. Raises UserError."""
+    """The checked settings of one run, on the ports of its slot. Raises UserError."""
     from td3sweep.compose import compose_settings
 
     settings = compose_settings([*work.spec.base, *work.overrides, f"seed={seed}"])
@@ -166,20 +165,7 @@ def settings_of(work: Work, seed: int) -> Settings:
 
 
 def _of_slot(env: EnvSettings, slot: int) -> EnvSettings:
-    """A block of ports of the slot's own, where ports are named, and the slot's GPU for a server started there."""
-    if not isinstance(env, CarlaSettings):
-        return env
-    if env.port is not None:
-        env = replace(env, port=env.port + PORTS * slot)
-    if env.server == "launch" and (gpu := rendering_gpu()) is not None:
-        env = replace(env, flags=[*env.flags, f"-graphicsadapter={gpu}"])
+    """Where ports are named, a block of them of the slot's own."""
+    if isinstance(env, CarlaSettings) and env.port is not None:
+        return replace(env, port=env.port + PORTS * slot)
     return env
-
-
-def rendering_gpu() -> str | None:
-    """Number of the GPU that a CARLA server of this trial should render on, as the machine counts them."""
-    for name in ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES"):
-        first = os.environ.get(name, "").partition(",")[0]
-        if first.isdigit():
-            return first
-    return None

@@ -31,7 +31,7 @@ def main(command: list[str]) -> int:
                 time.sleep(POLL_S)
             os.killpg(0, signal.SIGKILL)
         time.sleep(POLL_S)
-    return child.returncode if child.returncode >= 0 else 128 - child.returncode  # as a shell tells of signals
+    return child.returncode
 
 
 if __name__ == "__main__":

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from td3sweep.envs.carla import guard
 from td3sweep.errors import UserError
-from td3sweep.sweep.engines import Job
+from td3sweep.sweep.engines import Job, child
 
 POLITE_S = 60.0  # from SIGTERM to SIGKILL, for a job whose time is over: it saves first
 
@@ -55,19 +51,10 @@ class LocalEngine:
 
     def submit(self, job: Job) -> str:
         """Start the job; it is ended by the kernel if this process dies."""
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads)}
+        environment = {"OMP_NUM_THREADS": str(self._threads)}
         if self._gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[job.slot % len(self._gpus)]
-        job.log.parent.mkdir(parents=True, exist_ok=True)
-        with job.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, guard.__file__, *job.command],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C reaches the controller alone, which passes it on
-            )
+        process = child.start(job.command, job.log, environment)
         self._jobs[str(process.pid)] = (process, time.monotonic())
         return str(process.pid)
 
@@ -83,37 +70,24 @@ class LocalEngine:
             if over:
                 self.stop(job_id)
             if now - self._told.get(job_id, now) > POLITE_S:
-                _signal(process, signal.SIGKILL)
+                process.kill()
             return None
-        _signal(process, signal.SIGKILL)  # whoever killed the guard alone left the worker
         del self._jobs[job_id]
         told = self._told.pop(job_id, None) is not None
-        return f"its {(self._limit or 0) / 60:g} minutes were over" if over and told else _in_words(code)
+        return f"its {(self._limit or 0) / 60:g} minutes were over" if over and told else child.how(code)
 
     def stop(self, job_id: str) -> None:
         """SIGTERM, once; it saves and leaves."""
         if job_id in self._jobs and job_id not in self._told:
             self._told[job_id] = time.monotonic()
-            _signal(self._jobs[job_id][0], signal.SIGTERM)
+            self._jobs[job_id][0].terminate()
 
     def close(self) -> None:
         """End what is left."""
         for process, _ in self._jobs.values():
-            _signal(process, signal.SIGKILL)
+            process.kill()
             process.wait()
         self._jobs.clear()
-
-
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Signal the group that the job leads."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
-
-
-def _in_words(code: int) -> str:
-    number = -code if code < 0 else code - 128
-    names = {int(known): known.name for known in signal.Signals}
-    return f"exit code {code}" if number not in names else f"exit code {code} ({names[number]})"
 
 
 def visible_gpus() -> list[str]:
