@@ -65,7 +65,7 @@ def open_storage(url: str | None, directory: Path, on_stale: Any = None) -> Base
             engine_kwargs={"pool_pre_ping": True},
             heartbeat_interval=HEARTBEAT_S,
             grace_period=HEARTBEAT_GRACE_S,
-            failed_trial_callback=on_stale,
+            heartbeat_stale_trial_callback=on_stale,
         )
     except ImportError as error:
         raise UserError(

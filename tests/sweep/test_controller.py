@@ -1,0 +1,206 @@
+"""The controller keeps slots full, retries what died, and ends when it should; with trials in this process."""
+
+import json
+import os
+import signal
+
+import pytest
+from optuna.trial import TrialState
+from sweeps import SPACE, make_ledger, reopened
+
+from td3sweep.errors import SimulatorError, UserError
+from td3sweep.sweep import controller as module
+from td3sweep.sweep.controller import Controller
+from td3sweep.sweep.worker import work
+
+
+class InProcess:
+    """An engine whose jobs run when they are asked for; ``deaths`` maps a submission's order to how it dies."""
+
+    label = "toy"
+
+    def __init__(self, deaths=(), closed=0):
+        self.deaths, self.closed = dict(deaths), closed
+        self.submitted, self.stopped, self.most = [], [], 0
+        self.open = {}
+
+    def submit(self, job):
+        if self.closed:
+            self.closed -= 1
+            raise SimulatorError("no job just now")
+        job_id = str(len(self.submitted))
+        self.submitted.append(job)
+        self.open[job_id] = job
+        self.most = max(self.most, len(self.open))
+        return job_id
+
+    def ended(self, job_id):
+        job = self.open.get(job_id)
+        if job is None:
+            return "gone"
+        if len(self.open) == 2 and job_id == min(self.open):
+            return None  # the later one ends first
+        del self.open[job_id]
+        if int(job_id) in self.deaths:
+            return self.deaths[int(job_id)]
+        number, slot = int(job.command[4]), int(job.command[6])
+        try:
+            work(module.Path(job.command[3]), number, slot)
+        except UserError as error:
+            return f"exit code 2; {error}"
+        return "exit code 0"
+
+    def stop(self, job_id):
+        self.stopped.append(job_id)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    monkeypatch.setattr(module, "POLL_S", 0.0)
+    monkeypatch.setattr(module, "CLOSED_S", 0.05)
+    monkeypatch.setattr(module, "IDLE_S", 0.0)
+
+
+def sweep(ledger, engine, budget):
+    return Controller(ledger, engine, SPACE, budget).run()
+
+
+def finished(ledger):
+    return [trial.state for trial in ledger.latest()]
+
+
+def test_the_budget_is_met_and_every_directory_is_its_trials(tmp_path, capsys):
+    ledger, engine = make_ledger(tmp_path, width=2, trials=5), InProcess()
+    assert sweep(ledger, engine, 5) == 0
+    assert finished(ledger) == [TrialState.COMPLETE] * 5
+    assert engine.most == 2
+    for trial in ledger.trials():
+        attempts = (tmp_path / str(trial.number) / "attempts.jsonl").read_text().splitlines()
+        assert [json.loads(line)["x"] for line in attempts] == [trial.params["x"]]
+        assert trial.value == trial.params["x"]
+    found = json.loads((tmp_path / "sweep.json").read_text())
+    assert found["states"] == {"COMPLETE": 5}
+    assert found["best"]["value"] == max(trial.value for trial in ledger.trials())
+    assert f"x={found['best']['value']!r}" in found["best"]["command"]
+    said = capsys.readouterr().out
+    assert "5 of 5 trials ended: 5 complete" in said
+    assert said.count("COMPLETE return") == 5
+
+
+def test_the_same_command_again_starts_nothing_and_a_larger_budget_the_rest(tmp_path):
+    ledger = make_ledger(tmp_path)
+    sweep(ledger, InProcess(), 3)
+    again = InProcess()
+    sweep(reopened(ledger), again, 3)
+    assert again.submitted == []
+    sweep(reopened(ledger), again, 5)
+    assert len(again.submitted) == 2
+
+
+def test_a_trial_that_died_goes_on_in_its_directory(tmp_path):
+    ledger, engine = make_ledger(tmp_path, width=1), InProcess(deaths={1: "ended by SIGKILL"})
+    assert sweep(ledger, engine, 3) == 0
+    assert finished(ledger) == [TrialState.COMPLETE] * 3
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.isdigit()) == ["0", "1", "3"]
+    assert [trial.user_attrs.get("reason") for trial in ledger.trials()][1] == "ended by SIGKILL"
+    assert engine.submitted[2].log == tmp_path / "1" / "worker.log"
+
+
+def test_a_sweep_whose_trials_die_before_they_begin_ends_with_the_reason(tmp_path):
+    engine = InProcess(deaths=dict.fromkeys(range(99), "exit code 127"))
+    with pytest.raises(UserError, match="3 trials in a row died before they began: exit code 127"):
+        sweep(make_ledger(tmp_path), engine, 9)
+    assert len(engine.submitted) == 3
+
+
+def test_a_fault_of_the_request_ends_the_sweep(tmp_path):
+    ledger = make_ledger(tmp_path, task="test_controller:refuse")
+    with pytest.raises(UserError, match="trial 0: env.path=/x: no such file"):
+        sweep(ledger, InProcess(), 9)
+    assert finished(ledger) == [TrialState.FAIL]
+
+
+def refuse(_):
+    raise UserError("env.path=/x: no such file")
+
+
+def test_an_engine_that_takes_no_job_is_asked_again(tmp_path):
+    ledger, engine = make_ledger(tmp_path, retries=0), InProcess(closed=3)
+    assert sweep(ledger, engine, 2) == 0
+    assert finished(ledger) == [TrialState.COMPLETE] * 2
+
+
+def test_a_signal_stops_every_trial_once_and_they_go_on_later(tmp_path):
+    class Interrupting(InProcess):
+        def submit(self, job):
+            job_id = super().submit(job)
+            if len(self.submitted) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return job_id
+
+        def ended(self, job_id):
+            if job_id not in self.stopped:
+                return None
+            del self.open[job_id]
+            return "exit code 143"
+
+    ledger, engine = make_ledger(tmp_path, width=2, retries=0), Interrupting()
+    assert sweep(ledger, engine, 3) == 143
+    assert engine.stopped == ["0", "1"]
+    again = InProcess()
+    assert sweep(reopened(ledger), again, 3) == 0
+    assert finished(ledger) == [TrialState.COMPLETE] * 3
+    assert len(again.submitted) == 3
+
+
+def test_patience_ends_a_sweep_that_finds_nothing_better(tmp_path):
+    ledger = make_ledger(tmp_path, task="test_controller:ever_worse", patience=2)
+    assert sweep(ledger, InProcess(), 50) == 0
+    assert finished(ledger) == [TrialState.COMPLETE] * 3
+
+
+def ever_worse(job):
+    from td3sweep.sweep.trial import Ending
+
+    return Ending([-float(job.first)])
+
+
+def test_hours_end_a_sweep(tmp_path, capsys):
+    assert sweep(make_ledger(tmp_path, hours=0.0), InProcess(), 50) == 0
+    assert "ended early: sweep.hours=0 are over" in capsys.readouterr().out
+
+
+def test_several_controllers_share_a_budget(tmp_path):
+    """One controller works while another is in the middle of it: neither repeats or loses a trial."""
+    ledger = make_ledger(tmp_path)
+
+    class Nested(InProcess):
+        def submit(self, job):
+            if not self.submitted:
+                other = Controller(reopened(ledger), InProcess(), SPACE, 4)
+                job_id = super().submit(job)
+                assert other.run() == 0
+                return job_id
+            return super().submit(job)
+
+    outer = Nested()
+    assert sweep(ledger, outer, 4) == 0
+    assert finished(ledger) == [TrialState.COMPLETE] * 4
+    assert len(outer.submitted) == 1  # the other did the rest
+
+
+def test_a_pruned_trial_keeps_its_verdict_and_has_no_score(tmp_path):
+    ledger = make_ledger(tmp_path, task="test_controller:diverge")
+    sweep(ledger, InProcess(), 1)
+    found = json.loads((tmp_path / "sweep.json").read_text())
+    assert found["trials"][0] | {"state": "PRUNED", "verdict": "diverging", "value": None} == found["trials"][0]
+    assert (found["best"], found["verdicts"]) == (None, {"diverging": 1})
+
+
+def diverge(_):
+    from td3sweep.sweep.trial import Ending
+
+    return Ending(None, "stopped by the monitor", "diverging")
