@@ -65,7 +65,7 @@ class RayEngine:
         except (OSError, RuntimeError, ValueError, TypeError, ray.exceptions.RayError) as error:
             said = " ".join(str(error).split())
             raise UserError(
-                f"hydra.launcher.address={address}: no Ray there, or one whose token (~/.ray/auth_token) is not ours: {said}"
+                f"hydra.launcher.address={address}: no Ray there, or its token (~/.ray/auth_token) is not ours: {said}"
             ) from error
         finally:
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own in its place
