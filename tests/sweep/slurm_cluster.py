@@ -4,8 +4,10 @@ Debian's packages `slurm-wlm` and `munge`, root. Own ports, socket and key, so a
 several of these can run side by side. There is no accounting, as on many small clusters.
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -94,6 +96,15 @@ class SlurmCluster:
             if daemon := self._daemons.pop(name, None):
                 daemon.terminate()
                 daemon.wait(20)
+        self._end_forgotten()
+
+    def _end_forgotten(self) -> None:
+        """End what a slurmctld that lost its state no longer knew: processes with this cluster's environment."""
+        mine = f"SLURM_CONF={self.environment['SLURM_CONF']}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if process.name != str(os.getpid()) and mine in (process / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def start_controller(self) -> None:
         self._run("slurmctld", "-D", "-f", self.environment["SLURM_CONF"])

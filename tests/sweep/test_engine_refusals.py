@@ -46,5 +46,5 @@ def test_a_missing_package_names_the_remedy(tmp_path, monkeypatch, engine, value
 
 def test_a_ray_that_does_not_answer(tmp_path):
     pytest.importorskip("ray")
-    with pytest.raises(UserError, match=r"^hydra\.launcher\.address=127\.0\.0\.1:1: no Ray there: .*refused"):
+    with pytest.raises(UserError, match=r"^hydra\.launcher\.address=127\.0\.0\.1:1: no Ray there, .*refused"):
         RayEngine(directory=tmp_path, width=1, **{**RAY, "address": "127.0.0.1:1"})

@@ -25,7 +25,7 @@ def leave(number, _):
     sys.exit(128 + number)
 signal.signal(signal.SIGTERM, leave)
 signal.signal(signal.SIGUSR2, leave)
-other = subprocess.Popen(["sleep", "600"])
+other = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
 print(os.getpid(), flush=True)
 while True:
     time.sleep(0.05)
@@ -38,7 +38,15 @@ def engine_of(slurm, tmp_path):
     shipped = yaml.safe_load((Path(config_directory()) / "hydra/launcher/slurm.yaml").read_text())
     values = {name: value for name, value in shipped.items() if not name.startswith("_")}
     values.update(cpus_per_task=1, timeout_min=5)
-    return lambda **changed: SlurmEngine(directory=tmp_path / "sweep", width=2, **{**values, **changed})
+    engines = []
+
+    def build(**changed):
+        engines.append(SlurmEngine(directory=tmp_path / "sweep", width=2, **{**values, **changed}))
+        return engines[-1]
+
+    yield build
+    for engine in engines:
+        engine.close()
 
 
 @pytest.fixture
@@ -198,6 +206,9 @@ def test_slurmctld_away(engine, slurm, patient, job, tmp_path):
         assert engine.ended(short) is None
         with pytest.raises(SimulatorError, match="takes no job just now"):
             engine.submit(job("true"))
+        started = time.monotonic()
+        engine.stop("999999")
+        assert time.monotonic() - started < 2
     finally:
         slurm.start_controller()
     assert wait(engine, short) == "exit code 5"

@@ -64,7 +64,9 @@ class RayEngine:
             ray.init(**{**quiet, **where, **init})
         except (OSError, RuntimeError, ValueError, TypeError, ray.exceptions.RayError) as error:
             said = " ".join(str(error).split())
-            raise UserError(f"hydra.launcher.address={address}: no Ray there: {said}") from error
+            raise UserError(
+                f"hydra.launcher.address={address}: no Ray there, or its token (~/.ray/auth_token) is not ours: {said}"
+            ) from error
         finally:
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own in its place
         if address is None:

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,7 @@ class SlurmEngine:
         self._folder = Path(directory).absolute() / "slurm"
         self._cpus = cpus_per_task
         self._queue = SlurmQueue()
+        self._stopping: list[subprocess.Popen[bytes]] = []
         self._executor = self._make_executor(max_num_timeout)
         asked = {
             "partition": partition,
@@ -133,18 +135,19 @@ class SlurmEngine:
 
     def stop(self, job_id: str) -> None:
         """See `Engine.stop`. A running job's SIGTERM reaches its batch process only, and does not requeue it."""
+        # Not waited for: each would take seconds while slurmctld is away.
+        self._stopping = [command for command in self._stopping if command.poll() is None]
         for how in (["--state=PENDING"], ["--state=SUSPENDED"], ["--state=RUNNING", "--batch", "--signal=TERM"]):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                subprocess.run(
-                    ["scancel", "--quiet", *how, job_id],
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=STOP_PATIENCE_S,
-                    check=False,
-                )
+            command = ["scancel", "--quiet", *how, job_id]
+            quiet = subprocess.DEVNULL
+            self._stopping.append(subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet))
 
     def close(self) -> None:
-        """Nothing to let go of: the jobs are Slurm's."""
+        """Wait until what was asked for is with Slurm; the jobs go on."""
+        deadline = time.monotonic() + STOP_PATIENCE_S
+        for command in self._stopping:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                command.wait(max(0.0, deadline - time.monotonic()))
 
     def _make_executor(self, max_num_timeout: int) -> SlurmExecutor:
         try:
