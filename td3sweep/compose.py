@@ -105,6 +105,8 @@ def _first_line(error: BaseException) -> str:
 
 def _unknown_key(key: str) -> str:
     known = {entry.key for entry in entries()} | set(GROUP_ORDER)
+    if key in known:  # a mapping, into which nothing can be put without the plus
+        return f"{key}: give its entries one by one: +{key}.NAME=VALUE"
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if near:
         return f"{key}: unknown key; did you mean {near[0]}?"

@@ -11,7 +11,7 @@ from td3sweep.settings import CarlaSettings, GymSettings, Settings
 
 GROUP_ORDER = (
     *("cnn", "recurrent", "hyperparams", "target", "replay", "clip", "wiring"),
-    *("env", "reward", "tracking", "monitor", "experiment"),
+    *("env", "reward", "tracking", "monitor", "experiment", "space"),
 )
 
 

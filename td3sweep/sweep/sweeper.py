@@ -68,8 +68,8 @@ def describe(config: DictConfig, arguments: Sequence[str]) -> tuple[SweepSetting
     group = {str(key): str(word) for key, word in OmegaConf.to_container(config.space.params).items()}  # type: ignore[union-attr]
     space, fixed = parse_space(group, arguments)
     space, listed = _take_out_seeds(space)
-    base = [word for word in fixed if not word.startswith(("space=", "sweep."))]
-    own = [word for word in fixed if word.startswith(("space=", "sweep."))]
+    own = [word for word in fixed if word.lstrip("+").startswith(("space=", "space.", "sweep."))]
+    base = [word for word in fixed if word not in own]
     if not any(word.startswith("monitor") for word in base) and "stable" not in list(config.sweep.objectives):
         base.append("monitor=stop")
     settings = check_corners(space, base, own)

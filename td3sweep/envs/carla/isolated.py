@@ -171,7 +171,9 @@ def serve(pipe: Any) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # A queue that ends a job, or Ctrl-C, signals every process of it: the trainer saves first, then closes the pipe.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     serve(Connection(int(sys.argv[1])))
     sys.stdout.flush()
     os._exit(0)  # not through the client library's static destructors, which abort now and then

@@ -34,7 +34,12 @@ class Engine(Protocol):
     label: str
 
     def submit(self, job: Job) -> str:
-        """Start or queue a job; returns the id by which any later controller can find it."""
+        """Start or queue a job; returns the id by which any later controller can find it.
+
+        Raises:
+            UserError: the queue refuses such a job for good.
+            SimulatorError: it takes none at present.
+        """
 
     def ended(self, job_id: str) -> str | None:
         """How the job ended, in words ("exit code 1", "ended by SIGKILL", "CANCELLED"); None while it waits or runs.
