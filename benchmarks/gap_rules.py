@@ -1,7 +1,7 @@
 """Which gap between actor and critic tells crossed wiring from correct? ``python -m benchmarks.gap_rules [--collect]``.
 
 Compares rules for D2 on real runs: ``allowance`` (|actor Q - y| over |y| + 3 SD + .05 R_max) against ``half`` (|actor Q -
-Q1| over max(1, |Q1|)) and ``spread`` (over max(|Q1|, SD of y), free of the unit of reward). A run alarms at the third row
+Q1| over max(1, |Q1|)) and ``spread`` (over max(|Q1|, SD y, .05 R_max), free of the unit of reward). A run alarms at the third row
 in a row above the threshold. Calibrated on even runs, reported on odd ones. ``--collect`` makes what the file of runs
 does not hold yet: crossed and correct ones of ours, and stable-baselines3's TD3 with random hyperparameters, whose
 wiring is right whatever becomes of it. ``--curves`` adds correct runs recorded by ``benchmarks.pruning_record``.
@@ -39,8 +39,9 @@ def half(row: Row) -> float:
 
 
 def spread(row: Row) -> float:
-    """The candidate without a unit."""
-    return abs(row["q/actor"] - row["q/q1"]) / max(abs(row["q/q1"]), row.get("q/target_sd", 0.0), 1e-12)
+    """The candidate without a unit, as D2 has it; without the target's spread it is the stricter."""
+    floor = max(row.get("q/target_sd", 0.0), 0.05 * row.get("r_max", 0.0), 1e-12)
+    return abs(row["q/actor"] - row["q/q1"]) / max(abs(row["q/q1"]), floor)
 
 
 RULES: dict[str, Rule] = {"allowance": allowance, "half": half, "spread": spread}

@@ -47,7 +47,7 @@ DEFINITIONS = {
     "divergence/nonfinite": "numbers of the row that were not finite",
     "divergence/d0": "faults that the wiring audit found at start",
     "divergence/d1": "|E Q| over 1.1 x the bound that rewards allow; above 1 fails",
-    "divergence/d2": "distance of `q/actor` from `q/target` in allowances; above 1 fails",
+    "divergence/d2": "distance of `q/actor` from `q/target` or from `q/q1` in allowances, the larger; above 1 fails",
     "divergence/d3": "weight of the models that explode, in the latest growth fit; above .95 may fail",
     "divergence/d4": "share of saturated actions while the actor's head gets no gradient, else 0; above .95 fails",
     "divergence/d5": "CUSUM of shortening episodes; 8 warns",
