@@ -1,10 +1,10 @@
 """Which gap between actor and critic tells crossed wiring from correct? ``python -m benchmarks.gap_rules [--collect]``.
 
 Compares rules for D2 on real runs: ``allowance`` (|actor Q - y| over |y| + 3 SD + .05 R_max) against ``half`` (|actor Q -
-Q1| over max(1, |Q1|)) and ``spread`` (over max(|Q1|, SD y, .05 R_max), free of the unit of reward). A run alarms at the third row
-in a row above the threshold. Calibrated on even runs, reported on odd ones. ``--collect`` makes what the file of runs
+Q1| over max(1, |Q1|)) and ``own`` (over max(.5 |Q1|, .5 SD y, .2 R_max), free of the unit of reward). A run alarms at the
+third row in a row above the threshold. Calibrated on even runs, reported on odd ones. ``--collect`` makes what the file of runs
 does not hold yet: crossed and correct ones of ours, and stable-baselines3's TD3 with random hyperparameters, whose
-wiring is right whatever becomes of it. ``--curves`` adds correct runs recorded by ``benchmarks.pruning_record``.
+wiring is right whatever becomes of it. Correct runs recorded by ``benchmarks.pruning_record`` are added.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from benchmarks.monitor import wilson
 from benchmarks.monitor_runs import CROSSED, VARIANTS, gather, run_ours
 
 FILE = Path("docs/data/gap_rules.jsonl")
-SHORT = ["steps=500", "monitor=warn"]  # 200 updates: the rules are compared on how early they see it
+CURVES = Path("docs/data/pruning_curves.jsonl")
+CORRECT = ("correct", "stable-baselines3", "random drive configurations")
+SHORT = ["steps=480", "monitor=warn"]  # 180 updates: the rules are compared on how early they see it
 ROW = ("q/actor", "q/q1", "q/target", "q/target_sd")
 Row = dict[str, float]
 Rule = Callable[[Row], float]
@@ -38,13 +40,13 @@ def half(row: Row) -> float:
     return abs(row["q/actor"] - row["q/q1"]) / max(1.0, abs(row["q/q1"]))
 
 
-def spread(row: Row) -> float:
-    """The candidate without a unit, as D2 has it; without the target's spread it is the stricter."""
-    floor = max(row.get("q/target_sd", 0.0), 0.05 * row.get("r_max", 0.0), 1e-12)
-    return abs(row["q/actor"] - row["q/q1"]) / max(abs(row["q/q1"]), floor)
+def own(row: Row) -> float:
+    """The candidate without a unit, as D2 has it; where spread and reward were not recorded it is the stricter."""
+    allowed = max(0.5 * abs(row["q/q1"]), 0.5 * row.get("q/target_sd", 0.0), 0.2 * row.get("r_max", 0.0), 1e-12)
+    return abs(row["q/actor"] - row["q/q1"]) / allowed
 
 
-RULES: dict[str, Rule] = {"allowance": allowance, "half": half, "spread": spread}
+RULES: dict[str, tuple[Rule, float]] = {"allowance": (allowance, 1.0), "half": (half, 0.5), "own": (own, 1.0)}
 
 
 def ours(overrides: list[str]) -> dict[str, Any]:
@@ -91,20 +93,22 @@ def _short(value: float) -> float:
     return float(f"{value:.5g}")
 
 
-def runs(collect: bool, curves: Path | None) -> dict[str, list[dict[str, Any]]]:
+def runs(collect: bool, curves: Path) -> dict[str, list[dict[str, Any]]]:
     """Recorded runs by kind, each a list in the order of their seeds."""
     todo: dict[str, Callable[[], dict[str, Any]]] = {
         f"{variant}, seed {seed}": (lambda extra=extra, seed=seed: ours([*CROSSED, *SHORT, *extra, f"seed={seed}"]))
         for seed in range(4)
         for variant, extra in ({"correct": ["wiring=separate"]} | VARIANTS).items()
     }
-    todo |= {f"stable-baselines3, seed {seed}": (lambda seed=seed: sb3(seed)) for seed in range(24)}
+    todo |= {f"stable-baselines3, seed {seed}": (lambda seed=seed: sb3(seed)) for seed in range(14)}
     found: dict[str, list[dict[str, Any]]] = {}
     for row in gather(FILE, todo if collect else {}, everything=True):
         found.setdefault(row["name"].partition(", seed")[0], []).append(_named(row))
-    if curves is not None:
+    if curves.exists():
         recorded = [json.loads(line) for line in curves.read_text().splitlines()]
-        recorded = sorted((row for row in recorded if "gaps" in row), key=lambda row: (row["configuration"], row["seed"]))
+        recorded = sorted(
+            (row for row in recorded if "gaps" in row), key=lambda row: (row["configuration"], row["seed"])
+        )
         found["random drive configurations"] = [
             {"rows": [{"updates": step, "q/actor": actor, "q/q1": q1} for step, actor, q1 in row["gaps"]]}
             for row in recorded
@@ -132,28 +136,33 @@ def sustained(rows: Sequence[Row], rule: Rule) -> float:
     return max((min(values[place : place + 3]) for place in range(len(values) - 2)), default=0.0)
 
 
-def report(found: dict[str, list[dict[str, Any]]], thresholds: dict[str, float]) -> None:
-    """Calibration on even runs, then alarms and delays on odd ones."""
+def report(found: dict[str, list[dict[str, Any]]]) -> None:
+    """Calibration on even runs, then alarms and delays on odd ones; the correct runs together at the end."""
+    false: dict[str, list[bool]] = {}
     for kind, mine in found.items():
-        known = [name for name in RULES if name != "allowance" or "q/target" in mine[0]["rows"][0]]
-        for name in known:
-            rule, threshold = RULES[name], thresholds[name]
+        for name, (rule, threshold) in RULES.items():
+            if name == "allowance" and "q/target" not in mine[0]["rows"][0]:
+                continue
             even = [sustained(run["rows"], rule) for run in mine[::2]]
             at = [alarm(run["rows"], rule, threshold) for run in mine[1::2]]
             hits = [updates for updates in at if updates is not None]
-            low, high = wilson(len(hits), len(at)) if at else (0.0, 1.0)
             delay = f", after {statistics.median(hits):.0f} updates" if hits else ""
-            print(f"{kind:28} {name:10} even: sustained {min(even):.2f} to {max(even):.2f}; odd: {len(hits)} of {len(at)} "
-                  f"above {threshold:g} [{low:.1%}, {high:.1%}]{delay}")  # fmt: skip
+            print(f"{kind:28} {name:10} even: sustained {min(even):.2f} to {max(even):.2f}; "
+                  f"odd: {len(hits)} of {len(at)} above {threshold:g}{delay}")  # fmt: skip
+            if kind in CORRECT:
+                false.setdefault(name, []).extend(updates is not None for updates in at)
+    for name, alarms in false.items():
+        low, high = wilson(sum(alarms), len(alarms))
+        print(f"all correct, odd             {name:10} {sum(alarms)} of {len(alarms)} alarm [{low:.1%}, {high:.1%}]")
 
 
 def main() -> None:
     """Collect if asked to, and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collect", action="store_true", help="make the runs that the file lacks")
-    parser.add_argument("--curves", type=Path, help="file of benchmarks.pruning_record")
+    parser.add_argument("--curves", type=Path, default=CURVES, help="file of benchmarks.pruning_record")
     options = parser.parse_args()
-    report(runs(options.collect, options.curves), {"allowance": 1.0, "half": 0.5, "spread": 0.5})
+    report(runs(options.collect, options.curves))
 
 
 if __name__ == "__main__":

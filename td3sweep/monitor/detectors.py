@@ -127,7 +127,8 @@ class Gap(Stateful):
 
     Two distances, each in allowances; the larger above 1 on three logs in a row FAILs:
     |E Q1(s,pi) - E y| / (|E y| + 3 SD y + .05 R_max), from the target, and where the critic's own Q is logged
-    |E Q1(s,pi) - E Q1(s,a)| / (.5 max(|E Q1(s,a)|, SD y, .05 R_max)), from that.
+    |E Q1(s,pi) - E Q1(s,a)| / max(.5 |E Q1(s,a)|, .5 SD y, .2 R_max), from that. The policy's true advantage over
+    replayed actions is smaller, save where Q is little more than the next reward.
 
     Where the critic's own Q agrees with the target by the first measure, the actor is scored on features its critic
     never saw (crossed wiring, H6) and the critic has not diverged: the alarm says which.
@@ -135,7 +136,7 @@ class Gap(Stateful):
 
     name = "d2"
     STATE = ("r_max", "streak")
-    HALF = 0.5
+    SHARE, REWARDS = 0.5, 0.2
 
     def __init__(self) -> None:
         self.r_max = 0.0
@@ -149,7 +150,8 @@ class Gap(Stateful):
         allowed = abs(target) + 3.0 * spread + 0.05 * self.r_max
         ratio, text = _ratio(abs(actor - target), allowed), f"the target {target:.4g}"
         if critic is not None:
-            from_critic = _ratio(abs(actor - critic), self.HALF * max(abs(critic), spread, 0.05 * self.r_max))
+            own = max(self.SHARE * abs(critic), self.SHARE * spread, self.REWARDS * self.r_max)
+            from_critic = _ratio(abs(actor - critic), own)
             if from_critic > ratio:
                 ratio, text = from_critic, f"the critic's own Q {critic:.4g}"
         self.streak = self.streak + 1 if ratio > 1.0 else 0
