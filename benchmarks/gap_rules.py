@@ -1,10 +1,11 @@
 """Which gap between actor and critic tells crossed wiring from correct? ``python -m benchmarks.gap_rules [--collect]``.
 
-Compares rules for D2 on real runs: ``allowance`` (|actor Q - y| over |y| + 3 SD + .05 R_max) against ``half`` (|actor Q -
-Q1| over max(1, |Q1|)) and ``own`` (over max(.5 |Q1|, .5 SD y, .2 R_max), free of the unit of reward). A run alarms at the
-third row in a row above the threshold. Calibrated on even runs, reported on odd ones. ``--collect`` makes what the file of runs
-does not hold yet: crossed and correct ones of ours, and stable-baselines3's TD3 with random hyperparameters, whose
-wiring is right whatever becomes of it. Correct runs recorded by ``benchmarks.pruning_record`` are added.
+Compares rules for D2 on real runs: ``allowance`` (|actor Q - y| over |y| + 3 SD + .05 R_max) against ``half`` (|actor
+Q - Q1| over max(1, |Q1|)) and ``own`` (over max(.5 |Q1|, .5 SD y, .2 R_max), free of the unit of reward). A run alarms
+at the third row in a row above the threshold. Calibrated on even runs, reported on odd ones. ``--collect`` makes what
+the file of runs does not hold yet: crossed and correct ones of ours, and stable-baselines3's TD3 with random
+hyperparameters, whose wiring is right whatever becomes of it. Correct runs recorded by ``benchmarks.pruning_record``
+are added.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Run the TD3 script of the `cleanrl` package, unchanged or with the three lines of our hook put in.
 
-``python cleanrl_itself.py plain|hooked STEPS LEARNING_STARTS`` writes CleanRL's own event file below ``runs/``. The script
-is of 2021 and asks for `gym` and `pybullet_envs`: both names are given to it here, on top of gymnasium.
+``python cleanrl_itself.py plain|hooked STEPS LEARNING_STARTS`` writes CleanRL's own event file below ``runs/``. The
+script is of 2021 and asks for `gym` and `pybullet_envs`: both names are given to it here, on top of gymnasium.
 """
 
 import importlib.util

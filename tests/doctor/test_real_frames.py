@@ -12,7 +12,7 @@ STEPS = 60
 
 @pytest.fixture(scope="module")
 def episodes(tmp_path_factory):
-    """What random driving on the stand-in saw: (observation, action, reward, terminated, truncated, next observation)."""
+    """Random driving on the stand-in, as (observation, action, reward, terminated, truncated, next observation)."""
     from hydra import compose, initialize_config_dir
 
     from td3sweep.compose import config_directory, register, to_settings
@@ -55,4 +55,5 @@ def test_the_findings_are_those_on_random_frames(fault, episodes, settings, monk
     assert batch.rewards.abs().sum() > 0
     random_findings = audit_agent(chosen, agent, *sizes).faults
     monkeypatch.setattr("td3sweep.doctor.td3.small_batch", lambda *_, **__: batch)
-    assert audit_agent(chosen, agent, *sizes).faults == random_findings == [FAULTS[fault][0]] * (fault != "none")
+    expected = [] if fault == "none" else [FAULTS[fault][0]]
+    assert audit_agent(chosen, agent, *sizes).faults == random_findings == expected
