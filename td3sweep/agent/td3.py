@@ -304,7 +304,7 @@ class TD3:
     @torch.no_grad()
     def weight_norms(self) -> Metrics:
         """`weight/<network>/<part or joint>`: L2 norms as 0-dim tensors on the device, none read by the host."""
-        networks = {"actor": self.actor, "critic": self.critic}
+        networks: dict[str, Actor | Critic] = {"actor": self.actor, "critic": self.critic}
         return {
             f"weight/{name}/{part}": norm
             for name, network in networks.items()
