@@ -73,13 +73,13 @@ def healthy_run(seed: int) -> Monitor:
     """A monitor that has seen a healthy run: Q rises and levels off below the bound, episodes first shorten, then last.
 
     Rewards are of one sign or both; the gap between actor and critic wanders, autocorrelated, about the advantage of
-    the policy over the replayed actions.
+    the policy over the replayed actions, which grows with Q to at most .2 of it, as in the real runs of `gap_rules`.
     """
     rng = np.random.default_rng([seed, 7])
     monitor = Monitor(gamma=0.99)
     monitor.reward(1.0)
     sign, height, gap = rng.choice([-1.0, 1.0]), rng.uniform(10.0, 90.0), 0.0
-    rate, dip, advantage = rng.uniform(500.0, 3000.0), rng.uniform(0.3, 1.0), rng.uniform(0.0, 5.0)
+    rate, dip, advantage = rng.uniform(500.0, 3000.0), rng.uniform(0.3, 1.0), rng.uniform(0.0, 0.2)
     next_row, next_evaluation, step = 1025, 1500, 0
     while step < 6000:
         learnt = max(step - 1000.0, 0.0)
@@ -87,9 +87,10 @@ def healthy_run(seed: int) -> Monitor:
         length = max(2.0, round(50.0 * max(skill, 0.1) * math.exp(0.3 * rng.standard_normal())))
         began, step = step, step + int(length)
         while next_row <= step:
-            gap = 0.9 * gap + 0.3 * rng.standard_normal()
-            q = sign * height * (1.0 - math.exp(-(next_row - 1000.0) / rate)) + 0.5 * rng.standard_normal()
-            row = {"q/q1": q, "q/actor": q + gap + advantage, "q/target": q + 0.3 * rng.standard_normal()}
+            gap = 0.9 * gap + 0.007 * height * rng.standard_normal()
+            learnt_q = height * (1.0 - math.exp(-(next_row - 1000.0) / rate))
+            q = sign * learnt_q + 0.5 * rng.standard_normal()
+            row = {"q/q1": q, "q/actor": q + gap + advantage * learnt_q, "q/target": q + 0.3 * rng.standard_normal()}
             monitor.watch(next_row, row | {"q/target_sd": 0.1 * height, "q/actor_max": row["q/actor"]})
             next_row += 25
         if not began < 1000 < step:

@@ -45,8 +45,8 @@ VARIANTS = {
 }
 
 
-def ours(overrides: list[str]) -> dict[str, Any]:
-    """One run of the product; what its monitor said, with steps counted in updates where learning had begun."""
+def run_ours(overrides: list[str], folder: Path) -> tuple[Any, dict[str, Any]]:
+    """One run of the product in ``folder``: its settings and its summary."""
     from hydra import compose, initialize_config_dir
 
     from td3sweep.compose import config_directory, register, to_settings
@@ -55,28 +55,17 @@ def ours(overrides: list[str]) -> dict[str, Any]:
     register()
     with initialize_config_dir(config_directory(), version_base="1.3"):
         settings = to_settings(compose("config", overrides=overrides))
+    return settings, run(settings, folder).summary
+
+
+def ours(overrides: list[str]) -> dict[str, Any]:
+    """One run of the product; what its monitor said."""
     with tempfile.TemporaryDirectory() as folder:
-        summary = run(settings, Path(folder)).summary
-        gaps = half_gap(Path(folder) / "metrics.jsonl")
-    return (
-        {"half_gap": gaps}
-        | {key: summary[key] for key in ("verdict", "alarms", "updates", "env_steps", "final_return")}
-        | {
-            "warmup": settings.warmup,
-            "updates_per_step": settings.updates_per_step,
-        }
-    )
-
-
-def half_gap(path: Path) -> int | None:
-    """Updates at the third row in a row with |actor Q - Q1| > .5 max(1, |Q1|), the rule D2 is compared with."""
-    streak = 0
-    for row in map(json.loads, path.read_text().splitlines()):
-        if row.get("q/actor") is not None and row.get("q/q1") is not None:
-            streak = streak + 1 if abs(row["q/actor"] - row["q/q1"]) > 0.5 * max(1.0, abs(row["q/q1"])) else 0
-            if streak == 3:
-                return int(row["updates"])
-    return None
+        settings, summary = run_ours(overrides, Path(folder))
+    return {key: summary[key] for key in ("verdict", "alarms", "updates", "env_steps", "final_return")} | {
+        "warmup": settings.warmup,
+        "updates_per_step": settings.updates_per_step,
+    }
 
 
 def sb3(seed: int) -> dict[str, Any]:
@@ -95,8 +84,10 @@ def sb3(seed: int) -> dict[str, Any]:
     return {"verdict": monitor.verdict, "alarms": [alarm.as_dict() for alarm in monitor.alarms], "updates": 3000}
 
 
-def gather(out: Path, todo: dict[str, Callable[[], dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Run what the file does not hold yet, a line each; return all of it."""
+def gather(
+    out: Path, todo: dict[str, Callable[[], dict[str, Any]]], *, everything: bool = False
+) -> list[dict[str, Any]]:
+    """Run what the file does not hold yet, a line each; return what was asked for, or all that it holds."""
     done = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     names = {row["name"] for row in done}
     for name, make in todo.items():
@@ -105,7 +96,7 @@ def gather(out: Path, todo: dict[str, Callable[[], dict[str, Any]]]) -> list[dic
             done.append(row)
             with out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
-    return [row for row in done if row["name"] in todo]
+    return [row for row in done if everything or row["name"] in todo]
 
 
 def failures(row: dict[str, Any], detectors: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -136,9 +127,6 @@ def report_crossed(rows: list[dict[str, Any]]) -> None:
         delays = [(alarm["step"] - mine[0]["warmup"]) * mine[0]["updates_per_step"] for alarm in caught]
         median = f"{statistics.median(delays):.0f}" if delays else "-"
         first = sorted({alarm["detector"] for alarm in caught})
-        half = [row["half_gap"] for row in mine if row["half_gap"] is not None]
-        print(f"  {variant:10} |gap| > .5 max(1, |q1|) three times: {len(half)} of {len(mine)}, "
-              f"median {statistics.median(half) if half else '-'} updates")  # fmt: skip
         print(f"  {variant:10} caught {len(caught)} of {len(mine)}, median delay {median} updates "
               f"(first: {', '.join(first) or '-'}); named by the audit at start: {audited} of {len(mine)}")  # fmt: skip
 

@@ -228,7 +228,9 @@ class Trainer:
         return self._updates_due(self.plan.steps)
 
     def _log(self) -> None:
-        row = self.recorder.gathered()
+        self.recorder.gather(self.agent.weight_norms())
+        row = self.recorder.gathered() | self.agent.learning_rates()
+        row["gamma"] = self.replay.gamma
         row["replay/size"] = float(len(self.replay))
         row["env/faults"] = float(self.faults)
         if self.monitor is not None:

@@ -49,7 +49,7 @@ def clip_gradients(parts: Mapping[str, Sequence[nn.Parameter]], kind: ClipKind, 
         joint norm's ratio).
     """
     gradients = {part: [p.grad for p in group if p.grad is not None] for part, group in parts.items()}
-    before = _norms(gradients)
+    before = norms(gradients)
     everything = [g for group in gradients.values() for g in group]
     one = torch.ones_like(before["joint"])
     binding, coefficient = torch.zeros_like(one), one
@@ -67,7 +67,7 @@ def clip_gradients(parts: Mapping[str, Sequence[nn.Parameter]], kind: ClipKind, 
         binding = (get_total_norm(everything, float("inf")) > limit).to(one.dtype)
         torch._foreach_clamp_min_(everything, -limit)
         torch._foreach_clamp_max_(everything, limit)
-    after = before if kind == "off" else _norms(gradients)
+    after = before if kind == "off" else norms(gradients)
     if kind == "value":
         coefficient = torch.where(before["joint"] > 0, after["joint"] / before["joint"], one)
     metrics = {f"clip/{name}/binding": binding, f"clip/{name}/coefficient": coefficient}
@@ -79,10 +79,11 @@ def clip_gradients(parts: Mapping[str, Sequence[nn.Parameter]], kind: ClipKind, 
     return metrics
 
 
-def _norms(gradients: Mapping[str, Sequence[torch.Tensor]]) -> Metrics:
-    norms = {part: get_total_norm(group) for part, group in gradients.items()}
-    norms["joint"] = torch.linalg.vector_norm(torch.stack(list(norms.values())))
-    return norms
+def norms(tensors: Mapping[str, Sequence[torch.Tensor]]) -> Metrics:
+    """L2 norm of each part, 0-dim on the device, and `joint`, that of all of them together."""
+    found = {part: get_total_norm(group) for part, group in tensors.items()}
+    found["joint"] = torch.linalg.vector_norm(torch.stack(list(found.values())))
+    return found
 
 
 def _coefficient(norm: torch.Tensor, limit: float) -> torch.Tensor:

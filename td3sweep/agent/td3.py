@@ -22,7 +22,7 @@ from torch.nn import functional
 from td3sweep.agent.augment import random_shift
 from td3sweep.agent.compiled import Precision, prepare
 from td3sweep.agent.explore import explore, smooth
-from td3sweep.agent.gradients import Clip, Metrics, clip_gradients
+from td3sweep.agent.gradients import Clip, Metrics, clip_gradients, norms
 from td3sweep.agent.networks import Actor, Critic, current_vectors, next_vectors, parts, scaled_once
 from td3sweep.agent.state import align_optimizer, check_architecture, nonfinite_tensors
 from td3sweep.agent.targets import TargetRule, TD3Target, masked_mean
@@ -241,6 +241,7 @@ class TD3:
         self.critic_optimizer.step()
         q1, q2 = q1.detach(), q2.detach()
         metrics["loss/critic"] = loss.detach()
+        metrics["feature/critic"] = _feature_norm(features, batch.mask)
         metrics["q/q1"] = masked_mean(q1, batch.mask)
         metrics["q/q2"] = masked_mean(q2, batch.mask)
         metrics["q/twin_gap"] = masked_mean((q1 - q2).abs(), batch.mask)
@@ -279,6 +280,7 @@ class TD3:
             "q/actor_max": (values.detach().abs() * batch.mask).max(),
             "action/saturation": masked_mean(saturated.mean(dim=-1), batch.mask),
             "action/pre_tanh": masked_mean(pre_tanh.detach().abs().mean(dim=-1), batch.mask),
+            "feature/actor": _feature_norm(actor_features, batch.mask),
         }
 
     def _actor_loss_features(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -296,6 +298,29 @@ class TD3:
     @torch.no_grad()
     def _soft_update(self) -> None:
         torch._foreach_lerp_(self._targets, self._online, self._tau)
+
+    # Between updates --------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def weight_norms(self) -> Metrics:
+        """`weight/<network>/<part or joint>`: L2 norms as 0-dim tensors on the device, none read by the host."""
+        networks: dict[str, Actor | Critic] = {"actor": self.actor, "critic": self.critic}
+        return {
+            f"weight/{name}/{part}": norm
+            for name, network in networks.items()
+            for part, norm in norms(parts(network)).items()
+        }
+
+    def learning_rates(self) -> dict[str, float]:
+        """`lr/<network>/<part>` as the optimisers hold them now."""
+        return {
+            f"lr/{name}/{part}": float(group["lr"])
+            for name, network, optimizer in (
+                ("actor", self.actor, self.actor_optimizer),
+                ("critic", self.critic, self.critic_optimizer),
+            )
+            for part, group in zip(parts(network), optimizer.param_groups, strict=True)
+        }
 
     # Saving -----------------------------------------------------------------------------------------------
 
@@ -343,6 +368,11 @@ class TD3:
             self._update_rng.set_state(state["update_rng"])
         else:  # another device's generator has another state; go on with a stream of its own
             self._update_rng.manual_seed(self._update_rng.initial_seed() + self.updates)
+
+
+def _feature_norm(features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean L2 norm of feature vectors [B, L, F]."""
+    return masked_mean(features.detach().norm(dim=-1), mask)
 
 
 def _optimizer(network: Actor | Critic, lr: float, cnn_lr: float | None, weight_decay: float) -> torch.optim.Optimizer:

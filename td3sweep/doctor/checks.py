@@ -156,8 +156,14 @@ def missing_parameters(learner: Learner) -> Finding:
 
 
 def lying_metric(learner: Learner, loud: Trace) -> Finding:
-    """H5: the norm that is logged as the one after clipping is not the L2 norm of what was stepped."""
-    faults, shown = [], ""
+    """H5: the norm that is logged as the one after clipping is not the L2 norm of what was stepped.
+
+    The evidence says which of the two known artefacts it is: the sum of per-tensor norms, which the described system
+    logged, or the norm before clipping, which `clip_grad_norm_` returns.
+    """
+    question = "the logged norm is not L2"
+    lies: dict[str, list[str]] = {}
+    shown = ""
     logged = {metric: names for metric, names in learner.norms.items() if metric in loud.metrics}
     for metric, names in logged.items():
         known = loud.unstepped | loud.steps
@@ -170,13 +176,15 @@ def lying_metric(learner: Learner, loud: Trace) -> Finding:
         text = f"{metric} logs {value:.4g}: L2 {norm:.4g}, sum of norms {total:.4g}, L2 before clipping {before:.4g}"
         # Where only a part was clipped, the norm of that part is no lie: H2 tells of the rest.
         if not any(_close(value, honest) for honest in (norm, _size(clipped, "joint"))):
-            faults.append(text)
+            known_lies = {"the sum of per-tensor norms": total, "the norm before clipping": before}
+            kind = next((kind for kind, size in known_lies.items() if _close(value, size)), "no known norm")
+            lies.setdefault(kind, []).append(text)
         shown = text if metric.endswith("joint/after") or not shown else shown
     if not logged:
-        return Finding("H5", "the logged norm is not L2", None, "the update logs no norm that was named to the audit")
-    more = f"; {len(faults)} of {len(logged)} metrics so" if len(faults) > 1 else ""
-    text = faults[-1] + more if faults else f"{len(logged)} metrics are L2 norms of what is stepped; {shown}"
-    return Finding("H5", "the logged norm is not L2", bool(faults), text)
+        return Finding("H5", question, None, "the update logs no norm that was named to the audit")
+    told = [f"{len(texts)} of {len(logged)} metrics log {kind}; {texts[-1]}" for kind, texts in lies.items()]
+    honest = f"{len(logged)} metrics are L2 norms of what is stepped; {shown}"
+    return Finding("H5", question, bool(lies), "; ".join(told) or honest)
 
 
 def crossed_features(learner: Learner, first: Trace, blind: Trace, deaf: Trace | None) -> Finding:

@@ -123,44 +123,56 @@ class Bound(Stateful):
 
 
 class Gap(Stateful):
-    """D2: the critic's value of the actor's own action lies far from the target it is trained on.
+    """D2: the critic's value of the actor's own action lies far from what the critic is trained on.
 
-    G = |E Q1(s,pi) - E y| / (|E y| + 3 SD y + .05 R_max) above 1 on three logs in a row FAILs. Where the critic's
-    own Q agrees with the target by the same measure, the actor is scored on features its critic never saw
-    (crossed wiring, H6) and the critic has not diverged: the alarm says which.
+    Two distances, each in allowances; the larger above 1 on three logs in a row FAILs:
+    |E Q1(s,pi) - E y| / (|E y| + 3 SD y + .05 R_max), from the target, and where the critic's own Q is logged
+    |E Q1(s,pi) - E Q1(s,a)| / max(.5 |E Q1(s,a)|, .5 SD y, .2 R_max), from that. The policy's true advantage over
+    replayed actions is smaller, save where Q is little more than the next reward.
+
+    Where the critic's own Q agrees with the target by the first measure, the actor is scored on features its critic
+    never saw (crossed wiring, H6) and the critic has not diverged: the alarm says which.
     """
 
     name = "d2"
     STATE = ("r_max", "streak")
+    SHARE, REWARDS = 0.5, 0.2
 
     def __init__(self) -> None:
         self.r_max = 0.0
         self.streak = 0
 
     def update(self, step: int, row: Mapping[str, float]) -> tuple[float, list[Alarm]]:
-        """G and the alarm."""
+        """The larger distance in allowances and the alarm."""
         if not {"q/actor", "q/target", "q/target_sd"} <= row.keys():
             return 0.0, []
-        actor, target = row["q/actor"], row["q/target"]
-        scale = abs(target) + 3.0 * row["q/target_sd"] + 0.05 * self.r_max
-        ratio = abs(actor - target) / scale if scale > 0.0 else 0.0
+        actor, target, spread, critic = row["q/actor"], row["q/target"], row["q/target_sd"], row.get("q/q1")
+        allowed = abs(target) + 3.0 * spread + 0.05 * self.r_max
+        ratio, text = _ratio(abs(actor - target), allowed), f"the target {target:.4g}"
+        if critic is not None:
+            own = max(self.SHARE * abs(critic), self.SHARE * spread, self.REWARDS * self.r_max)
+            from_critic = _ratio(abs(actor - critic), own)
+            if from_critic > ratio:
+                ratio, text = from_critic, f"the critic's own Q {critic:.4g}"
         self.streak = self.streak + 1 if ratio > 1.0 else 0
         if self.streak < IN_A_ROW:
             return ratio, []
-        text = (
-            f"actor Q {actor:.4g} lies {ratio:.3g} allowances from the target {target:.4g} "
-            f"on {self.streak} logs in a row"
-        )
+        text = f"actor Q {actor:.4g} lies {ratio:.3g} allowances from {text} on {self.streak} logs in a row"
         cause = ""
-        if "q/q1" in row:
-            calm = abs(row["q/q1"] - target) <= scale
+        if critic is not None:
+            calm = abs(critic - target) <= allowed
             cause = H6_LIKE if calm else CRITIC
-            text += f"; the critic's own Q {row['q/q1']:.4g} " + (
-                "agrees with it: the actor is scored on what its critic never saw (H6), the critic is not diverging"
+            text += f"; the critic's own Q {critic:.4g} " + (
+                f"agrees with its target {target:.4g}: the actor is scored on what its critic never saw (H6), "
+                "the critic is not diverging"
                 if calm
-                else "has left it too: the critic diverges"
+                else f"has left its target {target:.4g} too: the critic diverges"
             )
         return ratio, [Alarm(self.name, FAIL, step, text, cause)]
+
+
+def _ratio(distance: float, allowed: float) -> float:
+    return distance / allowed if allowed > 0.0 else 0.0
 
 
 class DeadActor(Stateful):

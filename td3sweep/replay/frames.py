@@ -87,7 +87,7 @@ class FrameReplay:
             raise ValueError(f"capacity={capacity} is below {shortest}, two windows of these settings")
         self.capacity = -(-capacity // state_stride) * state_stride
         self._stack, self._stride = stack, state_stride
-        self._gamma, self._n_step = gamma, n_step
+        self.gamma, self._n_step = gamma, n_step
         self._length, self._burn_in = sequence_length, burn_in
         # Zeroed pages are mapped on first touch: an empty replay costs no memory.
         self._arrays: dict[str, npt.NDArray[Any]] = {
@@ -307,7 +307,7 @@ class FrameReplay:
         acted = windows.actions % self.capacity
         ahead = (windows.actions[..., None] + np.arange(self._n_step)) % self.capacity
         rewards, discounts = n_step_returns(
-            self._arrays["rewards"][ahead], (self._flags[ahead] & TERMINATED) != 0, windows.steps, self._gamma
+            self._arrays["rewards"][ahead], (self._flags[ahead] & TERMINATED) != 0, windows.steps, self.gamma
         )
         arrays = {
             "images": self._frames.take(stacks, axis=0),

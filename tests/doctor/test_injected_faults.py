@@ -30,6 +30,20 @@ def test_faults_of_the_clip_are_told_apart_under_every_clip(fault, clip):
     assert audited(patient(faults=[fault], clip=clip), clip=clip).faults == named(fault)
 
 
+@pytest.mark.parametrize("clip", ["joint", "per_module", "value"])
+def test_the_two_false_norms_are_told_apart_by_their_values(clip):
+    told = {
+        fault: finding(audited(patient(faults=[fault], clip=clip), clip=clip), "H5").evidence
+        for fault in ("h5", "sum_of_norms")
+    }
+    for fault, mine, other in (
+        ("h5", "the norm before clipping", "the sum of per-tensor norms"),
+        ("sum_of_norms", "the sum of per-tensor norms", "the norm before clipping"),
+    ):
+        assert f"metrics log {mine}" in told[fault]
+        assert other not in told[fault]
+
+
 @pytest.mark.parametrize(
     "pair",
     [("h1", "h6"), ("h2", "h3"), ("h2", "sum_of_norms"), ("h4", "stale_target"), ("h3", "lr_x100")],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from patients import audited, patient
+from patients import audited, finding, patient
 from torch import nn
 
 import td3sweep.doctor
@@ -134,6 +134,12 @@ def test_a_patched_fault_is_named_and_nothing_else(patch, monkeypatch):
     agent = patient()
     patch(agent, monkeypatch)
     assert audited(agent).faults == [PATCHES[patch]]
+
+
+def test_a_norm_of_another_kind_is_not_taken_for_a_known_one(monkeypatch):
+    agent = patient()
+    mean_of_norms(agent, monkeypatch)
+    assert "2 of 6 metrics log no known norm" in finding(audited(agent), "H5").evidence
 
 
 @pytest.mark.parametrize(

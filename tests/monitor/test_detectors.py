@@ -58,6 +58,32 @@ def test_gap_is_silent_where_actor_and_critic_agree():
         assert d2.update(0, {"q/actor": 28.75, "q/target": 28.48, "q/target_sd": 0.0})[1] == []
 
 
+def test_gap_measures_the_distance_from_the_critics_own_q_as_well():
+    d2 = Gap()
+    d2.r_max = 10.0
+    row = {"q/actor": 2.0, "q/q1": 14.0, "q/target": 13.0, "q/target_sd": 8.0}
+    assert d2.update(1, row)[0] == pytest.approx(12 / 7)  # half of |q1|; from the target it is 11 / 37.5
+    assert d2.update(2, row | {"q/target_sd": 16.0})[0] == pytest.approx(12 / 8)  # half of the target's spread
+    _, (alarm,) = d2.update(3, row | {"q/actor": 3.5, "q/q1": 0.5, "q/target_sd": 0.1})  # 3 over .2 x 10
+    assert (alarm.level, alarm.step, alarm.cause) == ("FAIL", 3, "H6-like")
+    assert "lies 1.5 allowances from the critic's own Q 0.5 on 3 logs in a row" in alarm.evidence
+
+
+@pytest.mark.parametrize(
+    "advantage",
+    [
+        {"q/q1": 9.0},  # 3 of 4.5
+        {"q/actor": 4.6, "q/target_sd": 11.0},  # 5.4 of 5.5
+        {"q/actor": 2.4, "q/q1": 0.5},  # 1.9 of 2
+    ],
+)
+def test_an_advantage_within_its_allowance_is_no_gap(advantage):
+    d2 = Gap()
+    d2.r_max = 10.0
+    row = {"q/actor": 12.0, "q/q1": 10.0, "q/target": 10.0, "q/target_sd": 2.0} | advantage
+    assert [alarm for _ in range(5) for alarm in d2.update(0, row)[1]] == []
+
+
 def test_gap_needs_its_numbers():
     assert Gap().update(0, {"q/actor": 1e9}) == (0.0, [])
 

@@ -33,7 +33,7 @@ def test_an_actor_scored_far_from_the_target_is_diverging_since_its_third_log():
     m.watch(100, CALM)
     for step in (125, 150, 175, 200):
         statistics, _ = m.watch(step, GROWN)
-    assert statistics["divergence/d2"] == pytest.approx((1e4 - 15) / (15 + 9 + 0.05))
+    assert statistics["divergence/d2"] == pytest.approx((1e4 - 15) / 7.5)  # half of the critic's 15
     assert (m.verdict, m.first_alarm_step, m.must_stop) == ("diverging", 175, True)
 
 
