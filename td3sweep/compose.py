@@ -73,8 +73,8 @@ def explain(error: BaseException) -> str:
     """One line for an error of Hydra or OmegaConf: the key, the value and the remedy."""
     text = str(error)
     if isinstance(error, MissingConfigException):
-        group, _, option = (error.missing_cfg_file or "").partition("/")
-        if option:
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        if group:
             choices = [str(name) for name in error.options or () if not str(name).startswith("schema_")]
             return f"{group}={option}: no such option; choose {group}= one of {', '.join(choices)}"
     if isinstance(error, OverrideParseException):

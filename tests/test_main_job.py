@@ -149,13 +149,15 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, settings):
     assert "conv" in err
 
 
-def test_a_signal_ends_a_multirun_and_not_one_job_of_it(tmp_path):
-    process = start("--multirun", *QUICK, "steps=4000", "seed=0,1,2", f"hydra.sweep.dir={tmp_path}")
-    while not list(tmp_path.glob("0/episodes.jsonl")) or not (tmp_path / "0" / "episodes.jsonl").read_text():
+def test_a_signal_ends_a_multirun_after_its_trial_has_saved(tmp_path):
+    process = start("--multirun", *QUICK, "steps=4000", "hyperparams.gamma=.9,.95,.99", f"hydra.sweep.dir={tmp_path}")
+    episodes = tmp_path / "0" / "seed-0" / "episodes.jsonl"
+    while not episodes.exists() or not episodes.read_text():
         assert process.poll() is None, finish(process)
         time.sleep(0.05)
     process.terminate()
     assert finish(process)[0] == 143
+    assert list((tmp_path / "0" / "seed-0" / "checkpoints").glob("*.pt"))
     assert not (tmp_path / "1").exists()
 
 
@@ -176,5 +178,5 @@ def test_a_multirun_runs_every_combination(tmp_path):
     arguments = ["--multirun", *QUICK, "steps=80", "hyperparams.gamma=.9,.99", f"hydra.sweep.dir={tmp_path}"]
     code, _, err = command(*arguments)
     assert code == 0, err
-    gammas = [(tmp_path / job / "config.yaml").read_text().count("gamma: 0.9\n") for job in ("0", "1")]
+    gammas = [(tmp_path / job / "seed-0" / "config.yaml").read_text().count("gamma: 0.9\n") for job in ("0", "1")]
     assert gammas == [1, 0]

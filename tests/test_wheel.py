@@ -25,7 +25,12 @@ def wheel(tmp_path_factory):
 
 def test_it_holds_package_configuration_and_launchers(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for wanted in ("td3sweep/conf/config.yaml", "td3sweep/conf/cnn/pooled.yaml", "td3sweep/launchers/carla/server.sh"):
+    for wanted in (
+        "td3sweep/conf/config.yaml",
+        "hydra_plugins/td3sweep_sweeper.py",
+        "td3sweep/conf/cnn/pooled.yaml",
+        "td3sweep/launchers/carla/server.sh",
+    ):
         assert wanted in names
     assert not [name for name in names if name.startswith(("tests/", "conf/", "launchers/"))]
 

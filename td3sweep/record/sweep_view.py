@@ -44,7 +44,7 @@ class SweepView:
         self._shown_at = 0.0
 
     def __enter__(self) -> SweepView:
-        self._say(f"sweep in {self._directory} on {self._engine}; the same command again goes on with it")
+        self._say(f"sweep in {self._directory} ({self._engine})")
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -88,10 +88,10 @@ class SweepView:
         """
         self._found = found
         if why:
-            self._say(f"ended early: {why}")
+            self._say(f"ended early: {why}; the same command again goes on")
         self._say(f"{self._progress(())}; results in {self._directory}/sweep.json")
         if elsewhere:
-            self._say(f"{elsewhere} of them run elsewhere; the same command again waits for none, and mends what died")
+            self._say(f"{elsewhere} run elsewhere: python -m td3sweep.sweep {self._directory} --watch follows them")
         if found["best"] is not None:
             self._say(f"best: trial {found['best']['number']}, return {found['best']['value']:.2f} on its tuning seeds")
             self._say(f"  {found['best']['command']}")

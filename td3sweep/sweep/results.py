@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE = "sweep.json"
+ENDED = ("COMPLETE", "PRUNED", "FAIL")
 
 
 def summarise(ledger: Ledger, space: Space, budget: int) -> dict[str, Any]:

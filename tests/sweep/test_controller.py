@@ -118,7 +118,7 @@ def test_a_sweep_whose_trials_die_before_they_begin_ends_with_the_reason(tmp_pat
 
 def test_a_fault_of_the_request_ends_the_sweep(tmp_path):
     ledger = make_ledger(tmp_path, task="test_controller:refuse")
-    with pytest.raises(UserError, match="trial 0: env.path=/x: no such file"):
+    with pytest.raises(UserError, match=r"trial 0: env.path=/x: no such file"):
         sweep(ledger, InProcess(), 9)
     assert finished(ledger) == [TrialState.FAIL]
 

@@ -20,7 +20,9 @@ def test_it_lives_while_it_is_entered_and_leaves_no_file(tmp_path):
 
 def test_a_killed_process_is_dead_at_once(tmp_path):
     path = tmp_path / "it.json"
-    code = f"from td3sweep.sweep.lease import *; from pathlib import Path; Lease(Path({str(path)!r})).__enter__(); input()"
+    code = (
+        f"import pathlib; from td3sweep.sweep.lease import *; Lease(pathlib.Path({str(path)!r})).__enter__(); input()"
+    )
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     while not path.exists():
         time.sleep(0.02)

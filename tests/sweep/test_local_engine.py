@@ -1,4 +1,4 @@
-"""Trials on this machine: logs appended, GPUs and cores shared out, ends told in words, none outlives its controller."""
+"""Trials on this machine: logs appended, GPUs and cores shared out, ends told, none outlives its controller."""
 
 import os
 import subprocess
@@ -97,11 +97,13 @@ from td3sweep.sweep.engines import Job
 from td3sweep.sweep.engines.local import LocalEngine
 import sys
 engine = LocalEngine(Path({str(tmp_path)!r}), 1)
-print(engine.submit(Job("x", [sys.executable, "-c", "import time; time.sleep(60)"], Path({str(tmp_path)!r}) / "log", 0)))
+command = [sys.executable, "-c", "import time; time.sleep(60)"]
+print(engine.submit(Job("x", command, Path({str(tmp_path)!r}) / "log", 0)))
 sys.stdout.flush()
 sys.stdin.read()
 """
-    controller = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    controller = subprocess.Popen([sys.executable, "-c", code], **pipes, text=True)
     trial = int(controller.stdout.readline())
     assert os.path.exists(f"/proc/{trial}")
     controller.kill()

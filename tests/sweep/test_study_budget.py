@@ -151,7 +151,7 @@ def test_a_database_that_is_not_there_is_one_line(ledger):
 def test_two_directories_of_one_name_do_not_share_a_study(tmp_path):
     url = f"sqlite:///{tmp_path}/both.db"
     make_ledger(tmp_path / "one", storage=url)
-    with pytest.raises(UserError, match="belongs to .*one"):
+    with pytest.raises(UserError, match=r"belongs to .*one"):
         make_ledger(tmp_path / "two", storage=url)
 
 

@@ -14,7 +14,7 @@ def config_of(*arguments):
     """The multirun's configuration, as Hydra hands it to a sweeper, and the job overrides."""
     register()
     own = [word for word in arguments if not word.startswith("hydra")]
-    space, fixed = parse_space({}, own)
+    _, fixed = parse_space({}, own)
     with initialize_config_dir(config_directory(), version_base="1.3"):
         overrides = [*fixed, *(word for word in arguments if word.startswith("hydra"))]
         return compose("config", overrides=overrides, return_hydra_config=True), own
@@ -118,7 +118,7 @@ def test_another_sweep_is_refused_in_the_directory_by_its_keys(tmp_path):
         (["space=gamma_tau_lr_batch", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has no"),
         (["cnn=nature,pooled", "seed=0,1", "sweep.seeds=2"], "sweep.seeds=2 with seed=[0, 1]"),
         (["cnn=nature,pooled", "sweep.objectives=[speed]"], "sweep.objectives=['speed']: choose [return]"),
-        (["cnn=nature,pooled", "sweep.objectives=[return,stable]", "sweep.pruner=median"], "sweep.pruner=median with two"),
+        (["cnn=nature,pooled", "sweep.objectives=[return,stable]", "sweep.pruner=median"], "with two objectives"),
         (["cnn=nature,pooled", "sweep.pruner=wilcoxon"], "give sweep.seeds=2 or more"),
         (["cnn=nature,pooled", "resume=last"], "resume=last with --multirun"),
         (["hyperparams.tau=interval(0.5,2)", "sweep.trials=3"], "hyperparams.tau=2.0: must lie between"),
@@ -136,7 +136,7 @@ def test_nonsense_is_one_line_that_names_key_and_remedy(arguments, said):
 
 def test_an_unknown_preset_to_begin_with():
     search, _, space = asked("space=gamma_tau_lr_batch", "sweep.trials=3", "sweep.enqueue=[papers]")
-    with pytest.raises(UserError, match="sweep.enqueue=papers: no such preset; choose from as_ran, author, current"):
+    with pytest.raises(UserError, match=r"sweep.enqueue=papers: no such preset; choose from as_ran, author, current"):
         first_points(search, space)
 
 

@@ -1,0 +1,117 @@
+"""The real command: it searches, it is killed, the same command goes on, and its results read back."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from command import QUICK, command, finish, start
+
+from td3sweep.sweep import frame
+
+SEARCH = [
+    "--multirun", *QUICK, "steps=100", "eval_every=20", "save_every=20", "sweep.trials=4", "sweep.width=2",
+    "hyperparams.gamma=one_minus(tag(log,interval(1e-3,0.1)))", "hyperparams.batch_size=choice(8,16)",
+]  # fmt: skip
+
+
+def show(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "td3sweep.sweep", *map(str, arguments)], check=False, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["space=gamma_tau_lr_batch"], "sweep.trials=null: this space has no end"),
+        (["hyperparams.gamma=tag(log,interval(0,1))"], "log needs a positive lower end"),
+        (["space=nonsense"], "space=nonsense: no such option; choose space= one of architecture, full"),
+        (["cnn=nature,pooled", "hydra/launcher=joblib"], "hydra/launcher=joblib: no such option"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_makes_nothing(tmp_path, arguments, said):
+    code, _, err = command("--multirun", *arguments, f"hydra.sweep.dir={tmp_path}/sweep")
+    assert code == 2, err
+    assert [said in line for line in err.splitlines() if line.startswith("td3sweep: ")] == [True]
+    assert "Traceback" not in err
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_directory_without_a_sweep_is_one_line(tmp_path):
+    assert show(tmp_path) == (
+        2,
+        "",
+        f"td3sweep: {tmp_path}: no sweep there (no spec.json); give the directory of a sweep\n",
+    )
+
+
+@pytest.mark.slow
+def test_it_is_killed_and_the_same_command_meets_the_budget(tmp_path):
+    directory = tmp_path / "sweep"
+    arguments = [*SEARCH, "sweep.enqueue=[]", f"hydra.sweep.dir={directory}"]
+    process = start(*arguments)
+    while not list(directory.glob("*/seed-0/checkpoints/*.pt")):
+        assert process.poll() is None, finish(process)
+        time.sleep(0.05)
+    process.kill()
+    finish(process)
+    code, out, err = command(*arguments)
+    assert code == 0, err
+    assert "4 of 4 trials ended" in out
+    found = json.loads((directory / "sweep.json").read_text())
+    assert found["states"] == {"COMPLETE": 4}
+    for trial in found["trials"]:
+        run = directory / str(trial["first"]) / "seed-0"
+        gamma = next(line for line in (run / "config.yaml").read_text().splitlines() if "  gamma: " in line)
+        assert f"hyperparams.gamma={float(gamma.split()[1])!r}" in trial["overrides"]
+        summary = json.loads((run / "summary.json").read_text())
+        assert (summary["finished"], summary["env_steps"]) == (True, 100)
+        rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        evaluations = [row["eval/return"] for row in rows if row["phase"] == "evaluation" and row["updates"]]
+        assert trial["value"] == pytest.approx(sum(evaluations[-3:]) / len(evaluations[-3:]))
+    assert command(*arguments)[1].count("COMPLETE return") == 0  # nothing is left to do
+    table = frame(directory)
+    assert list(table["value"]) == [trial["value"] for trial in found["trials"]]
+    assert {"1-hyperparams.gamma", "hyperparams.batch_size"} <= set(table.columns)
+    code, out, _ = show(directory)
+    assert (code, out.count("COMPLETE return")) == (0, 4)
+    assert show(directory, "--csv")[1].splitlines()[0].startswith("number,first,attempt,state,value")
+    assert json.loads(show(directory, "--json")[1])["best"] == found["best"]
+
+
+@pytest.mark.slow
+def test_a_plan_prices_the_sweep_within_thirty_percent_and_runs_nothing(tmp_path):
+    """The time of a trial as planned, against what one then takes."""
+    arguments = [
+        "--multirun", *QUICK, "steps=400", "eval_every=1000", "sweep.width=1", "hyperparams.batch_size=choice(16,48)",
+        f"hydra.sweep.dir={tmp_path}/sweep",
+    ]  # fmt: skip
+    code, out, err = command(*arguments, "sweep.plan=true")
+    assert code == 0, err
+    assert not (tmp_path / "sweep").exists()
+    planned = out.partition("a trial takes ")[2].split()[0]
+    minutes, seconds = planned.split(":")
+    code, _, err = command(*arguments)
+    assert code == 0, err
+    took = frame(tmp_path / "sweep")["seconds"].mean()
+    assert 60 * int(minutes) + int(seconds) == pytest.approx(took, rel=0.3)
+
+
+@pytest.mark.slow
+def test_hopeless_and_diverging_trials_are_pruned_without_a_score(tmp_path):
+    """A point whose critic explodes is stopped by the monitor; a pruner that calls all hopeless ends the rest early."""
+    arguments = [
+        "--multirun", *QUICK, "steps=160", "eval_every=20", "reward=seed_20nov", "pre_tanh_penalty=0", "clip=off",
+        "hyperparams.critic_lr=1.0,1e-4", "hyperparams.actor_lr=1e-4", "log_every=5",
+        f"hydra.sweep.dir={tmp_path}/sweep",
+    ]  # fmt: skip
+    code, out, err = command(*arguments)
+    assert code == 0, err
+    first, second = json.loads((tmp_path / "sweep" / "sweep.json").read_text())["trials"]
+    assert (first["state"], first["value"]) == ("PRUNED", None), out
+    assert first["verdict"] in ("diverging", "collapsed")
+    assert first["runs"][0]["env_steps"] < 160
+    assert second["state"] == "COMPLETE"
