@@ -27,13 +27,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Episode:
-    """A finished training episode: environment step of its end, environment steps, undiscounted return."""
+    """A finished training episode: environment step of its end, environment steps, undiscounted return.
+
+    ``bias`` is Q at its start less the discounted return that followed.
+    """
 
     step: int
     length: float | None
     ret: float | None
     phase: str | None = None
     speed: float | None = None
+    bias: float | None = None
 
 
 @dataclass

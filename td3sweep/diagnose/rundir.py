@@ -51,6 +51,7 @@ def _episode(found: dict[str, Any]) -> Episode:
         number(found.get("return")),
         str(found.get("phase", LEARNING)),
         number(found.get("speed")),
+        number(found.get("bias")),
     )
 
 

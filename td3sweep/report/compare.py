@@ -38,6 +38,7 @@ class Comparison:
         design: ``matched`` compares runs that differ in nothing but this factor, seed for seed; ``sampled``, where too
             few such pairs exist, compares the means of configurations, which differ in other settings as well: an
             association, never a claim.
+        units: pairs of runs, or configurations, that the test rests on; ``pairs`` counts the pairs in either case.
         effect: mean difference (``level`` less ``base``), with its 95 % interval.
         p: of this comparison alone; ``adjusted`` for all comparisons of the report.
         superiority: probability that a run of ``level`` returns more than one of ``base``; None for divergence.
@@ -49,6 +50,7 @@ class Comparison:
     base: Side
     design: str
     units: int
+    pairs: int
     effect: Estimate
     p: float
     adjusted: float
@@ -114,7 +116,7 @@ def _compare(
     if outcome == DIVERGED:
         effect = stats.newcombe(sides[0].count, sides[0].runs, sides[1].count, sides[1].runs)
     superiority = _superiority(here, there, others) if outcome == SCORE else None
-    return Comparison(factor, outcome, sides[0], sides[1], design, units, effect, p, p, superiority)
+    return Comparison(factor, outcome, sides[0], sides[1], design, units, len(pairs), effect, p, p, superiority)
 
 
 def _pairs(here: pd.DataFrame, there: pd.DataFrame, keys: list[str], outcome: str) -> Floats:

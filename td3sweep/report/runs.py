@@ -26,8 +26,8 @@ EMPTY, UNREADABLE, MISSING = "empty", "unreadable", "missing"
 STATES = (FINISHED, STOPPED, PRUNED, INTERRUPTED, UNFINISHED, CRASHED, EMPTY, UNREADABLE, MISSING)
 COMPARED = (FINISHED, STOPPED, PRUNED)  # an ending that says something about the settings
 DIVERGED = ("d1", "d2", "d3", "nonfinite")  # values that left their range; D0 is an audit, D4 saturation
-LENGTH, RETURN, EVAL = "episode/length", "episode/return", "eval/return"
-KEPT = ("q/actor", "q/q1", "q/target", "q/bias", EVAL)  # beside every grad/.../before and after
+LENGTH, RETURN, EVAL, BIAS = "episode/length", "episode/return", "eval/return", "q/bias"
+KEPT = ("q/actor", "q/q1", BIAS, EVAL)  # beside every grad/.../before and after
 STANDS_AS_FINISHED = "its log cannot say whether it ended"
 
 Series = tuple[Floats, Floats]  # environment steps and values, both (n,)
@@ -185,7 +185,7 @@ def _series(log: Log) -> dict[str, Series]:
                 points.setdefault(name, []).append((row.step, value))
     for episode in log.episodes:
         if episode.phase != EVALUATION:
-            for name, number in ((LENGTH, episode.length), (RETURN, episode.ret)):
+            for name, number in ((LENGTH, episode.length), (RETURN, episode.ret), (BIAS, episode.bias)):
                 if number is not None:
                     points.setdefault(name, []).append((episode.step, number))
     arrays = {name: np.asarray(found, float) for name, found in points.items()}

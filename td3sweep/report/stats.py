@@ -6,6 +6,7 @@ bootstrap: runs are drawn anew within each configuration. Intervals are 95 % unl
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -194,7 +195,8 @@ def survival(times: ArrayLike, happened: ArrayLike) -> tuple[Floats, Floats, Flo
     """
     t, event = np.asarray(times, float), np.asarray(happened, bool)
     curve = stats.ecdf(stats.CensoredData(uncensored=t[event], right=t[~event])).sf
-    with np.errstate(all="ignore"):
+    with warnings.catch_warnings():  # Greenwood's formula says nothing where the share is 0 or 1
+        warnings.simplefilter("ignore", RuntimeWarning)
         interval = curve.confidence_interval(1 - ALPHA, method="log-log")
     steps = np.asarray(curve.quantiles, float)
     share = np.asarray(curve.probabilities, float)

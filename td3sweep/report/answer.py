@@ -1,0 +1,169 @@
+"""The answer in words: what changed divergence and return, by how much, how sure, and whether more steps would help."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from td3sweep.report.compare import ENOUGH, Comparison
+from td3sweep.report.factors import Factor
+from td3sweep.report.frame import DIVERGED, SCORE
+from td3sweep.report.runs import Run
+from td3sweep.report.stats import Estimate
+
+YES, NO = "yes", "no"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The first paragraph. ``named`` holds the factors that it claims made a difference; names stand in backticks."""
+
+    headline: str
+    sentences: tuple[str, ...]
+    named: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole paragraph."""
+        return " ".join([self.headline, *self.sentences])
+
+
+def answer(runs: Sequence[Run], factors: Sequence[Factor], found: Sequence[Comparison]) -> Answer:
+    """What the comparisons say, and nothing that they do not."""
+    compared = [run for run in runs if run.compared]
+    named = [factor for factor in factors if any(one.claimed and one.factor == factor.name for one in found)]
+    if not compared:
+        text = f"None of the {len(runs)} runs found here ended in a way that says anything about its settings."
+        return Answer("There is nothing to compare yet.", (text,), ())
+    if not factors:
+        text = f"All {len(compared)} runs that can be compared have the same settings."
+        return Answer("There is nothing to compare.", (text, _diverged(compared), _more_steps(compared)), ())
+    if named:
+        names = _listed([f"`{factor.name}`" for factor in named])
+        headline = f"{names} made the difference." if len(named) == 1 else f"{names} each made a difference."
+        sentences = [text for factor in named for text in _claims(factor, found)]
+        if len(named) < len(factors):
+            rest = _listed([f"`{factor.name}`" for factor in factors if factor not in named])
+            sentences.append(f"Nothing beyond chance was found for {rest}.")
+    else:
+        headline, sentences = "Nothing here made a difference that chance could not have made.", _nothing(found)
+        sentences.append(_diverged(compared))
+    if any(one.associated for one in found):
+        sentences.append(
+            "Some settings go together with an outcome (see factor effects), but those configurations differ in other "
+            "settings as well and were judged on the seeds they were tuned on: that is no claim."
+        )
+    sentences.append(_more_steps(compared, named[0], runs) if named else _more_steps(compared))
+    return Answer(headline, tuple(sentences), tuple(factor.name for factor in named))
+
+
+def _claims(factor: Factor, found: Sequence[Comparison]) -> list[str]:
+    """One sentence an outcome: the surest of the factor's comparisons, the larger effect where several are as sure."""
+    sentences = []
+    for outcome in (DIVERGED, SCORE):
+        mine = [one for one in found if one.factor == factor.name and one.outcome == outcome]
+        if not mine:
+            continue
+        one = min(mine, key=lambda one: (one.adjusted, -abs(one.effect.value)))
+        sentences.append(_divergence(one, len(found)) if outcome == DIVERGED else _return(one, len(found)))
+    return sentences
+
+
+def _divergence(one: Comparison, family: int) -> str:
+    if not one.claimed:
+        return (
+            f"It was not shown to change how many runs diverge ({one.side.count} of {one.side.runs} with "
+            f"`{one.factor}={one.side.level}`, {one.base.count} of {one.base.runs} with `{one.base.level}`)."
+        )
+    points = 100 * one.effect.value
+    return (
+        f"With `{one.factor}={one.side.level}` rather than `{one.base.level}`, {one.side.count} of {one.side.runs} runs "
+        f"diverged instead of {one.base.count} of {one.base.runs}: {abs(points):.0f} percentage points "
+        f"{'more' if points > 0 else 'fewer'} ({_sure(one, 100, family)})."
+    )
+
+
+def _return(one: Comparison, family: int) -> str:
+    if not one.claimed:
+        interval = span(one.effect)
+        return f"No change of the return beyond chance was found ({signed(one.effect.value)}{interval and f', {interval}'})."
+    higher = "higher" if one.effect.value > 0 else "lower"
+    return (
+        f"`{one.factor}={one.side.level}` returned {number(abs(one.effect.value))} {higher} than `{one.base.level}` "
+        f"({_sure(one, 1, family)})."
+    )
+
+
+def _sure(one: Comparison, scale: float, family: int) -> str:
+    """How sure: interval, corrected p, what it rests on."""
+    interval = span(one.effect, scale)
+    return (
+        f"{interval and f'{interval}; '}p {below(one.adjusted)} after correction for {family} comparisons, "
+        f"{one.units} pairs of runs that differ in nothing else"
+    )
+
+
+def _nothing(found: Sequence[Comparison]) -> list[str]:
+    if not found:
+        return ["No outcome varied, or no two runs can be compared."]
+    sentences = [f"Of {len(found)} comparisons none stays at p ≤ .05 after correction."]
+    most = max(one.pairs for one in found)
+    if most < ENOUGH:
+        sentences.append(
+            f"There are {most or 'no'} pairs of runs that differ in a single setting, and {ENOUGH} are the fewest that "
+            "could show anything: that is too few runs, not evidence of no difference."
+        )
+    return sentences
+
+
+def _diverged(runs: Sequence[Run]) -> str:
+    count = sum(run.failed_at is not None for run in runs)
+    return f"{count} of {len(runs)} runs diverged."
+
+
+def _more_steps(compared: Sequence[Run], factor: Factor | None = None, runs: Sequence[Run] = ()) -> str:
+    """The monitors' answers, by the level of a factor where one made a difference."""
+    if factor is None:
+        return f"Would more steps help? {_tally(compared).capitalize()}."
+    parts = []
+    for level in factor.levels:
+        mine = [run for run, of in zip(runs, factor.of, strict=True) if of == level and run.compared]
+        if mine:
+            parts.append(f"{_tally(mine)} with `{factor.name}={level}`")
+    text = "; ".join(parts)
+    return f"Would more steps help? {text[:1].upper()}{text[1:]}."
+
+
+def _tally(runs: Sequence[Run]) -> str:
+    """``no for 10 of 12 runs, not yet known for 2``."""
+    counts = Counter(run.more_steps or "not yet known" for run in runs)
+    parts = [f"{word} for {'all' if count == len(runs) else count}" for word, count in counts.most_common()]
+    return ", ".join([f"{parts[0]} of {len(runs)} runs".replace("all of", "all"), *parts[1:]])
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def number(value: float) -> str:
+    """Three figures, whole numbers from 100 up."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def signed(value: float) -> str:
+    """The same with a sign that is a minus, not a hyphen."""
+    return f"{'−' if value < 0 else '+'}{number(abs(value))}"
+
+
+def span(estimate: Estimate, scale: float = 1.0) -> str:
+    """``95 % interval -3 to 5``; empty where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    low, high = (number(scale * side).replace("-", "−") for side in (estimate.low, estimate.high))
+    return f"95 % interval {low} to {high}"
+
+
+def below(p: float) -> str:
+    """``= .012`` or ``< .001``."""
+    return "< .001" if p < 0.001 else f"= {p:.3f}".replace("0.", ".", 1)
