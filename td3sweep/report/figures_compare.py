@@ -172,7 +172,8 @@ def slice_figures(findings: Findings) -> list[Figure]:
         xs = [float(values[place]) for place in places]
         kind = "log" if min(xs) > 0 and max(xs) / min(xs) > 5 else "linear"
         low, high = fitted(xs, kind)
-        bounds = (low / 1.3, high * 1.3) if kind == "log" else (low, high)
+        room = 0.15 * (high - low)
+        bounds = (low / 1.4, high * 1.4) if kind == "log" else (low - room, high + room)
         chart = Chart(f"Return by {name}", f"{len(places)} runs", bounds, fitted(scores[places]), name, "return", x_kind=kind, height=210)  # fmt: skip
         few = sorted(set(xs))
         chart.axes(x_ticks=few if len(few) <= FEW else None)
@@ -194,7 +195,7 @@ def parallel_figure(findings: Findings) -> Figure | None:
     known = findings.frame[findings.frame[SCORE].notna()]
     if not factors or known.empty:
         return None
-    width, height = 820, 280
+    width, height = 1000, 290
     titles = [factor.name.removeprefix("hyperparams.") for factor in factors] + ["diverged", "return"]
     xs = np.linspace(70, width - 70, len(titles))
     chart = Chart("Settings and outcome of every run", f"{len(known)} runs over {', '.join(titles)}", (0, 1), (0, 1),

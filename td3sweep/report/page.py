@@ -119,8 +119,7 @@ def _rows(findings: Findings) -> list[dict[str, Any]]:
                 "alarm": alarm and f"{alarm['step']:,}",
                 "alarm_step": -1 if alarm is None else alarm["step"],
                 "alarm_name": alarm and f"{alarm['level']} {alarm['detector'].upper()}",
-                "evidence": run.evidence[:1] or [run.why],
-                "more": run.evidence[1:],
+                "evidence": run.evidence or (run.why,),
                 "score": float(findings.frame["return"].iloc[place]),
             }
         )
