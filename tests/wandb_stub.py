@@ -64,9 +64,11 @@ class WandbStub:
     # Who and what
 
     def _on_viewer(self, _: dict[str, Any]) -> dict[str, Any]:
-        viewer = {"id": "u", "entity": ENTITY, "username": ENTITY, "name": ENTITY, "email": "", "admin": False}
+        viewer = {"id": "u", "entity": ENTITY, "username": ENTITY, "name": ENTITY, "email": "", "admin": False, "deletedAt": None}
         edges = {"edges": [{"node": {"id": "t", "name": ENTITY}}]}
         return {"viewer": viewer | {"flags": "{}", "teams": edges, "apiKeys": {"edges": []}}}
+
+    _on_getviewer = _on_viewer
 
     def _on_serverfeaturesquery(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"serverInfo": {"features": []}}

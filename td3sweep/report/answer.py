@@ -130,7 +130,7 @@ def _more_steps(compared: Sequence[Run], factor: Factor | None = None, runs: Seq
     for level in factor.levels:
         mine = [run for run, of in zip(runs, factor.of, strict=True) if of == level and run.compared]
         if mine:
-            parts.append(f"{_tally(mine)} with `{factor.name}={level}`")
+            parts.append(f"with `{factor.name}={level}` {_tally(mine)}")
     text = "; ".join(parts)
     return f"Would more steps help? {text[:1].upper()}{text[1:]}."
 

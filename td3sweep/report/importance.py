@@ -31,6 +31,7 @@ def importance(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Facto
 
     choices = {factor.name: _choices(factor, runs, usable) for factor in factors}
     space = {name: optuna.distributions.CategoricalDistribution(sorted(set(of))) for name, of in choices.items()}
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     for row, place in enumerate(usable):
         params = {name: of[row] for name, of in choices.items()}
