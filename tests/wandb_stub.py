@@ -68,7 +68,7 @@ class WandbStub:
         edges = {"edges": [{"node": {"id": "t", "name": ENTITY}}]}
         return {"viewer": viewer | {"flags": "{}", "teams": edges, "apiKeys": {"edges": []}}}
 
-    _on_getviewer = _on_viewer
+    _on_getviewer = _on_getdefaultentity = _on_viewer
 
     def _on_serverfeaturesquery(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"serverInfo": {"features": []}}
@@ -122,6 +122,36 @@ class WandbStub:
         names = asked["files"]
         files = [{"name": name, "uploadUrl": f"{self.url}/upload/{name}"} for name in names]
         return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}
+
+    # Reading back
+
+    def _run(self, name: str) -> dict[str, Any]:
+        told, rows = self.runs[name], self.history.get(name, [])
+        node = {"id": f"id-{name}", "name": name, "displayName": told.get("displayName") or name, "projectId": 1}
+        node |= {"state": "finished" if name in self.finished else "running", "group": told.get("groupName")}
+        node |= {"config": told.get("config") or "{}", "summaryMetrics": json.dumps(rows[-1] if rows else {})}
+        node |= {"historyLineCount": len(rows), "historyKeys": {"lastStep": len(rows) - 1, "keys": {}}}
+        node |= {"tags": [], "sweepName": None, "jobType": "train", "commit": None, "readOnly": False, "notes": ""}
+        node |= {"description": "", "createdAt": "2026-01-01T00:00:00", "heartbeatAt": "2026-01-01T00:00:00"}
+        return node | {"user": {"name": ENTITY, "username": ENTITY}, "systemMetrics": "{}"}
+
+    def _on_runs(self, _: dict[str, Any]) -> dict[str, Any]:
+        edges = [{"node": self._run(name), "cursor": name} for name in self.runs]
+        page = {"endCursor": None, "hasNextPage": False}
+        runs = {"edges": edges, "pageInfo": page}
+        return {"project": {"internalId": 1, "runCount": len(edges), "readOnly": False, "runs": runs}}
+
+    def _on_run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"run": self._run(asked.get("name") or asked["run"])}}
+
+    _on_runhistorykeys = _on_run
+
+    def _on_runparquethistory(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"run": {"parquetHistory": {"parquetUrls": [], "liveData": self.history[asked["runName"]]}}}}
+
+    def _on_historypage(self, asked: dict[str, Any]) -> dict[str, Any]:
+        rows = [row for row in self.history[asked["run"]] if asked["minStep"] <= row["_step"] < asked["maxStep"]]
+        return {"project": {"run": {"history": [json.dumps(row) for row in rows]}}}
 
     # Artefacts
 
