@@ -1,4 +1,4 @@
-"""A loopback stand-in for W&B's API: enough for runs, artefacts, reports and reading them back. No account, no network."""
+"""A loopback stand-in for W&B's API: runs, artefacts, reports, and reading them back. No account, no network."""
 
 from __future__ import annotations
 
@@ -64,7 +64,15 @@ class WandbStub:
     # Who and what
 
     def _on_viewer(self, _: dict[str, Any]) -> dict[str, Any]:
-        viewer = {"id": "u", "entity": ENTITY, "username": ENTITY, "name": ENTITY, "email": "", "admin": False, "deletedAt": None}
+        viewer = {
+            "id": "u",
+            "entity": ENTITY,
+            "username": ENTITY,
+            "name": ENTITY,
+            "email": "",
+            "admin": False,
+            "deletedAt": None,
+        }
         edges = {"edges": [{"node": {"id": "t", "name": ENTITY}}]}
         return {"viewer": viewer | {"flags": "{}", "teams": edges, "apiKeys": {"edges": []}}}
 
@@ -254,7 +262,9 @@ class _Handler(BaseHTTPRequestHandler):
             named = re.search(r"(?:query|mutation)\s+(\w+)", query)
             operation = asked.get("operationName") or (named[1] if named else "")
             data = stub.answer(operation, asked.get("variables") or {}, query)
-            self._send({"data": data} if data is not None else {"data": None, "errors": [{"message": f"no {operation}"}]})
+            self._send(
+                {"data": data} if data is not None else {"data": None, "errors": [{"message": f"no {operation}"}]}
+            )
         else:
             self._send({})
 

@@ -1,4 +1,4 @@
-"""The mirror of the metrics in Weights & Biases, offline by default. Tracking never stops a run, and never holds it up."""
+"""The mirror of the metrics in Weights & Biases, offline by default. Tracking never stops a run nor holds it up."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FINISH_S = 30  # for what is left to be sent at the end; after that it waits on 
 class WandbMirror:
     """One wandb run whose x-axis is ``env_step``; after any fault of wandb it says so once and falls silent.
 
-    Online, wandb sends from a process of its own, and keeps on disk what it could not send: neither a lost network nor a
-    slow one reaches the training loop. Where W&B cannot be reached at the start the run is tracked offline.
+    Online, wandb sends from a process of its own and keeps on disk what it could not send: neither a lost network nor
+    a slow one reaches the training loop. Where W&B cannot be reached at the start the run is tracked offline.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class WandbMirror:
         identity = self._identity.read_text() if self._identity.exists() else None
         resume = "allow" if self._online else None
         try:
-            return wandb.init(mode=mode, id=identity, resume=resume, settings=settings, **options)
+            return wandb.init(mode=mode, id=identity, resume=resume, settings=settings, **options)  # type: ignore[arg-type]
         except Exception as error:
             if not self._online:
                 raise

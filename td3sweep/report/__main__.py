@@ -29,7 +29,9 @@ def _report(options: argparse.Namespace) -> None:
         from td3sweep.report.findings import as_json, find
         from td3sweep.report.page import render, write
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed, and reports need it; pip install 'td3sweep[report]'") from error
+        raise UserError(
+            f"{error.name} is not installed, and reports need it; pip install 'td3sweep[report]'"
+        ) from error
     findings = find(options.sources)
     text = render(findings)
     write(options.output, text)
@@ -37,7 +39,9 @@ def _report(options: argparse.Namespace) -> None:
         print(as_json(findings), flush=True)
     else:
         print(findings.answer.text.replace("`", ""))
-        print(", ".join(f"{count} {state}" for state, count in findings.states.items()), f"of {len(findings.runs)} runs")
+        print(
+            ", ".join(f"{count} {state}" for state, count in findings.states.items()), f"of {len(findings.runs)} runs"
+        )
         print(f"page: {options.output} ({len(text.encode()) / 1e6:.1f} MB)", flush=True)
     if options.wandb is not None:
         from td3sweep.report.wandb_report import publish
@@ -55,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m td3sweep.report",
         description="Which factor changed divergence and return, by how much, how sure, and would more steps help?",
-        epilog="Exit codes: 0 the report was made, 2 it could not be; 130 after Ctrl-C. docs/reports.md explains the page.",
+        epilog="Exit codes: 0 the report was made, 2 it could not be; 130 after Ctrl-C. docs/reports.md explains it.",
     )
     add = parser.add_argument
     add("sources", metavar="DIR", nargs="+", help="run or sweep directories in any nesting, logs of other programs, "

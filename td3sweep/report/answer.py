@@ -78,16 +78,16 @@ def _divergence(one: Comparison, family: int) -> str:
         )
     points = 100 * one.effect.value
     return (
-        f"With `{one.factor}={one.side.level}` rather than `{one.base.level}`, {one.side.count} of {one.side.runs} runs "
-        f"diverged instead of {one.base.count} of {one.base.runs}: {abs(points):.0f} percentage points "
+        f"With `{one.factor}={one.side.level}` rather than `{one.base.level}`, {one.side.count} of {one.side.runs} "
+        f"runs diverged instead of {one.base.count} of {one.base.runs}: {abs(points):.0f} percentage points "
         f"{'more' if points > 0 else 'fewer'} ({_sure(one, 100, family)})."
     )
 
 
 def _return(one: Comparison, family: int) -> str:
     if not one.claimed:
-        interval = span(one.effect)
-        return f"No change of the return beyond chance was found ({signed(one.effect.value)}{interval and f', {interval}'})."
+        found = ", ".join(filter(None, [signed(one.effect.value), span(one.effect)]))
+        return f"No change of the return beyond chance was found ({found})."
     higher = "higher" if one.effect.value > 0 else "lower"
     return (
         f"`{one.factor}={one.side.level}` returned {number(abs(one.effect.value))} {higher} than `{one.base.level}` "

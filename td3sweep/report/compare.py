@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
@@ -88,21 +87,24 @@ def comparisons(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Comparis
         if known[outcome].nunique() < 2 or (outcome == SCORE and factor.rescales):
             continue
         for base, level in combinations(factor.levels, 2):
-            one = _compare(known, factor.name, [other.name for other in factors], level, base, outcome)
+            others = [other.name for other in factors if other is not factor]
+            one = _compare(known, outcome, factor.name, (level, base), others)
             if one is not None:
                 found.append(one)
-    adjusted = stats.holm([one.p for one in found]) if found else []
+    adjusted = stats.holm([one.p for one in found])
     return [replace(one, adjusted=float(p)) for one, p in zip(found, adjusted, strict=True)]
 
 
 def _compare(
-    frame: pd.DataFrame, factor: str, names: Sequence[str], level: str, base: str, outcome: str
+    frame: pd.DataFrame, outcome: str, factor: str, levels: tuple[str, str], others: list[str]
 ) -> Comparison | None:
-    others = [name for name in names if name != factor]
+    level, base = levels
     here, there = frame[frame[factor] == level], frame[frame[factor] == base]
     if here.empty or there.empty:
         return None
-    pairs = _pairs(here, there, [*others, "seed"], outcome)
+    pairs = contrasts(frame, [*others, "seed"], [factor], {(level,): 1.0, (base,): -1.0}) @ frame[outcome].to_numpy(
+        float
+    )
     x, y = (_means(side, outcome) for side in (here, there))
     if len(pairs) >= ENOUGH or (len(pairs) and min(x.size, y.size) < ENOUGH / 2):
         design, units, effect = MATCHED, len(pairs), stats.paired(pairs)
@@ -119,10 +121,29 @@ def _compare(
     return Comparison(factor, outcome, sides[0], sides[1], design, units, len(pairs), effect, p, p, superiority)
 
 
-def _pairs(here: pd.DataFrame, there: pd.DataFrame, keys: list[str], outcome: str) -> Floats:
-    """Differences of runs that agree in everything else, repeats of one run averaged first."""
-    means = [side.groupby(keys, dropna=False)[outcome].mean() for side in (here, there)]
-    return (means[0] - means[1]).dropna().to_numpy(float)
+def contrasts(
+    frame: pd.DataFrame, keys: Sequence[str], names: Sequence[str], weights: Mapping[tuple[str, ...], float]
+) -> Floats:
+    """Weights (blocks, runs) by which outcomes (runs,) become one matched contrast a block.
+
+    Args:
+        frame: the tidy frame.
+        keys: what the runs of a block agree in.
+        names: the factors contrasted.
+        weights: of each combination of their levels; a block that lacks one of these is left out, and repeats of one
+            are averaged.
+    """
+    blocks: dict[tuple[object, ...], dict[tuple[str, ...], list[int]]] = {}
+    agreed = frame[list(keys)].itertuples(index=False, name=None)
+    levels = frame[list(names)].itertuples(index=False, name=None)
+    for place, (key, cell) in enumerate(zip(agreed, levels, strict=True)):
+        blocks.setdefault(key, {}).setdefault(cell, []).append(place)
+    whole = [cells for cells in blocks.values() if weights.keys() <= cells.keys()]
+    rows = np.zeros((len(whole), len(frame)))
+    for row, cells in zip(rows, whole, strict=True):
+        for cell, weight in weights.items():
+            row[cells[cell]] = weight / len(cells[cell])
+    return rows
 
 
 def _means(side: pd.DataFrame, outcome: str) -> Floats:
@@ -140,7 +161,9 @@ def _side(side: pd.DataFrame, level: str, outcome: str, others: list[str]) -> Si
 
 def strata(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """The configuration of each row by the named factors, as strata of a bootstrap."""
-    return ["|".join(map(str, row)) for row in frame[list(names)].itertuples(index=False)] if names else [""] * len(frame)
+    return (
+        ["|".join(map(str, row)) for row in frame[list(names)].itertuples(index=False)] if names else [""] * len(frame)
+    )
 
 
 def _superiority(here: pd.DataFrame, there: pd.DataFrame, others: list[str]) -> Estimate:
@@ -166,27 +189,14 @@ def interactions(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Interac
             continue
         keys = [factor.name for factor in factors if factor not in (first, second)] + ["seed"]
         known = frame[frame[outcome].notna()]
-        cells = known.pivot_table(index=keys, columns=[first.name, second.name], values=outcome, dropna=False)
-        wanted = list(product(first.levels, second.levels))
-        if known.empty or known[outcome].nunique() < 2 or not set(wanted) <= set(cells.columns):
+        if known[outcome].nunique() < 2:
             continue
-        whole = cells[wanted].dropna().to_numpy(float)
-        if len(whole) < 2:
+        cells = product(first.levels, second.levels)
+        weights: dict[tuple[str, ...], float] = dict(zip(cells, (1.0, -1.0, -1.0, 1.0), strict=True))
+        contrast = contrasts(known, keys, [first.name, second.name], weights) @ known[outcome].to_numpy(float)
+        if len(contrast) < 2:
             continue
-        contrast = whole @ np.array([1.0, -1.0, -1.0, 1.0])
         p = float(stats.sign_flip(contrast))
-        found.append(Interaction(first.name, second.name, outcome, len(whole), stats.paired(contrast), p, p))
-    adjusted = stats.holm([one.p for one in found]) if found else []
+        found.append(Interaction(first.name, second.name, outcome, len(contrast), stats.paired(contrast), p, p))
+    adjusted = stats.holm([one.p for one in found])
     return [replace(one, adjusted=float(p)) for one, p in zip(found, adjusted, strict=True)]
-
-
-def best_level(comparison: Comparison) -> str:
-    """The level that did better: less divergence, or the higher return."""
-    higher = comparison.effect.value > 0
-    wanted = higher if comparison.outcome == SCORE else not higher
-    return comparison.side.level if wanted else comparison.base.level
-
-
-def is_number(value: float | None) -> bool:
-    """Whether there is a value to show."""
-    return value is not None and math.isfinite(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def thinned(steps: Floats, values: Floats, buckets: int = BUCKETS) -> Series:
         return steps, values
     edges = np.linspace(0, steps.size, buckets + 1).astype(int)
     kept = {0, steps.size - 1}
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         kept |= {low + int(values[low:high].argmin()), low + int(values[low:high].argmax())}
     places = np.array(sorted(kept))
     return steps[places], values[places]

@@ -1,4 +1,4 @@
-"""Curves over environment steps: Q, episode length, return, bias, gradient norms, by group with intervals and alarms."""
+"""Curves over environment steps: Q, episode length, return, bias, gradients, by group with intervals and alarms."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ class Figure:
 
 def css(place: int, factors: Sequence[Factor]) -> str:
     """The classes of a run: its level of every factor that can colour or filter it."""
-    words = [f"f{k}-{factor.levels.index(level)}" for k, factor in enumerate(factors[:GROUPINGS]) if (level := factor.of[place])]
+    words = [
+        f"f{k}-{factor.levels.index(level)}"
+        for k, factor in enumerate(factors[:GROUPINGS])
+        if (level := factor.of[place])
+    ]
     return " ".join(words)
 
 
@@ -80,8 +84,8 @@ def _curve(findings: Findings, name: str, title: str, caption: str) -> Figure:
         if run.failed_at is not None:
             steps, heights = runs[place].series[name]
             height = float(np.interp(run.failed_at, steps, heights))
-            chart.mark(run.failed_at, height, f"alarm {classes}", f"{run.name}: first alarm of D1-D3 at step {run.failed_at}",
-                       shape="cross")  # fmt: skip
+            words = f"{run.name}: first alarm of D1-D3 at step {run.failed_at}"
+            chart.mark(run.failed_at, height, f"alarm {classes}", words, shape="cross")
     _groups(chart, findings, {place: runs[place].series[name] for place in having})
     scale = " Asinh scale: linear around 0, logarithmic far from it." if kind == "asinh" else ""
     return Figure(title, f"{caption[0].upper()}{caption[1:]}.{scale}", chart.svg())

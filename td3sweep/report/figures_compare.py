@@ -37,7 +37,12 @@ def effect_figures(findings: Findings) -> list[Figure]:
 
 
 def _forest(title: str, x_label: str, found: Sequence[Comparison], scale: float) -> Figure:
-    bounds = [scale * edge for one in found for edge in (one.effect.value, one.effect.low, one.effect.high) if edge is not None]
+    bounds = [
+        scale * edge
+        for one in found
+        for edge in (one.effect.value, one.effect.low, one.effect.high)
+        if edge is not None
+    ]
     low, high = fitted([*bounds, 0.0])
     height = TOP + ROW * len(found) + BOTTOM
     text = "; ".join(f"{_versus(one)}: {signed(scale * one.effect.value)}, p {below(one.adjusted)}" for one in found)
@@ -53,10 +58,17 @@ def _forest(title: str, x_label: str, found: Sequence[Comparison], scale: float)
         chart.text(chart.width - RIGHT, y - 16, f"p {below(one.adjusted)}{star}", "tick", "end")
         if one.effect.low is not None and one.effect.high is not None:
             ends = chart.across(np.array([scale * one.effect.low, scale * one.effect.high]))
-            chart.raw(f'<path class="whisker {sure}" d="M{ends[0]:.1f} {y}H{ends[1]:.1f}M{ends[0]:.1f} {y - 4}v8M{ends[1]:.1f} {y - 4}v8"/>')
-        chart.raw(f'<circle class="effect {sure}" cx="{float(chart.across(scale * one.effect.value)):.1f}" cy="{y}" r="5"/>')
+            chart.raw(_whisker(float(ends[0]), float(ends[1]), y, sure))
+        chart.raw(
+            f'<circle class="effect {sure}" cx="{float(chart.across(scale * one.effect.value)):.1f}" cy="{y}" r="5"/>'
+        )
     more = "Dot: mean difference; bar: 95 % interval; p: corrected for all comparisons. Filled: beyond chance."
     return Figure(title, more, chart.svg())
+
+
+def _whisker(low: float, high: float, y: float, look: str = "") -> str:
+    """An interval from pixel to pixel, with caps."""
+    return f'<path class="whisker {look}" d="M{low:.1f} {y}H{high:.1f}M{low:.1f} {y - 4}v8M{high:.1f} {y - 4}v8"/>'
 
 
 def _versus(one: Comparison) -> str:
@@ -82,8 +94,10 @@ def share_figure(findings: Findings) -> Figure | None:
         chart.text(chart.left, y - 9, name, "row")
         chart.text(chart.width - RIGHT, y - 9, f"{count} of {of}", "tick", "end")
         low, middle, high = (float(chart.across(100 * (side or 0.0))) for side in (share.low, share.value, share.high))
-        chart.raw(f'<g class="own f{k}-{j}"><path class="bar" d="M{chart.left} {y}H{max(middle, chart.left + 1):.1f}"/>')
-        chart.raw(f'<path class="whisker" d="M{low:.1f} {y}H{high:.1f}M{low:.1f} {y - 4}v8M{high:.1f} {y - 4}v8"/></g>')
+        chart.raw(
+            f'<g class="own f{k}-{j}"><path class="bar" d="M{chart.left} {y}H{max(middle, chart.left + 1):.1f}"/>'
+        )
+        chart.raw(f"{_whisker(low, high, y)}</g>")
     return Figure("Share of runs that diverged", "Bar: share; whisker: Wilson's 95 % interval.", chart.svg())
 
 
@@ -94,8 +108,8 @@ def survival_figure(findings: Findings) -> Figure | None:
     if not any(runs[place].failed_at is not None for place in usable):
         return None
     last = max(runs[place].steps for place in usable)
-    chart = Chart("Share of runs without an alarm", f"{len(usable)} runs, censored where they end.", (0, last), (0, 100),
-                  STEP, "% without alarm")  # fmt: skip
+    words = ("Share of runs without an alarm", f"{len(usable)} runs, censored where they end.")
+    chart = Chart(*words, (0, last), (0, 100), STEP, "% without alarm")
     chart.axes()
     for k, j, factor, level, places in by_level(findings):
         mine = [place for place in places if place in usable]
@@ -124,7 +138,14 @@ def profile_figure(findings: Findings) -> Figure | None:
         return None
     low, high = fitted(known[SCORE])
     thresholds = np.linspace(low, high, PROFILE)
-    chart = Chart("Performance profile", "Share of runs above each return.", (low, high), (0, 100), "return τ", "% of runs above τ")
+    chart = Chart(
+        "Performance profile",
+        "Share of runs above each return.",
+        (low, high),
+        (0, 100),
+        "return τ",
+        "% of runs above τ",
+    )
     chart.axes()
     names = [factor.name for factor in findings.factors]
     for k, j, factor, level, places in by_level(findings):
@@ -132,7 +153,9 @@ def profile_figure(findings: Findings) -> Figure | None:
         if mine.empty:
             continue
         values = mine[SCORE].to_numpy(float)
-        groups = ["|".join(map(str, row)) for row in mine[[name for name in names if name != factor]].itertuples(index=False)]
+        groups = [
+            "|".join(map(str, row)) for row in mine[[name for name in names if name != factor]].itertuples(index=False)
+        ]
         picked = stats.resampled(groups, 500, np.random.default_rng(0))
         drawn = (values[picked][:, :, None] > thresholds).mean(axis=1)
         lower, upper = 100 * np.percentile(drawn, [2.5, 97.5], axis=0)
@@ -140,7 +163,9 @@ def profile_figure(findings: Findings) -> Figure | None:
         chart.band(thresholds, lower, upper, "band")
         chart.line(thresholds, 100 * stats.profile(values, thresholds), f"iqm d{j}", f"{factor}={level}")
         chart.raw("</g>")
-    return Figure("Performance profile", "Farther right is better; a curve that is higher everywhere wins.", chart.svg())
+    return Figure(
+        "Performance profile", "Farther right is better; a curve that is higher everywhere wins.", chart.svg()
+    )
 
 
 def importance_figure(findings: Findings) -> Figure | None:
@@ -174,17 +199,28 @@ def slice_figures(findings: Findings) -> list[Figure]:
         low, high = fitted(xs, kind)
         room = 0.15 * (high - low)
         bounds = (low / 1.4, high * 1.4) if kind == "log" else (low - room, high + room)
-        chart = Chart(f"Return by {name}", f"{len(places)} runs", bounds, fitted(scores[places]), name, "return", x_kind=kind, height=210)  # fmt: skip
+        words = (f"Return by {name}", f"{len(places)} runs")
+        chart = Chart(*words, bounds, fitted(scores[places]), name, "return", x_kind=kind, height=210)
         few = sorted(set(xs))
         chart.axes(x_ticks=few if len(few) <= FEW else None)
         if len(few) <= FEW:
             for x in few:
-                middle = float(stats.iqm([scores[place] for place, other in zip(places, xs, strict=True) if other == x]))
-                chart.raw(f'<path class="level" d="M{float(chart.across(x)) - 22:.1f} {float(chart.up(middle)):.1f}h44"/>')
+                middle = float(
+                    stats.iqm([scores[place] for place, other in zip(places, xs, strict=True) if other == x])
+                )
+                chart.raw(
+                    f'<path class="level" d="M{float(chart.across(x)) - 22:.1f} {float(chart.up(middle)):.1f}h44"/>'
+                )
         for place, x in zip(places, xs, strict=True):
-            run = findings.runs[place]
-            chart.mark(x, scores[place], nudge=14 * _spread(place) if len(few) <= FEW else 0.0, css=f"{'alarm' if run.failed_at is not None else 'dot'} {css(place, findings.factors)}",
-                       title=f"{run.name}: {number(scores[place])}, {run.verdict}", shape="dot" if run.failed_at is None else "cross")  # fmt: skip
+            run, failed = findings.runs[place], findings.runs[place].failed_at is not None
+            chart.mark(
+                x,
+                scores[place],
+                f"{'alarm' if failed else 'dot'} {css(place, findings.factors)}",
+                f"{run.name}: {number(scores[place])}, {run.verdict}",
+                shape="cross" if failed else "dot",
+                nudge=14 * _spread(place) if len(few) <= FEW else 0.0,
+            )
         figures.append(Figure(f"Slice: {name}", "", chart.svg()))
     return figures
 
@@ -206,7 +242,9 @@ def parallel_figure(findings: Findings) -> Figure | None:
         chart.raw(f'<path class="axis" d="M{x:.1f} {top}V{bottom}"/>')
         chart.text(x, 18, title, "row", "middle")
     for place in known.index:
-        heights = [_share(len(f.levels), f.levels.index(level)) if (level := f.of[place]) else math.nan for f in factors]
+        heights = [
+            _share(len(f.levels), f.levels.index(level)) if (level := f.of[place]) else math.nan for f in factors
+        ]
         heights += [_share(2, int(known[DIVERGED][place])), (known[SCORE][place] - low) / (high - low)]
         jitter = 5 * _spread(place)
         points = [
@@ -223,7 +261,9 @@ def parallel_figure(findings: Findings) -> Figure | None:
             chart.text(x, y + 22, level, "tick halo", "middle")
     for value, y in ((high, top), (low, bottom)):
         chart.text(xs[-1] + 6, y + 4, number(value), "tick halo")
-    return Figure("Settings and outcome", "One line a run, from setting to setting to its outcome.", chart.svg(), wide=True)
+    return Figure(
+        "Settings and outcome", "One line a run, from setting to setting to its outcome.", chart.svg(), wide=True
+    )
 
 
 def _share(levels: int, place: int) -> float:

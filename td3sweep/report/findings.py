@@ -89,13 +89,19 @@ def _caveats(runs: Sequence[Run], varied: Sequence[Factor]) -> list[str]:
     ends = {run.steps for run in runs if run.state == "finished"}
     if len(ends) > 1:
         lines.append(f"finished runs have {min(ends):,} to {max(ends):,} steps: returns are compared at the shortest")
-    lines += [f"{factor.name} sets the scale of returns: they are not compared across it" for factor in varied if factor.rescales]
+    lines += [
+        f"{factor.name} sets the scale of returns: they are not compared across it"
+        for factor in varied
+        if factor.rescales
+    ]
     early = sum(run.state in ("pruned", "stopped by the monitor") for run in runs)
     if early:
         lines.append(f"{early} runs were ended early: their last returns stand for the rest")
     left = sum(not run.compared for run in runs)
     if left:
-        lines.append(f"{left} of {len(runs)} runs are listed, but compared with none: their ending says nothing about the settings")
+        lines.append(
+            f"{left} of {len(runs)} runs are listed, but not compared: their ending says nothing about the settings"
+        )
     return lines
 
 

@@ -24,7 +24,9 @@ def measure(runs: Sequence[Run]) -> str:
 
 def horizon(runs: Sequence[Run]) -> int:
     """The step up to which returns are compared: where the shortest finished run ended."""
-    return min((run.steps for run in runs if run.state == FINISHED), default=max((run.steps for run in runs), default=0))
+    return min(
+        (run.steps for run in runs if run.state == FINISHED), default=max((run.steps for run in runs), default=0)
+    )
 
 
 def final_window(run: Run, series: str, until: int) -> float:
@@ -63,7 +65,8 @@ def tidy(runs: Sequence[Run], factors: Sequence[Factor]) -> pd.DataFrame:
                 SCORE: final_window(run, series, until) if run.compared else np.nan,
             }
         )
-    return pd.DataFrame(rows)
+    frame: pd.DataFrame = pd.DataFrame(rows)
+    return frame
 
 
 def _configuration(run: Run, factors: Sequence[Factor]) -> str:

@@ -22,7 +22,7 @@ def importance(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Facto
     Watanabe et al. (IJCAI 2023): the divergence between the distribution of a setting among the best quarter and among
     all runs. Seeds count as runs of their own. It ranks; it carries no p, and says nothing about direction.
     """
-    usable = [place for place, score in enumerate(frame[SCORE]) if score == score and runs[place].config]
+    usable = [place for place, known in enumerate(frame[SCORE].notna()) if known and runs[place].config]
     usable = [place for place in usable if all(factor.of[place] is not None for factor in factors)]
     if len(usable) < FEWEST or not factors or frame[SCORE].iloc[usable].nunique() < 2:
         return None
@@ -30,7 +30,9 @@ def importance(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Facto
     from optuna.importance import PedAnovaImportanceEvaluator
 
     choices = {factor.name: _choices(factor, runs, usable) for factor in factors}
-    space = {name: optuna.distributions.CategoricalDistribution(sorted(set(of))) for name, of in choices.items()}
+    space: dict[str, optuna.distributions.BaseDistribution] = {
+        name: optuna.distributions.CategoricalDistribution(sorted(set(of))) for name, of in choices.items()
+    }
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     for row, place in enumerate(usable):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -39,12 +40,14 @@ LARGEST = 10_000_000  # bytes of the page
 
 def render(findings: Findings) -> str:
     """The whole page as HTML."""
+    loader = PackageLoader("td3sweep.report")
     environment = Environment(
-        loader=PackageLoader("td3sweep.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # fmt: skip
-    environment.filters |= {"code": code, "number": _number, "signed": answer.signed, "below": answer.below, "span": answer.span}
-    source, _, _ = PackageLoader("td3sweep.report").get_source(environment, "page.js")
-    style, _, _ = PackageLoader("td3sweep.report").get_source(environment, "page.css")
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    words = {"signed": answer.signed, "below": answer.below, "span": answer.span}
+    environment.filters |= {"code": code, "number": _number, **words}
+    source, _, _ = loader.get_source(environment, "page.js")
+    style, _, _ = loader.get_source(environment, "page.css")
     return environment.get_template("page.html").render(
         f=findings,
         version=__version__,
@@ -86,7 +89,7 @@ def code(text: str) -> Markup:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None or value != value else answer.number(value).replace("-", "−")
+    return "" if value is None or math.isnan(value) else answer.number(value).replace("-", "−")
 
 
 def _present(figures: Sequence[Figure | None]) -> list[Figure]:

@@ -194,7 +194,7 @@ def survival(times: ArrayLike, happened: ArrayLike) -> tuple[Floats, Floats, Flo
         happened: (n,) whether it was the event.
     """
     t, event = np.asarray(times, float), np.asarray(happened, bool)
-    curve = stats.ecdf(stats.CensoredData(uncensored=t[event], right=t[~event])).sf
+    curve: Any = stats.ecdf(stats.CensoredData(uncensored=t[event], right=t[~event])).sf
     with warnings.catch_warnings():  # Greenwood's formula says nothing where the share is 0 or 1
         warnings.simplefilter("ignore", RuntimeWarning)
         interval = curve.confidence_interval(1 - ALPHA, method="log-log")

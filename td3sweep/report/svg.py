@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: no script, no network, colours from the page's style sheet, so that print and dark work."""
+"""Small charts as inline SVG: no script, no network, colours from the page's style sheet for print and dark."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ class Scale:
         size = 10.0 ** math.floor(math.log10(rough))
         step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= rough * 0.999)
         first = math.ceil(self.low / step - 1e-9)
-        return [round(first * step + place * step, 12) for place in range(int((self.high - first * step) / step + 1e-6) + 1)]
+        return [
+            round(first * step + place * step, 12) for place in range(int((self.high - first * step) / step + 1e-6) + 1)
+        ]
 
 
 def fitted(values: Iterable[float] | Floats, kind: str = "linear", zero: bool = False) -> tuple[float, float]:
@@ -99,7 +101,9 @@ class Chart:
         for tick in self.up.ticks() if y_ticks is None else y_ticks:
             y = float(self.up(tick))
             parts.append(f'<path class="grid" d="M{self.left} {y:.1f}H{self.width - RIGHT}"/>')
-            parts.append(f'<text class="tick" x="{self.left - 6}" y="{y + 4:.1f}" text-anchor="end">{short(tick)}</text>')
+            parts.append(
+                f'<text class="tick" x="{self.left - 6}" y="{y + 4:.1f}" text-anchor="end">{short(tick)}</text>'
+            )
         for tick in self.across.ticks() if x_ticks is None else x_ticks:
             x = float(self.across(tick))
             parts.append(f'<path class="grid" d="M{x:.1f} {bottom}v4"/>')
@@ -110,7 +114,9 @@ class Chart:
         parts.append(f"{escape(self.x_label)}</text>")
         if self.y_label:
             centre = (TOP + bottom) / 2
-            parts.append(f'<text class="label" transform="translate(12 {centre:.0f}) rotate(-90)" text-anchor="middle">')
+            parts.append(
+                f'<text class="label" transform="translate(12 {centre:.0f}) rotate(-90)" text-anchor="middle">'
+            )
             parts.append(f"{escape(self.y_label)}</text>")
         self.parts += parts
 
@@ -126,9 +132,10 @@ class Chart:
             if not whole:
                 pen = False
                 continue
-            words.append(f"{'L' if pen and not steps else f'H{x:.1f}V' if pen else 'M'}" + (
-                f"{y:.1f}" if pen and steps else f"{x:.1f} {y:.1f}"
-            ))
+            words.append(
+                f"{'L' if pen and not steps else f'H{x:.1f}V' if pen else 'M'}"
+                + (f"{y:.1f}" if pen and steps else f"{x:.1f} {y:.1f}")
+            )
             pen = True
         return "".join(words)
 

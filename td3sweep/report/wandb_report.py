@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def build(findings: Findings, entity: str, project: str) -> Any:
         raise UserError(
             "wandb-workspaces is not installed, and --wandb needs it; pip install 'td3sweep[report]'"
         ) from error
-    report = wr.Report(
+    return wr.Report(
         project=project,
         entity=entity,
         title=f"{findings.answer.headline.replace('`', '')} ({len(findings.runs)} runs)"[:TITLE],
@@ -74,7 +75,6 @@ def build(findings: Findings, entity: str, project: str) -> Any:
             wr.MarkdownBlock(_provenance(findings)),
         ],
     )
-    return report
 
 
 def _serialised(report: Any) -> str:
@@ -107,7 +107,9 @@ def _config(factor: Factor) -> str:
 def _curves(wr: Any, findings: Findings) -> list[Any]:
     by = _group(wr, findings)
     return [
-        wr.LinePlot(title=title, x="env_step", y=[name], groupby=by, groupby_aggfunc="median", groupby_rangefunc="minmax")
+        wr.LinePlot(
+            title=title, x="env_step", y=[name], groupby=by, groupby_aggfunc="median", groupby_rangefunc="minmax"
+        )
         for name, (title, _) in CURVES.items()
         if any(name in run.series for run in findings.runs)
     ]
@@ -130,7 +132,8 @@ def _settings(wr: Any, findings: Findings) -> list[Any]:
     score = wr.SummaryMetric(SCORE_ON_WANDB)
     columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(_config(factor))) for factor in findings.factors]
     slices = [
-        wr.ScatterPlot(title=f"Slice: {name}", x=wr.Config(f"hyperparams.{name}"), y=score) for name in tuned(findings.runs)
+        wr.ScatterPlot(title=f"Slice: {name}", x=wr.Config(f"hyperparams.{name}"), y=score)
+        for name in tuned(findings.runs)
     ]
     bars = wr.BarPlot(title="Last evaluation return", metrics=[EVAL], groupby=_group(wr, findings))
     return [
@@ -146,8 +149,8 @@ def _best(wr: Any, findings: Findings) -> list[Any]:
     if best is None or best.command is None or best.fresh is None:
         return []
     words = (
-        f"**Tuning-seed result.** Chosen and judged on seeds {', '.join(map(str, best.seeds))}: no claim until fresh seeds "
-        "confirm it. The first command repeats it, the second confirms it."
+        f"**Tuning-seed result.** Chosen and judged on seeds {', '.join(map(str, best.seeds))}: no claim until fresh "
+        "seeds confirm it. The first command repeats it, the second confirms it."
     )
     code = wr.CodeBlock(f"{best.command}\n{best.fresh}", language="python")
     return [wr.H2("Best configuration"), wr.MarkdownBlock(words), code]
@@ -163,7 +166,7 @@ def _runs(findings: Findings) -> str:
     for run, score in zip(findings.runs, findings.frame[SCORE], strict=True):
         alarm = run.first_alarm
         first = "" if alarm is None else f"{alarm['level']} {alarm['detector']} at {alarm['step']}"
-        shown = "" if score != score else f"{score:.4g}"
+        shown = "" if math.isnan(score) else f"{score:.4g}"
         rows.append(f"| {_cell(run.name)} | {run.state} | {run.verdict} | {first} | {shown} |")
     return "\n".join(rows)
 

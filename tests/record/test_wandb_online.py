@@ -9,12 +9,12 @@ import time
 import pytest
 from PIL import Image
 from rich.console import Console
+from wandb_stub import ENTITY, KEY, PROJECT, WandbStub
 
 from td3sweep.record import wandb as tracking
 from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.record.wandb import WandbMirror
-from wandb_stub import ENTITY, KEY, PROJECT, WandbStub
 
 pytestmark = pytest.mark.slow
 
@@ -36,8 +36,8 @@ def stub(monkeypatch, tmp_path):
 
 def mirror_of(directory, mode="online"):
     return WandbMirror(
-        mode=mode, directory=directory, project=PROJECT, entity=ENTITY, group="sweep", name="first", tags=["wiring=crossed"],
-        config={"seed": 3, "hyperparams": {"gamma": 0.9}},
+        mode=mode, directory=directory, project=PROJECT, entity=ENTITY, group="sweep", name="first",
+        tags=["wiring=crossed"], config={"seed": 3, "hyperparams": {"gamma": 0.9}},
     )  # fmt: skip
 
 
