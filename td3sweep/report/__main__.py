@@ -12,10 +12,10 @@ from td3sweep.errors import UserError
 from td3sweep.failures import explain_failure, refuse
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit codes: 0 the report was made, 2 it could not be."""
     try:
-        _report(_parser().parse_args())
+        _report(_parser().parse_args(arguments))
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (UserError, OSError) as error:

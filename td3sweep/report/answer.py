@@ -12,7 +12,7 @@ from td3sweep.report.frame import DIVERGED, SCORE
 from td3sweep.report.runs import Run
 from td3sweep.report.stats import Estimate
 
-YES, NO = "yes", "no"
+PERCENT = 100.0
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ def _divergence(one: Comparison, family: int) -> str:
             f"It was not shown to change how many runs diverge ({one.side.count} of {one.side.runs} with "
             f"`{one.factor}={one.side.level}`, {one.base.count} of {one.base.runs} with `{one.base.level}`)."
         )
-    points = 100 * one.effect.value
+    points = PERCENT * one.effect.value
     return (
         f"With `{one.factor}={one.side.level}` rather than `{one.base.level}`, {one.side.count} of {one.side.runs} "
         f"runs diverged instead of {one.base.count} of {one.base.runs}: {abs(points):.0f} percentage points "
-        f"{'more' if points > 0 else 'fewer'} ({_sure(one, 100, family)})."
+        f"{'more' if points > 0 else 'fewer'} ({_sure(one, PERCENT, family)})."
     )
 
 
@@ -153,15 +153,23 @@ def number(value: float) -> str:
 
 def signed(value: float) -> str:
     """The same with a sign that is a minus, not a hyphen."""
-    return f"{'−' if value < 0 else '+'}{number(abs(value))}"
+    return f"{'−' if value < 0 else '+'}{number(abs(value))}" if value else "0"
+
+
+def bounds(estimate: Estimate, scale: float = 1.0) -> str:
+    """``-3 to 5``; whole percentage points (scale 100); empty where there is no interval."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    sides = [scale * estimate.low, scale * estimate.high]
+    noise = 1e-6 * max(abs(side) for side in sides)
+    words = [f"{side:.0f}" if scale == PERCENT else number(side if abs(side) > noise else 0.0) for side in sides]
+    return " to ".join(words).replace("-", "−")
 
 
 def span(estimate: Estimate, scale: float = 1.0) -> str:
-    """``95 % interval -3 to 5``; empty where there is none."""
-    if estimate.low is None or estimate.high is None:
-        return ""
-    low, high = (number(scale * side).replace("-", "−") for side in (estimate.low, estimate.high))
-    return f"95 % interval {low} to {high}"
+    """The same in words: ``95 % interval -3 to 5``."""
+    told = bounds(estimate, scale)
+    return told and f"95 % interval {told}"
 
 
 def below(p: float) -> str:

@@ -137,7 +137,7 @@ def gradient_figures(findings: Findings) -> list[Figure]:
 def _gradient(findings: Findings, title: str, curves: Sequence[dict[int, Series]]) -> Figure:
     values = np.concatenate([values for side in curves for _, values in side.values()])
     positive = values[values > 0]
-    low = max(float(np.percentile(positive, 1)), float(positive.max()) * 1e-9) if positive.size else 1.0
+    low = max(float(np.percentile(positive, 1)), float(positive.max()) * 1e-13) if positive.size else 1.0
     bounds = fitted([low, *positive[positive >= low]], "log")
     last = max(findings.runs[place].steps for place in curves[0])
     summary = f"Median before clipping {np.median(np.concatenate([v for _, v in curves[0].values()])):.3g}."

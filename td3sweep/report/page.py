@@ -44,7 +44,7 @@ def render(findings: Findings) -> str:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    words = {"signed": answer.signed, "below": answer.below, "span": answer.span}
+    words = {"signed": answer.signed, "below": answer.below, "bounds": answer.bounds}
     environment.filters |= {"code": code, "number": _number, **words}
     source, _, _ = loader.get_source(environment, "page.js")
     style, _, _ = loader.get_source(environment, "page.css")

@@ -10,7 +10,7 @@ from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.record.rundir import write_atomically
-from td3sweep.report.answer import below, signed, span
+from td3sweep.report.answer import below, bounds, signed
 from td3sweep.report.factors import Factor
 from td3sweep.report.figures import CURVES, MODULES
 from td3sweep.report.findings import Findings
@@ -172,11 +172,11 @@ def _runs(findings: Findings) -> str:
 
 
 def _comparisons(findings: Findings) -> str:
-    rows = ["| factor | levels | outcome | difference | interval | p corrected |", "|---|---|---|---|---|---|"]
+    rows = ["| factor | levels | outcome | difference | 95 % interval | p corrected |", "|---|---|---|---|---|---|"]
     for one in findings.comparisons:
         levels = f"{_cell(one.side.level)} − {_cell(one.base.level)}"
         rows.append(
-            f"| {_cell(one.factor)} | {levels} | {one.outcome} | {signed(one.effect.value)} | {span(one.effect)} "
+            f"| {_cell(one.factor)} | {levels} | {one.outcome} | {signed(one.effect.value)} | {bounds(one.effect)} "
             f"| {below(one.adjusted)} |"
         )
     return "\n".join(rows)

@@ -76,7 +76,7 @@ def write_run(path, *, wiring="separate", seed=0, rows=30, summary=None, diverge
     return path
 
 
-def write_sweep(root, seeds=6):
+def write_sweep(root, seeds=7):
     """Separate against crossed wiring, a directory a run."""
     for number, wiring in enumerate(("separate", "crossed")):
         for seed in range(seeds):
