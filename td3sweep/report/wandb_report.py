@@ -87,7 +87,7 @@ def _unreachable() -> str | None:
 
     try:
         if not wandb.login(prompt=False):
-            return "no API key"
+            return "not logged in"
         wandb.Api(timeout=TIMEOUT_S).viewer  # noqa: B018  (asking is the point)
     except Exception as error:
         return " ".join(str(error).split()) or type(error).__name__

@@ -21,6 +21,7 @@ def stub(monkeypatch, tmp_path):
 
     wandb.teardown()  # it reads its environment once
     server = WandbStub()
+    monkeypatch.delenv("WANDB_MODE", raising=False)
     monkeypatch.setenv("WANDB_BASE_URL", server.url)
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
