@@ -118,8 +118,9 @@ def _nothing(found: Sequence[Comparison]) -> list[str]:
 
 
 def _diverged(runs: Sequence[Run]) -> str:
-    count = sum(run.failed_at is not None for run in runs)
-    return f"{count} of {len(runs)} runs diverged."
+    observed = [run for run in runs if run.observed]
+    count = sum(run.failed_at is not None for run in observed)
+    return f"{count} of {len(observed)} runs diverged."
 
 
 def _more_steps(compared: Sequence[Run], factor: Factor | None = None, runs: Sequence[Run] = ()) -> str:

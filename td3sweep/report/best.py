@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from td3sweep.report import stats
+from td3sweep.report.factors import Factor
 from td3sweep.report.frame import DIVERGED, SCORE
 from td3sweep.report.runs import Run
 from td3sweep.report.stats import Estimate
@@ -34,7 +35,7 @@ class Best:
     score: Estimate
 
 
-def best(runs: Sequence[Run], frame: pd.DataFrame) -> Best | None:
+def best(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Factor]) -> Best | None:
     """The best configuration; None where no run has a return."""
     known = frame[frame[SCORE].notna()]
     calm = known[known.groupby("configuration")[DIVERGED].transform("max") == 0]
@@ -43,7 +44,7 @@ def best(runs: Sequence[Run], frame: pd.DataFrame) -> Best | None:
     scores = calm.groupby("configuration")[SCORE].agg(lambda values: float(stats.iqm(values.to_numpy(float))))
     mine = calm[calm["configuration"] == scores.idxmax()]
     members = [runs[place] for place in mine.index]
-    words = {key: value for key, value in members[0].overrides.items() if key not in RESTS}
+    words = _words(members[0], factors)
     command = shlex.join(["python", "-m", "td3sweep", *(f"{key}={value}" for key, value in words.items())])
     used = [run.seed for run in runs if run.seed is not None]
     first = max(used, default=0) + 1
@@ -55,3 +56,13 @@ def best(runs: Sequence[Run], frame: pd.DataFrame) -> Best | None:
         command.replace("td3sweep", "td3sweep --multirun", 1) + f" seed={seeds}" if words else None,
         stats.bootstrapped(mine[SCORE].to_numpy(float), [0] * len(mine)),
     )
+
+
+def _words(run: Run, factors: Sequence[Factor]) -> dict[str, str]:
+    """The overrides that make the run's configuration; a multirun's own command does not tell which choice it was."""
+    words = {key: value for key, value in run.overrides.items() if key not in RESTS}
+    for factor in factors if words or run.provenance else ():
+        for key in factor.keys if factor.name not in words else ():
+            value = run.config.get(key)
+            words.setdefault(key.removesuffix(".name"), "null" if value is None else str(value))
+    return words

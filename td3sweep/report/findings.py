@@ -77,7 +77,7 @@ def conclude(runs: list[Run], sources: Sequence[str]) -> Findings:
         interactions(frame, varied),
         answer(runs, varied, compared),
         importance(runs, frame, varied),
-        best(runs, frame),
+        best(runs, frame, varied),
         stamps,
         warnings(runs, stamps) + _caveats(runs, varied),
     )
@@ -97,6 +97,12 @@ def _caveats(runs: Sequence[Run], varied: Sequence[Factor]) -> list[str]:
     early = sum(run.state in ("pruned", "stopped by the monitor") for run in runs)
     if early:
         lines.append(f"{early} runs were ended early: their last returns stand for the rest")
+    unseen = sum(run.compared and not run.observed for run in runs)
+    if unseen:
+        lines.append(
+            f"{unseen} runs were ended by the audit of their wiring before they learnt: whether they would have "
+            "diverged is not known (monitor=warn lets them run)"
+        )
     left = sum(not run.compared for run in runs)
     if left:
         lines.append(

@@ -61,7 +61,7 @@ def tidy(runs: Sequence[Run], factors: Sequence[Factor]) -> pd.DataFrame:
                 "seed": -1 if run.seed is None else run.seed,
                 "configuration": run.trial or _configuration(run, factors),
                 **levels,
-                DIVERGED: float(run.failed_at is not None) if run.compared else np.nan,
+                DIVERGED: float(run.failed_at is not None) if run.observed else np.nan,
                 SCORE: final_window(run, series, until) if run.compared else np.nan,
             }
         )

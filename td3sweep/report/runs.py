@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from td3sweep.diagnose.find import read
 from td3sweep.diagnose.judge import judge
@@ -65,7 +66,6 @@ class Run:
     alarms: list[dict[str, Any]] = field(default_factory=list)
     more_steps: str = ""
     steps: int = 0
-    final_return: float | None = None
     series: dict[str, Series] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     film: Path | None = None
@@ -76,6 +76,11 @@ class Run:
     def compared(self) -> bool:
         """Whether its ending counts in comparisons."""
         return self.state in COMPARED
+
+    @property
+    def observed(self) -> bool:
+        """Whether it could have diverged: its ending counts, and it learnt for at least one row of metrics."""
+        return self.compared and bool(self.series)
 
     @property
     def failed_at(self) -> int | None:
@@ -100,11 +105,13 @@ def read_run(path: Path, name: str, source: str) -> Run:
         if not (path / METRICS).exists() and (path / CONFIG).exists():
             run.why = "settings, but not one row of metrics"
             _configure(run, {})
+            _stopped_before_learning(run)
             return run
     try:
         return from_log(run, under_our_names(read(path), {}, None))
     except NothingYetError as error:
         run.why = str(error).removeprefix(f"{path}: ")
+        _stopped_before_learning(run)
     except UserError as error:
         run.state, run.why = (EMPTY if "no log in it" in str(error) else UNREADABLE), str(error)
     return run
@@ -122,16 +129,37 @@ def from_log(run: Run, log: Log) -> Run:
         run.state, run.why = EMPTY, "not one row of metrics"
         return run
     if current and "verdict" in summary:
-        run.verdict, run.alarms = summary["verdict"], list(summary.get("alarms", []))
-        run.more_steps, run.evidence = summary.get("more_steps_help", ""), tuple(summary.get("evidence", ()))
-        run.final_return = summary.get("final_return")
-        run.state, run.why = _ending(run, summary)
+        _summarise(run, summary)
         return run
     report = judge(log, gamma=None, r_max=None).report
     run.verdict, run.alarms = report.verdict, [alarm.as_dict() for alarm in report.alarms]
     run.more_steps, run.evidence = report.more_steps_help, report.evidence
     run.state, run.why = _unsaid(log)
     return run
+
+
+def _stopped_before_learning(run: Run) -> None:
+    """A run that the audit of its wiring ended at step 0 has a verdict, but nothing logged."""
+    summary = RunDirectory.read(run.path / SUMMARY) if run.path.is_dir() else {}
+    if "verdict" in summary:
+        _configure(run, _saved(run.path / CONFIG))
+        _summarise(run, summary)
+
+
+def _saved(config: Path) -> dict[str, Any]:
+    """``config.yaml`` as it was written; empty where it is missing or damaged."""
+    try:
+        found = yaml.safe_load(config.read_text())
+    except (OSError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _summarise(run: Run, summary: dict[str, Any]) -> None:
+    """What the running program said of itself."""
+    run.verdict, run.alarms = summary["verdict"], list(summary.get("alarms", []))
+    run.more_steps, run.evidence = summary.get("more_steps_help", ""), tuple(summary.get("evidence", ()))
+    run.state, run.why = _ending(run, summary)
 
 
 def _unsaid(log: Log) -> tuple[str, str]:

@@ -129,9 +129,21 @@ def test_importance_finds_the_setting_that_matters_and_wants_enough_runs():
 
 def test_the_best_never_diverged_and_its_command_can_be_pasted():
     runs = crossed(lambda levels, seed: (levels["clip.name"] == "off", 100.0 * (levels["clip.name"] == "off") + seed))
-    chosen = best(runs, tidy(runs, factors(runs)))
+    varied = factors(runs)
+    chosen = best(runs, tidy(runs, varied), varied)
     assert "clip=joint" in chosen.command
     assert chosen.seeds == (0, 1, 2)
     assert chosen.score.value == 1.0
     assert chosen.fresh.endswith("seed=3,4,5,6,7,8,9,10,11,12")
     assert chosen.fresh.startswith("python -m td3sweep --multirun ")
+
+
+def test_the_command_of_a_multirun_names_the_choice_that_was_run():
+    runs = crossed(lambda levels, seed: (False, 10.0 * (levels["clip.name"] == "off") + seed))
+    for one in runs:
+        one.overrides = {"steps": "700"}  # wiring=separate,crossed and its like tell nothing
+    varied = factors(runs)
+    words = best(runs, tidy(runs, varied), varied).command.split()
+    assert {"steps=700", "clip=off"} <= set(words)
+    assert any(word.startswith("wiring=") for word in words)
+    assert any(word.startswith("hyperparams.gamma=0.9") for word in words)

@@ -129,3 +129,17 @@ def test_two_folders_are_a_factor(tmp_path):
     second = shutil.copytree(first, tmp_path / "b")
     names = [factor.name for factor in factors(load([str(first), str(second)]), sources=2)]
     assert names == ["wiring", "folder"]
+
+
+def test_a_run_that_the_audit_ended_at_once_is_listed_and_not_counted_as_sound(tmp_path):
+    audit = {"detector": "d0", "level": "FAIL", "step": 0, "evidence": "H6", "cause": "H6"}
+    ended = {"finished": False, "verdict": "faulty wiring", "alarms": [audit], "env_steps": 0}
+    path = write_run(tmp_path / "a", rows=0, summary=ended)
+    text = (path / "config.yaml").read_text().replace("name: warn", "name: stop").replace("- d1", "- d0")
+    (path / "config.yaml").write_text(text)
+    write_run(tmp_path / "b")
+    findings = find([str(tmp_path)])
+    run = next(run for run in findings.runs if run.name == "a")
+    assert (run.state, run.verdict, run.failed_at) == ("stopped by the monitor", "faulty wiring", None)
+    assert findings.frame.set_index("run")["diverged"].isna()["a"]
+    assert any("1 runs were ended by the audit" in line for line in findings.warnings)

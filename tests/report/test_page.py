@@ -116,7 +116,10 @@ def test_two_hundred_runs_of_five_thousand_points_stay_below_ten_megabytes():
     rng = np.random.default_rng(0)
     runs = []
     for number in range(200):
-        levels = {"wiring.name": ("separate", "crossed")[number % 2], "hyperparams.gamma": float(rng.uniform(0.9, 0.99))}
+        levels = {
+            "wiring.name": ("separate", "crossed")[number % 2],
+            "hyperparams.gamma": float(rng.uniform(0.9, 0.99)),
+        }
         one = run(levels, number, ret=float(rng.normal()), diverged=bool(number % 2), steps=5000, name=f"run {number}")
         steps = np.arange(1.0, 5001.0)
         for name in ("q/actor", "q/q1", "episode/length", "episode/return", "eval/return", "q/bias"):

@@ -1,4 +1,4 @@
-"""The report on W&B, against a stand-in for its API: what was sent reads back with the same blocks; and reading runs."""
+"""The report on W&B, against a stand-in for its API: what was sent reads back with the same blocks; reading runs."""
 
 import json
 
