@@ -117,3 +117,25 @@ def test_without_a_network_at_the_start_the_run_is_tracked_offline(stub, tmp_pat
     assert len(list(tmp_path.glob("wandb/offline-run-*/*.wandb"))) == 1
     assert "wandb sync" in caplog.text
     assert not stub.runs
+
+
+def test_a_training_run_outlives_the_network(stub, tmp_path):
+    """The main command with tracking=wandb, the network gone as soon as the run has begun."""
+    overrides = [
+        "tracking=wandb", f"tracking.entity={ENTITY}", "steps=60", "warmup=30", "hyperparams.batch_size=4",
+        "log_every=2", "eval_every=1000", "eval_episodes=1", "env.max_episode_steps=10", "threads=1",
+        f"hydra.run.dir={tmp_path / 'run'}",
+    ]  # fmt: skip
+    environment = {**os.environ, "WANDB_MODE": "online"}
+    command = [sys.executable, "-m", "td3sweep", *overrides]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as job:
+        while not stub.runs and job.poll() is None:
+            time.sleep(0.05)
+        stub.down = True
+        said = job.communicate(timeout=300)[0]
+    assert job.returncode == 0, said
+    assert "verdict" in said.splitlines()[-1]
+    assert len(stub.runs) == 1
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["env_step"] == 60
+    assert {row["updates"] for row in rows if "q/q1" in row} == set(range(2, rows[-1]["updates"] + 1, 2))

@@ -11,6 +11,7 @@ from td3sweep.errors import UserError
 from td3sweep.report.factors import factors
 from td3sweep.report.findings import find
 from td3sweep.report.load import load
+from td3sweep.report.page import render
 
 
 @pytest.fixture
@@ -77,6 +78,9 @@ def test_the_findings_count_all_and_compare_only_endings_that_tell(mixed):
     compared = findings.frame[findings.frame["return"].notna()]["run"].tolist()
     assert sorted(compared) == ["deep/er/finished", "stopped", "sweep/0/seed-0", "sweep/1/seed-0"]
     assert any("8 of 12 runs are listed" in line for line in findings.warnings)
+    page = render(findings)
+    assert all(f">{run.name}</th><td" in page for run in findings.runs)
+    assert "<b>2</b> crashed" in page
 
 
 def test_trials_bring_their_overrides_and_name(mixed):
