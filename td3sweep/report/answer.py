@@ -49,6 +49,13 @@ def answer(runs: Sequence[Run], factors: Sequence[Factor], found: Sequence[Compa
     else:
         headline, sentences = "Nothing here made a difference that chance could not have made.", _nothing(found)
         sentences.append(_diverged(compared))
+    audited = [(factor.name, level) for factor in factors for level in factor.levels if _audited(factor, level, runs)]
+    if audited:
+        names = _listed([f"`{name}={level}`" for name, level in audited])
+        sentences.insert(
+            0, f"The audit at their start ended every run with {names}, and no other: the update is wrong."
+        )
+        headline = headline if named else f"{names} failed the audit of its wiring; {headline[0].lower()}{headline[1:]}"
     if any(one.associated for one in found):
         sentences.append(
             "Some settings go together with an outcome (see factor effects), but those configurations differ in other "
@@ -56,6 +63,17 @@ def answer(runs: Sequence[Run], factors: Sequence[Factor], found: Sequence[Compa
         )
     sentences.append(_more_steps(compared, named[0], runs) if named else _more_steps(compared))
     return Answer(headline, tuple(sentences), tuple(factor.name for factor in named))
+
+
+def _audited(factor: Factor, level: str, runs: Sequence[Run]) -> bool:
+    """Whether the wiring audit ended all runs of a level before they learnt, and none of another: measured, exact."""
+    ended = {of for of, run in zip(factor.of, runs, strict=True) if _ended_by_audit(run)}
+    mine = [run for of, run in zip(factor.of, runs, strict=True) if of == level and run.compared]
+    return ended == {level} and all(_ended_by_audit(run) for run in mine)
+
+
+def _ended_by_audit(run: Run) -> bool:
+    return run.compared and not run.observed and run.verdict == "faulty wiring"
 
 
 def _claims(factor: Factor, found: Sequence[Comparison]) -> list[str]:

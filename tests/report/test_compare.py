@@ -147,3 +147,20 @@ def test_the_command_of_a_multirun_names_the_choice_that_was_run():
     assert {"steps=700", "clip=off"} <= set(words)
     assert any(word.startswith("wiring=") for word in words)
     assert any(word.startswith("hyperparams.gamma=0.9") for word in words)
+
+
+def test_what_the_audit_ended_is_told_without_statistics():
+    runs = crossed(lambda levels, seed: (False, float(seed)))
+    for one in runs:
+        if one.config["wiring.name"] == "crossed":
+            one.state, one.verdict, one.series, one.steps = "stopped by the monitor", "faulty wiring", {}, 0
+    answer = conclude(runs, ["sweep"]).answer
+    assert answer.named == ()
+    assert answer.headline.startswith("`wiring=crossed` failed the audit of its wiring; nothing here")
+    assert "ended every run with `wiring=crossed`, and no other" in answer.text
+    runs[0].state, runs[0].verdict, runs[0].series = (
+        "stopped by the monitor",
+        "faulty wiring",
+        {},
+    )  # a separate one, too
+    assert "audit" not in conclude(runs, ["sweep"]).answer.text

@@ -7,7 +7,7 @@ from td3sweep.report.factors import factors
 
 def test_only_what_differs_and_matters_is_a_factor():
     runs = [
-        run({"wiring.name": wiring, "clip.name": "joint", "tracking.name": tracking, "name": f"n{seed}"}, seed)
+        run({"wiring.name": wiring, "clip.name": "joint", "tracking.name": tracking, "env.port": seed}, seed)
         for seed, (wiring, tracking) in enumerate([("crossed", "off"), ("separate", "offline")])
     ]
     (factor,) = factors(runs)
