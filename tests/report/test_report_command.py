@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from sweeps import write_sweep
+from made_up_runs import write_sweep
 
 from td3sweep.report.__main__ import main
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sweeps import write_sweep
+from made_up_runs import write_sweep
 from wandb_stub import ENTITY, KEY, PROJECT, WandbStub
 
 from td3sweep.errors import UserError

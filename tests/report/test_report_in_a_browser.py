@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sweeps import run
+from made_up_runs import run
 
 from td3sweep.report.findings import conclude, find
 from td3sweep.report.page import render

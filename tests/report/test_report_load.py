@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from sweeps import write_run, write_sweep
+from made_up_runs import write_run, write_sweep
 
 from td3sweep.errors import UserError
 from td3sweep.report.factors import factors

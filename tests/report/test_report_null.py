@@ -5,8 +5,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from made_up_runs import crossed
 from scipy import stats as scipy_stats
-from sweeps import crossed
 
 from td3sweep.report import stats
 from td3sweep.report.compare import comparisons, contrasts

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from sweeps import crossed, run
+from made_up_runs import crossed, run
 
 from td3sweep.report.best import best
 from td3sweep.report.compare import comparisons, interactions

@@ -1,6 +1,6 @@
 """What was varied: settings that differ, settings that change together, numbers of many values."""
 
-from sweeps import run
+from made_up_runs import run
 
 from td3sweep.report.factors import factors
 

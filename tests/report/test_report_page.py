@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from sweeps import crossed, run, write_run, write_sweep
+from made_up_runs import crossed, run, write_run, write_sweep
 
 from td3sweep.report.curves import grid, grouped, on_grid, thinned
 from td3sweep.report.findings import as_json, conclude, find
