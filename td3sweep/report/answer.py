@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from td3sweep.report.compare import ENOUGH, Comparison
+from td3sweep.report.compare import ENOUGH, MATCHED, Comparison
 from td3sweep.report.factors import Factor
 from td3sweep.report.frame import DIVERGED, SCORE
 from td3sweep.report.runs import Run
 from td3sweep.report.stats import Estimate
 
 PERCENT = 100.0
+NOTHING = "Nothing here made a difference that chance could not have made."
+UNSURE = "No difference can be claimed yet."
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ def answer(runs: Sequence[Run], factors: Sequence[Factor], found: Sequence[Compa
     """What the comparisons say, and nothing that they do not."""
     compared = [run for run in runs if run.compared]
     named = [factor for factor in factors if any(one.claimed and one.factor == factor.name for one in found)]
+    associated = [one.factor for one in found if one.associated]
     if not compared:
         text = f"None of the {len(runs)} runs found here ended in a way that says anything about its settings."
         return Answer("There is nothing to compare yet.", (text,), ())
@@ -43,23 +46,25 @@ def answer(runs: Sequence[Run], factors: Sequence[Factor], found: Sequence[Compa
         names = _listed([f"`{factor.name}`" for factor in named])
         headline = f"{names} made the difference." if len(named) == 1 else f"{names} each made a difference."
         sentences = [text for factor in named for text in _claims(factor, found)]
-        if len(named) < len(factors):
-            rest = _listed([f"`{factor.name}`" for factor in factors if factor not in named])
-            sentences.append(f"Nothing beyond chance was found for {rest}.")
+        rest = [f"`{factor.name}`" for factor in factors if factor not in named and factor.name not in associated]
+        if rest:
+            sentences.append(f"Nothing beyond chance was found for {_listed(rest)}.")
     else:
-        headline, sentences = "Nothing here made a difference that chance could not have made.", _nothing(found)
-        sentences.append(_diverged(compared))
+        headline = UNSURE if associated else NOTHING
+        sentences = [*([] if associated else _nothing(found)), _diverged(compared)]
     audited = [(factor.name, level) for factor in factors for level in factor.levels if _audited(factor, level, runs)]
     if audited:
         names = _listed([f"`{name}={level}`" for name, level in audited])
         sentences.insert(
             0, f"The audit at their start ended every run with {names}, and no other: the update is wrong."
         )
-        headline = headline if named else f"{names} failed the audit of its wiring; {headline[0].lower()}{headline[1:]}"
-    if any(one.associated for one in found):
+        if not named:
+            headline = f"{names} failed the audit of its wiring; {headline[0].lower()}{headline[1:]}"
+    if associated:
         sentences.append(
-            "Some settings go together with an outcome (see factor effects), but those configurations differ in other "
-            "settings as well and were judged on the seeds they were tuned on: that is no claim."
+            f"{len(associated)} of {len(found)} comparisons hold at p ≤ .05 after correction, but of configurations that "
+            "differ in other settings as well and were judged on the seeds they were tuned on: that is an association "
+            "(see the effects), no claim."
         )
     sentences.append(_more_steps(compared, named[0], runs) if named else _more_steps(compared))
     return Answer(headline, tuple(sentences), tuple(factor.name for factor in named))
@@ -127,7 +132,7 @@ def _nothing(found: Sequence[Comparison]) -> list[str]:
         return ["No outcome varied, or no two runs can be compared."]
     sentences = [f"Of {len(found)} comparisons none stays at p ≤ .05 after correction."]
     most = max(one.pairs for one in found)
-    if most < ENOUGH:
+    if most < ENOUGH and all(one.design == MATCHED for one in found):
         sentences.append(
             f"There are {most or 'no'} pairs of runs that differ in a single setting, and {ENOUGH} are the fewest that "
             "could show anything: that is too few runs, not evidence of no difference."

@@ -11,7 +11,7 @@ import pandas as pd
 
 from td3sweep.report import stats
 from td3sweep.report.factors import Factor
-from td3sweep.report.frame import DIVERGED, SCORE
+from td3sweep.report.frame import DIVERGED, SCORE, exact
 from td3sweep.report.stats import ALPHA, Estimate, Floats
 
 OUTCOMES = (DIVERGED, SCORE)
@@ -87,7 +87,7 @@ def comparisons(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Comparis
         if known[outcome].nunique() < 2 or (outcome == SCORE and factor.rescales):
             continue
         for base, level in combinations(factor.levels, 2):
-            others = [other.name for other in factors if other is not factor]
+            others = [other for other in factors if other is not factor]
             one = _compare(known, outcome, factor.name, (level, base), others)
             if one is not None:
                 found.append(one)
@@ -96,15 +96,14 @@ def comparisons(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Comparis
 
 
 def _compare(
-    frame: pd.DataFrame, outcome: str, factor: str, levels: tuple[str, str], others: list[str]
+    frame: pd.DataFrame, outcome: str, factor: str, levels: tuple[str, str], others: Sequence[Factor]
 ) -> Comparison | None:
     level, base = levels
     here, there = frame[frame[factor] == level], frame[frame[factor] == base]
     if here.empty or there.empty:
         return None
-    pairs = contrasts(frame, [*others, "seed"], [factor], {(level,): 1.0, (base,): -1.0}) @ frame[outcome].to_numpy(
-        float
-    )
+    keys = [*map(exact, others), "seed"]
+    pairs = contrasts(frame, keys, [factor], {(level,): 1.0, (base,): -1.0}) @ frame[outcome].to_numpy(float)
     x, y = (_means(side, outcome) for side in (here, there))
     if len(pairs) >= ENOUGH or (len(pairs) and min(x.size, y.size) < ENOUGH / 2):
         design, units, effect = MATCHED, len(pairs), stats.paired(pairs)
@@ -151,7 +150,7 @@ def _means(side: pd.DataFrame, outcome: str) -> Floats:
     return side.groupby("configuration")[outcome].mean().to_numpy(float)
 
 
-def _side(side: pd.DataFrame, level: str, outcome: str, others: list[str]) -> Side:
+def _side(side: pd.DataFrame, level: str, outcome: str, others: Sequence[Factor]) -> Side:
     values = side[outcome].to_numpy(float)
     if outcome == DIVERGED:
         count = int(values.sum())
@@ -159,14 +158,17 @@ def _side(side: pd.DataFrame, level: str, outcome: str, others: list[str]) -> Si
     return Side(level, values.size, values.size, stats.bootstrapped(values, strata(side, others)))
 
 
-def strata(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """The configuration of each row by the named factors, as strata of a bootstrap."""
-    return (
-        ["|".join(map(str, row)) for row in frame[list(names)].itertuples(index=False)] if names else [""] * len(frame)
-    )
+def strata(frame: pd.DataFrame, others: Sequence[Factor]) -> list[str]:
+    """The strata of a bootstrap: runs that agree in the other factors, as far as these are categories.
+
+    A number of many values was drawn at random: it is a part of what varies, not a stratum.
+    """
+    names = [factor.name for factor in others if not factor.halved]
+    rows = frame[names].itertuples(index=False)
+    return ["|".join(map(str, row)) for row in rows] if names else [""] * len(frame)
 
 
-def _superiority(here: pd.DataFrame, there: pd.DataFrame, others: list[str]) -> Estimate:
+def _superiority(here: pd.DataFrame, there: pd.DataFrame, others: Sequence[Factor]) -> Estimate:
     """Probability of improvement over the configurations that both levels were tried in, else over all runs."""
     sides = []
     for side in (here, there):
@@ -187,7 +189,7 @@ def interactions(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Interac
     for outcome, (first, second) in product(OUTCOMES, combinations(two, 2)):
         if outcome == SCORE and (first.rescales or second.rescales):
             continue
-        keys = [factor.name for factor in factors if factor not in (first, second)] + ["seed"]
+        keys = [exact(factor) for factor in factors if factor not in (first, second)] + ["seed"]
         known = frame[frame[outcome].notna()]
         if known[outcome].nunique() < 2:
             continue

@@ -26,14 +26,24 @@ class Factor:
         keys: the settings behind it.
         levels: what it was, baseline first (the default value where it was tried).
         of: each run's level, in the order of the runs; None where the run's settings are not known.
-        halves: a number of many values, cut at its median.
+        values: each run's own value behind its level: the same, but for a number of many values, cut at its median.
     """
 
     name: str
     keys: tuple[str, ...]
     levels: tuple[str, ...]
     of: tuple[str | None, ...]
-    halves: bool = False
+    values: tuple[str | None, ...]
+
+    @property
+    def halved(self) -> bool:
+        """Whether a level holds several values: runs of one level need not agree in it."""
+        return self.values != self.of
+
+    @property
+    def short(self) -> str:
+        """The name without its group, for labels."""
+        return self.name.removeprefix("hyperparams.")
 
     @property
     def rescales(self) -> bool:
@@ -86,18 +96,19 @@ def _category(keys: list[str], columns: dict[str, list[Any]], runs: Sequence[Run
 def _factor(name: str, keys: Iterable[str], values: Sequence[Any], runs: Sequence[Run], default: str | None) -> Factor:
     of = tuple(_word(value) if run.config else None for value, run in zip(values, runs, strict=True))
     levels = sorted({level for level in of if level is not None}, key=_order)
-    return Factor(name, tuple(keys), tuple(sorted(levels, key=lambda level: level != default)), of)
+    return Factor(name, tuple(keys), tuple(sorted(levels, key=lambda level: level != default)), of, of)
 
 
 def _halved(key: str, values: Sequence[Any], runs: Sequence[Run]) -> Factor:
     """A number of many values, below its median and from there up."""
     cut = median(float(value) for value in values if _is_number(value))
-    low, high = f"below {cut:.3g}", f"{cut:.3g} and above"
+    low, high = f"< {cut:.3g}", f"≥ {cut:.3g}"
     of = tuple(
         None if not run.config or not _is_number(value) else low if float(value) < cut else high
         for value, run in zip(values, runs, strict=True)
     )
-    return Factor(key, (key,), tuple(level for level in (low, high) if level in of), of, halves=True)
+    exact = tuple(None if level is None else _word(value) for level, value in zip(of, values, strict=True))
+    return Factor(key, (key,), tuple(level for level in (low, high) if level in of), of, exact)
 
 
 def _is_many(values: Iterable[Any]) -> bool:

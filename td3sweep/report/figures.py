@@ -97,14 +97,15 @@ def _groups(chart: Chart, findings: Findings, curves: dict[int, Series], look: s
     ``look`` replaces the dashes that tell levels apart; ``after`` has no band.
     """
     centres = grid(list(curves.values()))
-    names = [factor.name for factor in findings.factors]
     for k, j, factor, level, places in by_level(findings):
         mine = [place for place in places if place in curves]
         if not mine:
             continue
         rows = findings.frame.iloc[mine]
         middle, low, high = grouped(
-            [curves[place] for place in mine], strata(rows, [name for name in names if name != factor]), centres
+            [curves[place] for place in mine],
+            strata(rows, [one for one in findings.factors if one.name != factor]),
+            centres,
         )
         words = f"{factor}={level}: IQM of {len(mine)} runs" if factor else f"IQM of {len(mine)} runs"
         chart.raw(f'<g class="by by-{k} f{k}-{j}">')

@@ -10,7 +10,7 @@ from markupsafe import escape
 
 from td3sweep.report import stats
 from td3sweep.report.answer import below, number, signed
-from td3sweep.report.compare import SAMPLED, Comparison
+from td3sweep.report.compare import SAMPLED, Comparison, strata
 from td3sweep.report.factors import FEW
 from td3sweep.report.figures import GROUPINGS, STEP, Figure, by_level, css
 from td3sweep.report.findings import Findings
@@ -54,7 +54,7 @@ def _forest(title: str, x_label: str, found: Sequence[Comparison], scale: float)
         y = TOP + ROW * row + 32
         sure = "sure" if one.claimed else "unsure"
         chart.text(chart.left, y - 16, _versus(one), f"row halo {sure}")
-        star = " (association)" if one.design == SAMPLED else ""
+        star = " (assoc.)" if one.design == SAMPLED else ""
         chart.text(chart.width - RIGHT, y - 16, f"p {below(one.adjusted)}{star}", "tick", "end")
         if one.effect.low is not None and one.effect.high is not None:
             ends = chart.across(np.array([scale * one.effect.low, scale * one.effect.high]))
@@ -72,7 +72,7 @@ def _whisker(low: float, high: float, y: float, look: str = "") -> str:
 
 
 def _versus(one: Comparison) -> str:
-    return f"{one.factor}: {one.side.level} − {one.base.level}"
+    return f"{one.factor.removeprefix('hyperparams.')}: {one.side.level} vs {one.base.level}"
 
 
 def share_figure(findings: Findings) -> Figure | None:
@@ -147,15 +147,12 @@ def profile_figure(findings: Findings) -> Figure | None:
         "% of runs above τ",
     )
     chart.axes()
-    names = [factor.name for factor in findings.factors]
     for k, j, factor, level, places in by_level(findings):
         mine = known[known.index.isin(places)]
         if mine.empty:
             continue
         values = mine[SCORE].to_numpy(float)
-        groups = [
-            "|".join(map(str, row)) for row in mine[[name for name in names if name != factor]].itertuples(index=False)
-        ]
+        groups = strata(mine, [one for one in findings.factors if one.name != factor])
         picked = stats.resampled(groups, 500, np.random.default_rng(0))
         drawn = (values[picked][:, :, None] > thresholds).mean(axis=1)
         lower, upper = 100 * np.percentile(drawn, [2.5, 97.5], axis=0)
@@ -232,7 +229,7 @@ def parallel_figure(findings: Findings) -> Figure | None:
     if not factors or known.empty:
         return None
     width, height = 1000, 290
-    titles = [factor.name.removeprefix("hyperparams.") for factor in factors] + ["diverged", "return"]
+    titles = [factor.short for factor in factors] + ["diverged", "return"]
     xs = np.linspace(70, width - 70, len(titles))
     chart = Chart("Settings and outcome of every run", f"{len(known)} runs over {', '.join(titles)}", (0, 1), (0, 1),
                   width=width, height=height)  # fmt: skip
@@ -260,7 +257,7 @@ def parallel_figure(findings: Findings) -> Figure | None:
             y = bottom - _share(len(levels), j) * (bottom - top)
             chart.text(x, y + 22, level, "tick halo", "middle")
     for value, y in ((high, top), (low, bottom)):
-        chart.text(xs[-1] + 6, y + 4, number(value), "tick halo")
+        chart.text(xs[-1] + 6, y + 4, number(value).replace("-", "−"), "tick halo")
     return Figure(
         "Settings and outcome", "One line a run, from setting to setting to its outcome.", chart.svg(), wide=True
     )

@@ -96,12 +96,12 @@ def _caveats(runs: Sequence[Run], varied: Sequence[Factor]) -> list[str]:
     ]
     early = sum(run.state in ("pruned", "stopped by the monitor") for run in runs)
     if early:
-        lines.append(f"{early} runs were ended early: their last returns stand for the rest")
+        lines.append(f"{early} of {len(runs)} runs were ended early: their last returns stand for the rest")
     unseen = sum(run.compared and not run.observed for run in runs)
     if unseen:
         lines.append(
-            f"{unseen} runs were ended by the audit of their wiring before they learnt: whether they would have "
-            "diverged is not known (monitor=warn lets them run)"
+            f"{unseen} of {len(runs)} runs were ended by the audit of their wiring before they learnt: whether they "
+            "would have diverged is not known (monitor=warn lets them run)"
         )
     left = sum(not run.compared for run in runs)
     if left:

@@ -45,15 +45,22 @@ def final_window(run: Run, series: str, until: int) -> float:
     return float(values[upto][-1]) if upto.any() else np.nan
 
 
-def tidy(runs: Sequence[Run], factors: Sequence[Factor]) -> pd.DataFrame:
-    """One row a run: ``run``, ``state``, ``seed``, ``configuration``, every factor, ``diverged`` and ``return``.
+def exact(factor: Factor) -> str:
+    """The column of a factor's own values, in which matched runs must agree."""
+    return f"{factor.name}=" if factor.halved else factor.name
 
+
+def tidy(runs: Sequence[Run], factors: Sequence[Factor]) -> pd.DataFrame:
+    """One row a run: ``run``, ``state``, ``seed``, ``configuration``, factors, ``diverged`` and ``return``.
+
+    A factor is a column of levels; one that was halved has its values in a column of its own, see :func:`exact`.
     Outcomes are NaN where the run's ending says nothing about its settings (crashed, interrupted, empty, ...).
     """
     series, until = measure(runs), horizon(runs)
     rows = []
     for place, run in enumerate(runs):
         levels = {factor.name: factor.of[place] for factor in factors}
+        levels |= {exact(factor): factor.values[place] for factor in factors}
         rows.append(
             {
                 "run": run.name,

@@ -174,7 +174,7 @@ def _runs(findings: Findings) -> str:
 def _comparisons(findings: Findings) -> str:
     rows = ["| factor | levels | outcome | difference | 95 % interval | p corrected |", "|---|---|---|---|---|---|"]
     for one in findings.comparisons:
-        levels = f"{_cell(one.side.level)} − {_cell(one.base.level)}"
+        levels = f"{_cell(one.side.level)} vs {_cell(one.base.level)}"
         rows.append(
             f"| {_cell(one.factor)} | {levels} | {one.outcome} | {signed(one.effect.value)} | {bounds(one.effect)} "
             f"| {below(one.adjusted)} |"

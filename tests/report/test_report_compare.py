@@ -67,6 +67,8 @@ def test_a_sampled_sweep_is_an_association_never_a_claim():
     assert not one.claimed
     findings = conclude(runs, ["sweep"])
     assert findings.answer.named == ()
+    assert findings.answer.headline == "No difference can be claimed yet."
+    assert "1 of 2 comparisons hold at p ≤ .05 after correction" in findings.answer.text
     assert "no claim" in findings.answer.text
     assert "hyperparams.gamma" not in findings.answer.text
     assert findings.importance["hyperparams.gamma"] > 0.6
@@ -164,3 +166,18 @@ def test_what_the_audit_ended_is_told_without_statistics():
         {},
     )  # a separate one, too
     assert "audit" not in conclude(runs, ["sweep"]).answer.text
+
+
+def test_runs_that_agree_only_in_halves_are_no_pair():
+    """Thirty configurations drawn at random: none differs from another in one setting alone."""
+    rng = np.random.default_rng(8)
+    runs = []
+    for _ in range(30):
+        levels = {"hyperparams.gamma": rng.uniform(0.9, 0.999), "cnn.name": str(rng.choice(["nature", "pooled"]))}
+        runs += [run(levels, seed, ret=float(rng.normal())) for seed in range(2)]
+    varied = factors(runs)
+    found = comparisons(tidy(runs, varied), varied)
+    assert {(one.factor, one.design, one.pairs) for one in found} == {
+        ("cnn", "sampled", 0),  # no two runs agree in gamma
+        ("hyperparams.gamma", "sampled", 4),  # but runs of one CNN and one seed differ in nothing but gamma
+    }

@@ -34,9 +34,10 @@ def test_settings_that_always_change_together_are_one_factor_named_by_the_comman
 def test_a_number_of_many_values_is_halved_at_its_median_and_never_merged():
     runs = [run({"hyperparams.gamma": 0.9 + 0.01 * k, "hyperparams.tau": 0.001 * (k + 1)}, 0) for k in range(6)]
     gamma, tau = factors(runs)
-    assert gamma.levels == ("below 0.925", "0.925 and above")
-    assert gamma.of == ("below 0.925",) * 3 + ("0.925 and above",) * 3
-    assert tau.halves
+    assert gamma.levels == ("< 0.925", "≥ 0.925")
+    assert gamma.of == ("< 0.925",) * 3 + ("≥ 0.925",) * 3
+    assert gamma.values[:2] == ("0.9", "0.91")
+    assert tau.halved
 
 
 def test_a_run_without_settings_has_no_level():

@@ -146,4 +146,4 @@ def test_a_run_that_the_audit_ended_at_once_is_listed_and_not_counted_as_sound(t
     run = next(run for run in findings.runs if run.name == "a")
     assert (run.state, run.verdict, run.failed_at) == ("stopped by the monitor", "faulty wiring", None)
     assert findings.frame.set_index("run")["diverged"].isna()["a"]
-    assert any("1 runs were ended by the audit" in line for line in findings.warnings)
+    assert any("1 of 2 runs were ended by the audit" in line for line in findings.warnings)
