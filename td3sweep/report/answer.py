@@ -62,9 +62,9 @@ def answer(runs: Sequence[Run], factors: Sequence[Factor], found: Sequence[Compa
             headline = f"{names} failed the audit of its wiring; {headline[0].lower()}{headline[1:]}"
     if associated:
         sentences.append(
-            f"{len(associated)} of {len(found)} comparisons hold at p ≤ .05 after correction, but of configurations that "
-            "differ in other settings as well and were judged on the seeds they were tuned on: that is an association "
-            "(see the effects), no claim."
+            f"{len(associated)} of {len(found)} comparisons hold at p ≤ .05 after correction, but of configurations "
+            "that differ in other settings as well and were judged on the seeds they were tuned on: that is an "
+            "association (see the effects), no claim."
         )
     sentences.append(_more_steps(compared, named[0], runs) if named else _more_steps(compared))
     return Answer(headline, tuple(sentences), tuple(factor.name for factor in named))

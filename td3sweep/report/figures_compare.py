@@ -63,6 +63,8 @@ def _forest(title: str, x_label: str, found: Sequence[Comparison], scale: float)
             f'<circle class="effect {sure}" cx="{float(chart.across(scale * one.effect.value)):.1f}" cy="{y}" r="5"/>'
         )
     more = "Dot: mean difference; bar: 95 % interval; p: corrected for all comparisons. Filled: beyond chance."
+    if any(one.design == SAMPLED for one in found):
+        more += " (assoc.): of configurations that differ in other settings, too."
     return Figure(title, more, chart.svg())
 
 
