@@ -47,12 +47,11 @@ def _read_file(path: Path) -> Log:
 
 
 def _read_directory(path: Path) -> Log:
-    reader = _reader_of(path)
+    reader = reader_of(path)
     if reader is not None:
         return reader()
-    below = sorted(
-        folder for folder in path.rglob("*") if folder.is_dir() and not folder.is_symlink() and _reader_of(folder)
-    )
+    below = sorted(folder for folder in path.rglob("*") if folder.is_dir() and not folder.is_symlink())
+    below = [folder for folder in below if reader_of(folder)]
     below = [folder for folder in below if not any(folder.is_relative_to(other) for other in below if other != folder)]
     if not below:
         raise UserError(f"{path}: no log in it; give {KINDS}")
@@ -60,12 +59,12 @@ def _read_directory(path: Path) -> Log:
         names = ", ".join(str(folder.relative_to(path)) for folder in below[:SHOWN])
         more = f" and {len(below) - SHOWN} more" if len(below) > SHOWN else ""
         raise UserError(f"{path}: holds {len(below)} runs; name one of them: {names}{more}")
-    reader = _reader_of(below[0])
+    reader = reader_of(below[0])
     assert reader is not None
     return reader()
 
 
-def _reader_of(path: Path) -> Callable[[], Log] | None:
+def reader_of(path: Path) -> Callable[[], Log] | None:
     """How to read this very directory; None where it holds no log itself."""
     if (path / METRICS).exists() or ((path / CONFIG).exists() and (path / "checkpoints").is_dir()):
         return lambda: read_run_directory(path)

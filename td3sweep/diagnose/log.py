@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from td3sweep.errors import UserError
 
@@ -26,13 +27,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Episode:
-    """A finished training episode: environment step of its end, environment steps, undiscounted return."""
+    """A finished training episode: environment step of its end, environment steps, undiscounted return.
+
+    ``bias`` is Q at its start less the discounted return that followed.
+    """
 
     step: int
     length: float | None
     ret: float | None
     phase: str | None = None
     speed: float | None = None
+    bias: float | None = None
 
 
 @dataclass
@@ -45,6 +50,7 @@ class Log:
         rows: by ascending step.
         episodes: by ascending step, where the writer lists them one by one.
         counted: the writer only counted its rows: the environment's step, if known, is one of the series.
+        config: the run's configuration as it was saved with the log, nested; empty where it was not.
         gamma: the discount, where the log tells it.
         clip, clip_actor, clip_critic: how gradients were clipped, where the log tells it.
         wiring: what an audit of the running learner found (step, hypotheses, evidence); a log cannot show it.
@@ -57,6 +63,7 @@ class Log:
     rows: list[Row] = field(default_factory=list)
     episodes: list[Episode] = field(default_factory=list)
     counted: bool = False
+    config: dict[str, Any] = field(default_factory=dict)
     gamma: float | None = None
     clip: str = "off"
     clip_actor: float = 1.0

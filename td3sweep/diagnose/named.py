@@ -33,7 +33,8 @@ def under_our_names(log: Log, overrides: Mapping[str, str], warmup: int | None) 
         notes.append("series by name: " + ", ".join(foreign))
     if log.counted and STEP not in named.values():
         notes.append("no series of environment steps: rows are counted instead (--map NAME=step)")
-    rows = [_renamed(row, named) for row in _stepped(log, named)]
+    kept = _kept(log.tags(), named)
+    rows = [_renamed(row, kept) for row in _stepped(log, named)]
     rows = _with_actor_q(rows, log, notes)
     if not log.episodes and not any(key.startswith(JUDGED) for row in rows for key in row.values):
         found = ", ".join(log.tags()[:8]) or "none at all"
@@ -64,13 +65,19 @@ def _stepped(log: Log, named: Mapping[str, str]) -> list[Row]:
     return sorted(rows, key=lambda row: row.step)
 
 
-def _renamed(row: Row, named: Mapping[str, str]) -> Row:
-    """Our series, and every loss, whatever its name: all must be finite. Means over no episode are left out."""
+def _kept(tags: Iterable[str], named: Mapping[str, str]) -> dict[str, str]:
+    """Our series, and every loss, whatever its name: all must be finite; ``{tag: name}``."""
+    taken = set(named.values())
+    ours = {tag: tag for tag in tags if tag not in taken and (OURS.fullmatch(tag) or "loss" in plain(tag))}
+    return {tag: name for tag, name in (ours | dict(named)).items() if name != STEP}
+
+
+def _renamed(row: Row, kept: Mapping[str, str]) -> Row:
+    """The row under our names. Means over no episode are left out."""
     values = {}
     for tag, value in row.values.items():
-        name = named.get(tag, tag)
-        known = tag in named or (tag not in named.values() and (OURS.fullmatch(tag) or "loss" in plain(tag)))
-        if name == STEP or not known or (name in (EP_RETURN, EP_LENGTH, EVAL_RETURN) and math.isnan(value)):
+        name = kept.get(tag)
+        if name is None or (name in (EP_RETURN, EP_LENGTH, EVAL_RETURN) and math.isnan(value)):
             continue
         values[name] = value
     return replace(row, values=values)

@@ -51,6 +51,7 @@ def _episode(found: dict[str, Any]) -> Episode:
         number(found.get("return")),
         str(found.get("phase", LEARNING)),
         number(found.get("speed")),
+        number(found.get("bias")),
     )
 
 
@@ -63,7 +64,7 @@ def _read_config(path: Path, log: Log) -> None:
         config = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: no YAML ({str(error).splitlines()[0]}); restore it from the run's backup") from error
-    config = config if isinstance(config, dict) else {}
+    log.config = config = config if isinstance(config, dict) else {}
     warmup = number(config.get("warmup")) or 0.0
     # An episode that began with random actions and ended with the policy's tells of neither; the trainer's monitor
     # does not judge it either.

@@ -38,7 +38,9 @@ def read_wandb_run(path: Path) -> Log:
         if record["type"] == "history":
             log.rows.append(_row(body["item"]))
         elif record["type"] in ("run", "config"):
-            gamma = _gamma(body.get("config", body).get("update") or {})
+            config = body.get("config", body).get("update") or {}
+            log.config |= {key: value for key, value in config.items() if key != "_wandb"}
+            gamma = _gamma(config)
             log.gamma = log.gamma if gamma is None else gamma
         elif record["type"] == "exit":
             log.finished = True

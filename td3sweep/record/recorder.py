@@ -27,6 +27,7 @@ class Recorder:
         self, directory: RunDirectory, console: Console, mirror: WandbMirror | None, simulator: str = ""
     ) -> None:
         self._film_path = directory.film
+        self._checkpoints = directory.checkpoints
         self._simulator = simulator
         self._metrics = JsonLines(directory.metrics)
         self._episodes = JsonLines(directory.episodes)
@@ -167,4 +168,5 @@ class Recorder:
         self._metrics.close()
         self._episodes.close()
         if self._mirror is not None:
+            self._mirror.keep(self._film_path, self._checkpoints)
             self._mirror.summarise(summary)

@@ -1,0 +1,68 @@
+"""The best configuration as a command, marked for what it is: chosen on the very seeds it is judged by."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from td3sweep.report import stats
+from td3sweep.report.factors import Factor
+from td3sweep.report.frame import DIVERGED, SCORE
+from td3sweep.report.runs import Run
+from td3sweep.report.stats import Estimate
+
+FRESH = 10  # seeds that a claim takes (Eimer et al., 2023)
+RESTS = "name", "seed", "resume", "tracking", "device", "threads"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The configuration of the highest IQM return among those of which no run diverged.
+
+    Attributes:
+        command: what runs it again; None where no run tells how it was started.
+        fresh: the same on seeds that chose nothing.
+        score: on the seeds that chose it: flattered by the choice.
+    """
+
+    runs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    command: str | None
+    fresh: str | None
+    score: Estimate
+
+
+def best(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Factor]) -> Best | None:
+    """The best configuration; None where no run has a return."""
+    known = frame[frame[SCORE].notna()]
+    calm = known[known.groupby("configuration")[DIVERGED].transform("max") == 0]
+    if calm.empty:
+        return None
+    scores = calm.groupby("configuration")[SCORE].agg(lambda values: float(stats.iqm(values.to_numpy(float))))
+    mine = calm[calm["configuration"] == scores.idxmax()]
+    members = [runs[place] for place in mine.index]
+    words = _words(members[0], factors)
+    command = shlex.join(["python", "-m", "td3sweep", *(f"{key}={value}" for key, value in words.items())])
+    used = [run.seed for run in runs if run.seed is not None]
+    first = max(used, default=0) + 1
+    seeds = ",".join(str(first + place) for place in range(FRESH))
+    return Best(
+        tuple(run.name for run in members),
+        tuple(sorted(run.seed for run in members if run.seed is not None)),
+        command if words else None,
+        command.replace("td3sweep", "td3sweep --multirun", 1) + f" seed={seeds}" if words else None,
+        stats.bootstrapped(mine[SCORE].to_numpy(float), [0] * len(mine)),
+    )
+
+
+def _words(run: Run, factors: Sequence[Factor]) -> dict[str, str]:
+    """The overrides that make the run's configuration; a multirun's own command does not tell which choice it was."""
+    words = {key: value for key, value in run.overrides.items() if key not in RESTS}
+    for factor in factors if words or run.provenance else ():
+        for key in factor.keys if factor.name not in words else ():
+            value = run.config.get(key)
+            words.setdefault(key.removesuffix(".name"), "null" if value is None else str(value))
+    return words

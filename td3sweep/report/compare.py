@@ -1,0 +1,204 @@
+"""Which factor changed which outcome: matched runs, one family of tests, Holm's correction over all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+
+from td3sweep.report import stats
+from td3sweep.report.factors import Factor
+from td3sweep.report.frame import DIVERGED, SCORE, exact
+from td3sweep.report.stats import ALPHA, Estimate, Floats
+
+OUTCOMES = (DIVERGED, SCORE)
+MATCHED, SAMPLED = "matched", "sampled"
+ENOUGH = 6  # pairs from which a sign-flip test can come below 5 %
+
+
+@dataclass(frozen=True)
+class Side:
+    """One level's runs: how many, their share that diverged or the IQM of their returns."""
+
+    level: str
+    runs: int
+    count: int
+    value: Estimate
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One level of a factor against another, in one outcome.
+
+    Attributes:
+        design: ``matched`` compares runs that differ in nothing but this factor, seed for seed; ``sampled``, where too
+            few such pairs exist, compares the means of configurations, which differ in other settings as well: an
+            association, never a claim.
+        units: pairs of runs, or configurations, that the test rests on; ``pairs`` counts the pairs in either case.
+        effect: mean difference (``level`` less ``base``), with its 95 % interval.
+        p: of this comparison alone; ``adjusted`` for all comparisons of the report.
+        superiority: probability that a run of ``level`` returns more than one of ``base``; None for divergence.
+    """
+
+    factor: str
+    outcome: str
+    side: Side
+    base: Side
+    design: str
+    units: int
+    pairs: int
+    effect: Estimate
+    p: float
+    adjusted: float
+    superiority: Estimate | None
+
+    @property
+    def claimed(self) -> bool:
+        """Whether chance is ruled out at 5 % after correction, by runs that differ in nothing else."""
+        return self.design == MATCHED and self.adjusted <= ALPHA
+
+    @property
+    def associated(self) -> bool:
+        """The same from configurations that differ in other settings, too."""
+        return self.design == SAMPLED and self.adjusted <= ALPHA
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """How much the effect of one factor depends on another: a difference of differences."""
+
+    first: str
+    second: str
+    outcome: str
+    blocks: int
+    effect: Estimate
+    p: float
+    adjusted: float
+
+
+def comparisons(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Comparison]:
+    """Every pair of levels of every factor in both outcomes; an outcome that never varies has nothing to compare."""
+    found = []
+    for outcome, factor in product(OUTCOMES, factors):
+        known = frame[frame[outcome].notna() & frame[factor.name].notna()]
+        if known[outcome].nunique() < 2 or (outcome == SCORE and factor.rescales):
+            continue
+        for base, level in combinations(factor.levels, 2):
+            others = [other for other in factors if other is not factor]
+            one = _compare(known, outcome, factor.name, (level, base), others)
+            if one is not None:
+                found.append(one)
+    adjusted = stats.holm([one.p for one in found])
+    return [replace(one, adjusted=float(p)) for one, p in zip(found, adjusted, strict=True)]
+
+
+def _compare(
+    frame: pd.DataFrame, outcome: str, factor: str, levels: tuple[str, str], others: Sequence[Factor]
+) -> Comparison | None:
+    level, base = levels
+    here, there = frame[frame[factor] == level], frame[frame[factor] == base]
+    if here.empty or there.empty:
+        return None
+    keys = [*map(exact, others), "seed"]
+    pairs = contrasts(frame, keys, [factor], {(level,): 1.0, (base,): -1.0}) @ frame[outcome].to_numpy(float)
+    x, y = (_means(side, outcome) for side in (here, there))
+    if len(pairs) >= ENOUGH or (len(pairs) and min(x.size, y.size) < ENOUGH / 2):
+        design, units, effect = MATCHED, len(pairs), stats.paired(pairs)
+        p = float(stats.sign_flip(pairs))
+    else:
+        if min(x.size, y.size) < 2:
+            return None
+        design, units = SAMPLED, x.size + y.size
+        effect, p = stats.unpaired(x, y)
+    sides = tuple(_side(side, name, outcome, others) for side, name in ((here, level), (there, base)))
+    if outcome == DIVERGED:
+        effect = stats.newcombe(sides[0].count, sides[0].runs, sides[1].count, sides[1].runs)
+    superiority = _superiority(here, there, others) if outcome == SCORE else None
+    return Comparison(factor, outcome, sides[0], sides[1], design, units, len(pairs), effect, p, p, superiority)
+
+
+def contrasts(
+    frame: pd.DataFrame, keys: Sequence[str], names: Sequence[str], weights: Mapping[tuple[str, ...], float]
+) -> Floats:
+    """Weights (blocks, runs) by which outcomes (runs,) become one matched contrast a block.
+
+    Args:
+        frame: the tidy frame.
+        keys: what the runs of a block agree in.
+        names: the factors contrasted.
+        weights: of each combination of their levels; a block that lacks one of these is left out, and repeats of one
+            are averaged.
+    """
+    blocks: dict[tuple[object, ...], dict[tuple[str, ...], list[int]]] = {}
+    agreed = frame[list(keys)].itertuples(index=False, name=None)
+    levels = frame[list(names)].itertuples(index=False, name=None)
+    for place, (key, cell) in enumerate(zip(agreed, levels, strict=True)):
+        blocks.setdefault(key, {}).setdefault(cell, []).append(place)
+    whole = [cells for cells in blocks.values() if weights.keys() <= cells.keys()]
+    rows = np.zeros((len(whole), len(frame)))
+    for row, cells in zip(rows, whole, strict=True):
+        for cell, weight in weights.items():
+            row[cells[cell]] = weight / len(cells[cell])
+    return rows
+
+
+def _means(side: pd.DataFrame, outcome: str) -> Floats:
+    """The outcome of each configuration: its seeds averaged."""
+    return side.groupby("configuration")[outcome].mean().to_numpy(float)
+
+
+def _side(side: pd.DataFrame, level: str, outcome: str, others: Sequence[Factor]) -> Side:
+    values = side[outcome].to_numpy(float)
+    if outcome == DIVERGED:
+        count = int(values.sum())
+        return Side(level, values.size, count, stats.wilson(count, values.size))
+    return Side(level, values.size, values.size, stats.bootstrapped(values, strata(side, others)))
+
+
+def strata(frame: pd.DataFrame, others: Sequence[Factor]) -> list[str]:
+    """The strata of a bootstrap: runs that agree in the other factors, as far as these are categories.
+
+    A number of many values was drawn at random: it is a part of what varies, not a stratum.
+    """
+    names = [factor.name for factor in others if not factor.halved]
+    rows = frame[names].itertuples(index=False)
+    return ["|".join(map(str, row)) for row in rows] if names else [""] * len(frame)
+
+
+def _superiority(here: pd.DataFrame, there: pd.DataFrame, others: Sequence[Factor]) -> Estimate:
+    """Probability of improvement over the configurations that both levels were tried in, else over all runs."""
+    sides = []
+    for side in (here, there):
+        sides.append(pd.Series(side[SCORE].to_numpy(float), index=strata(side, others)))
+    shared = [name for name in sides[0].index.unique() if name in sides[1].index]
+    if not shared:
+        return stats.improvement([(sides[0].to_numpy(), sides[1].to_numpy())])
+    return stats.improvement([(sides[0][[name]].to_numpy(), sides[1][[name]].to_numpy()) for name in shared])
+
+
+def interactions(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Interaction]:
+    """For every two factors of two levels: does the effect of one depend on the other? A family of its own.
+
+    The contrast y11 - y10 - y01 + y00 is symmetric about 0 where the effects add, so its sign may be flipped.
+    """
+    found = []
+    two = [factor for factor in factors if len(factor.levels) == 2]
+    for outcome, (first, second) in product(OUTCOMES, combinations(two, 2)):
+        if outcome == SCORE and (first.rescales or second.rescales):
+            continue
+        keys = [exact(factor) for factor in factors if factor not in (first, second)] + ["seed"]
+        known = frame[frame[outcome].notna()]
+        if known[outcome].nunique() < 2:
+            continue
+        cells = product(first.levels, second.levels)
+        weights: dict[tuple[str, ...], float] = dict(zip(cells, (1.0, -1.0, -1.0, 1.0), strict=True))
+        contrast = contrasts(known, keys, [first.name, second.name], weights) @ known[outcome].to_numpy(float)
+        if len(contrast) < 2:
+            continue
+        p = float(stats.sign_flip(contrast))
+        found.append(Interaction(first.name, second.name, outcome, len(contrast), stats.paired(contrast), p, p))
+    adjusted = stats.holm([one.p for one in found])
+    return [replace(one, adjusted=float(p)) for one, p in zip(found, adjusted, strict=True)]

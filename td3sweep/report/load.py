@@ -1,0 +1,94 @@
+"""Every run below the given directories, and every place where one should be: nothing is dropped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from td3sweep.diagnose.find import reader_of
+from td3sweep.errors import UserError
+from td3sweep.record.rundir import RunDirectory
+from td3sweep.report.runs import CRASHED, FINISHED, MISSING, PRUNED, STOPPED, Run, override_words, read_run
+from td3sweep.report.wandb_project import PREFIX, read_project
+
+SWEEP = "sweep.json"
+RUN_FILES = ("config.yaml", "provenance.json", "summary.json")
+ENDED = {"PRUNED": PRUNED, "FAIL": CRASHED}
+
+
+def load(sources: Sequence[str]) -> list[Run]:
+    """All runs at ``sources``: directories in any nesting, single logs, ``wandb:ENTITY/PROJECT``.
+
+    Raises:
+        UserError: a source does not exist, or nothing at all lies there.
+    """
+    runs: list[Run] = []
+    for source in dict.fromkeys(sources):
+        if source.startswith(PREFIX):
+            runs += read_project(source)
+            continue
+        root = Path(source)
+        if not root.exists():
+            raise UserError(f"{source}: no such file or directory; give run or sweep directories")
+        runs += [read_run(path, _name(path, root), source) for path in places(root)]
+        for sweep in _sweeps(root):
+            _join_sweep(sweep, root, source, runs)
+    if not runs:
+        raise UserError(f"{', '.join(sources)}: empty; give run or sweep directories")
+    return runs
+
+
+def places(path: Path) -> Iterator[Path]:
+    """Run directories at or below ``path``, and folders that hold nothing."""
+    if path.is_file() or _is_run(path):
+        yield path
+        return
+    folders = sorted(
+        (folder for folder in path.iterdir() if folder.is_dir() and not folder.is_symlink() and folder.name[0] != "."),
+        key=lambda folder: (len(folder.name), folder.name) if folder.name.isdigit() else (99, folder.name),
+    )
+    if not folders and not (path / SWEEP).exists():
+        yield path
+    for folder in folders:
+        yield from places(folder)
+
+
+def _is_run(path: Path) -> bool:
+    if (path / SWEEP).exists():
+        return False
+    return reader_of(path) is not None or any((path / name).exists() for name in RUN_FILES)
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.name if path == root else str(path.relative_to(root))
+
+
+def _sweeps(root: Path) -> list[Path]:
+    return sorted(root.rglob(SWEEP)) if root.is_dir() else []
+
+
+def _join_sweep(file: Path, root: Path, source: str, runs: list[Run]) -> None:
+    """Give the runs of a sweep what ``sweep.json`` knows of them, and account for those that left no directory."""
+    sweep = RunDirectory.read(file)
+    at = {run.path.resolve(): run for run in runs}
+    for trial in sweep.get("trials", []):
+        number = trial.get("first", trial.get("number"))
+        entries = trial.get("runs") or [{"directory": str(number)}]
+        for entry in entries:
+            path = file.parent / entry.get("directory", str(number))
+            run = at.get(path.resolve())
+            if run is None:
+                run = Run(_name(path, root), path, source, MISSING, "the sweep lists it, but it left no directory")
+                run.seed = entry.get("seed")
+                runs.append(run)
+            _mark(run, trial, f"{sweep.get('name', file.parent.name)} #{trial.get('number', number)}")
+
+
+def _mark(run: Run, trial: dict[str, Any], name: str) -> None:
+    run.trial = name
+    run.overrides |= override_words(trial.get("overrides", ()))
+    ended = ENDED.get(trial.get("state", ""))
+    if ended is not None and run.state not in (FINISHED, STOPPED):
+        run.state = ended
+        run.why = str(trial.get("reason") or run.why)

@@ -1,0 +1,183 @@
+"""Comparisons by hand: matched pairs, sampled designs, returns of unequal runs, interactions, importance, the best."""
+
+import math
+
+import numpy as np
+import pytest
+from made_up_runs import crossed, run
+
+from td3sweep.report.best import best
+from td3sweep.report.compare import comparisons, interactions
+from td3sweep.report.factors import factors
+from td3sweep.report.findings import conclude
+from td3sweep.report.frame import final_window, tidy
+from td3sweep.report.importance import importance
+from td3sweep.report.runs import EVAL
+
+
+def found(runs, factor, outcome):
+    varied = factors(runs)
+    return next(
+        one for one in comparisons(tidy(runs, varied), varied) if (one.factor, one.outcome) == (factor, outcome)
+    )
+
+
+def test_wiring_by_hand():
+    runs = crossed(
+        lambda levels, seed: (levels["wiring.name"] == "crossed", -10.0 if levels["wiring.name"] == "crossed" else 0.0)
+    )
+    one = found(runs, "wiring", "diverged")
+    assert (one.side.level, one.side.count, one.side.runs, one.base.count) == ("crossed", 12, 12, 0)
+    assert (one.design, one.units, one.effect.value) == ("matched", 12, 1.0)
+    assert one.p == pytest.approx(2 / 2**12)
+    assert one.adjusted == pytest.approx(6 * 2 / 2**12)
+    assert (one.effect.low, one.effect.high) == pytest.approx((0.6571, 1.0), abs=5e-5)  # Wilson .7575 and .2425
+    assert one.claimed
+    back = found(runs, "wiring", "return")
+    assert (back.effect.value, back.effect.low, back.effect.high) == pytest.approx((-10.0, -10.0, -10.0))
+    assert back.superiority.value == 0.0
+    assert not found(runs, "clip", "return").claimed
+
+
+def test_three_pairs_cannot_show_anything():
+    runs = crossed(
+        lambda levels, seed: (levels["wiring.name"] == "crossed", 0.0), factors={"wiring.name": ("separate", "crossed")}
+    )
+    one = found(runs, "wiring", "diverged")
+    assert (one.units, one.p) == (3, 0.25)
+    answer = conclude(runs, ["sweep"]).answer
+    assert answer.named == ()
+    assert "3 pairs of runs" in answer.text
+    assert "not evidence of no difference" in answer.text
+
+
+def test_a_sampled_sweep_is_an_association_never_a_claim():
+    rng = np.random.default_rng(3)
+    runs = []
+    for _ in range(24):
+        gamma, tau = rng.uniform(0.9, 0.999), rng.uniform(0.001, 0.01)
+        runs += [
+            run({"hyperparams.gamma": gamma, "hyperparams.tau": tau}, seed, ret=100 * (gamma > 0.95) + rng.normal())
+            for seed in range(2)
+        ]
+    one = found(runs, "hyperparams.gamma", "return")
+    assert one.design == "sampled"
+    assert one.units == 24  # configurations, not runs
+    assert one.associated
+    assert not one.claimed
+    findings = conclude(runs, ["sweep"])
+    assert findings.answer.named == ()
+    assert findings.answer.headline == "No difference can be claimed yet."
+    assert "1 of 2 comparisons hold at p ≤ .05 after correction" in findings.answer.text
+    assert "no claim" in findings.answer.text
+    assert "hyperparams.gamma" not in findings.answer.text
+    assert findings.importance["hyperparams.gamma"] > 0.6
+
+
+def test_the_final_window_is_a_mean_not_a_maximum():
+    one = run({}, 0)
+    one.series[EVAL] = (np.array([100.0, 500.0, 850.0, 1000.0]), np.array([9.0, 900.0, 10.0, 20.0]))
+    assert final_window(one, EVAL, 1000) == 15.0  # those after step 800
+    assert final_window(one, EVAL, 500) == 900.0  # after 400, up to 500
+    assert final_window(one, EVAL, 300) == 9.0  # none in the window: the last before
+    assert math.isnan(final_window(one, EVAL, 50))
+    one.steps = 600  # it was stopped: its own last fifth, after 480
+    assert final_window(one, EVAL, 1000) == 900.0
+
+
+def test_a_crashed_run_takes_its_pair_along_and_no_other():
+    runs = crossed(lambda levels, seed: (levels["wiring.name"] == "crossed", 0.0))
+    runs[0].state = "crashed"
+    one = found(runs, "wiring", "diverged")
+    assert (one.units, one.base.runs, one.side.runs) == (11, 11, 12)
+
+
+def test_returns_are_not_compared_across_rewards():
+    runs = crossed(
+        lambda levels, seed: (seed == 0, float(seed)),
+        factors={"reward.name": ("cruise", "race"), "clip.name": ("joint", "off")},
+    )
+    varied = factors(runs)
+    asked = {(one.factor, one.outcome) for one in comparisons(tidy(runs, varied), varied)}
+    assert ("reward", "return") not in asked
+    assert {("reward", "diverged"), ("clip", "return")} <= asked
+
+
+def test_an_interaction_is_a_difference_of_differences():
+    def outcome(levels, seed):
+        both = levels["wiring.name"] == "crossed" and levels["clip.name"] == "off"
+        return False, 8.0 if both else 0.0
+
+    runs = crossed(outcome)
+    varied = factors(runs)
+    table = {
+        (one.first, one.second): one for one in interactions(tidy(runs, varied), varied) if one.outcome == "return"
+    }
+    assert table["wiring", "clip"].effect.value == 8.0
+    assert table["wiring", "clip"].blocks == 6
+    assert table["wiring", "clip"].p == pytest.approx(2 / 64)
+    assert table["wiring", "hyperparams.gamma"].effect.value == 0.0
+
+
+def test_importance_finds_the_setting_that_matters_and_wants_enough_runs():
+    rng = np.random.default_rng(0)
+    runs = crossed(lambda levels, seed: (False, 50.0 * (levels["clip.name"] == "off") + rng.normal()))
+    varied = factors(runs)
+    shares = importance(runs, tidy(runs, varied), varied)
+    assert next(iter(shares)) == "clip"
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert importance(runs[:15], tidy(runs[:15], factors(runs[:15])), factors(runs[:15])) is None
+
+
+def test_the_best_never_diverged_and_its_command_can_be_pasted():
+    runs = crossed(lambda levels, seed: (levels["clip.name"] == "off", 100.0 * (levels["clip.name"] == "off") + seed))
+    varied = factors(runs)
+    chosen = best(runs, tidy(runs, varied), varied)
+    assert "clip=joint" in chosen.command
+    assert chosen.seeds == (0, 1, 2)
+    assert chosen.score.value == 1.0
+    assert chosen.fresh.endswith("seed=3,4,5,6,7,8,9,10,11,12")
+    assert chosen.fresh.startswith("python -m td3sweep --multirun ")
+
+
+def test_the_command_of_a_multirun_names_the_choice_that_was_run():
+    runs = crossed(lambda levels, seed: (False, 10.0 * (levels["clip.name"] == "off") + seed))
+    for one in runs:
+        one.overrides = {"steps": "700"}  # wiring=separate,crossed and its like tell nothing
+    varied = factors(runs)
+    words = best(runs, tidy(runs, varied), varied).command.split()
+    assert {"steps=700", "clip=off"} <= set(words)
+    assert any(word.startswith("wiring=") for word in words)
+    assert any(word.startswith("hyperparams.gamma=0.9") for word in words)
+
+
+def test_what_the_audit_ended_is_told_without_statistics():
+    runs = crossed(lambda levels, seed: (False, float(seed)))
+    for one in runs:
+        if one.config["wiring.name"] == "crossed":
+            one.state, one.verdict, one.series, one.steps = "stopped by the monitor", "faulty wiring", {}, 0
+    answer = conclude(runs, ["sweep"]).answer
+    assert answer.named == ()
+    assert answer.headline.startswith("`wiring=crossed` failed the audit of its wiring; nothing here")
+    assert "ended every run with `wiring=crossed`, and no other" in answer.text
+    runs[0].state, runs[0].verdict, runs[0].series = (
+        "stopped by the monitor",
+        "faulty wiring",
+        {},
+    )  # a separate one, too
+    assert "audit" not in conclude(runs, ["sweep"]).answer.text
+
+
+def test_runs_that_agree_only_in_halves_are_no_pair():
+    """Thirty configurations drawn at random: none differs from another in one setting alone."""
+    rng = np.random.default_rng(8)
+    runs = []
+    for _ in range(30):
+        levels = {"hyperparams.gamma": rng.uniform(0.9, 0.999), "cnn.name": str(rng.choice(["nature", "pooled"]))}
+        runs += [run(levels, seed, ret=float(rng.normal())) for seed in range(2)]
+    varied = factors(runs)
+    found = comparisons(tidy(runs, varied), varied)
+    assert {(one.factor, one.design, one.pairs) for one in found} == {
+        ("cnn", "sampled", 0),  # no two runs agree in gamma
+        ("hyperparams.gamma", "sampled", 4),  # but runs of one CNN and one seed differ in nothing but gamma
+    }

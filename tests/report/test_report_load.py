@@ -1,0 +1,149 @@
+"""Every run is found and accounted for, however it ended and whoever wrote it."""
+
+import json
+import os
+import shutil
+
+import pytest
+from made_up_runs import write_run, write_sweep
+
+from td3sweep.errors import UserError
+from td3sweep.report.factors import factors
+from td3sweep.report.findings import find
+from td3sweep.report.load import load
+from td3sweep.report.page import render
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Finished, stopped, pruned, interrupted, crashed, half-written, empty, unreadable and missing runs."""
+    root = tmp_path / "mixed"
+    write_run(root / "deep" / "er" / "finished", seed=0)
+    stop = {"finished": False}
+    write_run(root / "stopped", seed=1, diverged=True, summary=stop)
+    text = (root / "stopped" / "config.yaml").read_text().replace("name: warn", "name: stop")
+    (root / "stopped" / "config.yaml").write_text(text)
+    write_run(root / "interrupted", seed=2, summary={"finished": False})
+    half = write_run(root / "half", seed=3, summary=False)
+    with (half / "metrics.jsonl").open("a") as file:
+        file.write('{"env_step": 310, "q/ac')
+    resumed = write_run(root / "resumed", seed=4, summary={"env_steps": 100})  # a summary of an earlier sitting
+    assert resumed
+    (root / "nothing").mkdir()
+    bare = write_run(root / "bare", seed=5, rows=0, summary=False)
+    os.remove(bare / "metrics.jsonl")
+    os.remove(bare / "episodes.jsonl")
+    write_run(root / "torn", seed=6)
+    (root / "torn" / "config.yaml").write_text("a: [")
+    sweep = root / "sweep"
+    write_run(sweep / "0" / "seed-0", seed=0)
+    write_run(sweep / "1" / "seed-0", seed=0, wiring="crossed", summary={"finished": False})
+    write_run(sweep / "2" / "seed-0", seed=0, summary=False)
+    trials = [
+        {"number": 0, "first": 0, "state": "COMPLETE", "overrides": ["clip=off"]},
+        {"number": 1, "first": 1, "state": "PRUNED", "reason": "d2 failed"},
+        {"number": 4, "first": 2, "state": "FAIL", "reason": "exit code 1"},
+        {"number": 3, "first": 3, "state": "FAIL", "reason": "no GPU"},
+    ]
+    for trial in trials:
+        trial["runs"] = [{"seed": 0, "directory": f"{trial['first']}/seed-0"}]
+    (sweep / "sweep.json").write_text(json.dumps({"name": "mine", "trials": trials}))
+    return root
+
+
+def test_a_mixed_folder_accounts_for_every_run(mixed):
+    states = {run.name: run.state for run in load([str(mixed)])}
+    assert states == {
+        "deep/er/finished": "finished",
+        "stopped": "stopped by the monitor",
+        "interrupted": "interrupted",
+        "half": "unfinished",
+        "resumed": "unfinished",
+        "nothing": "empty",
+        "bare": "empty",
+        "torn": "unreadable",
+        "sweep/0/seed-0": "finished",
+        "sweep/1/seed-0": "pruned",
+        "sweep/2/seed-0": "crashed",
+        "sweep/3/seed-0": "crashed",
+    }
+    whys = {run.name: run.why for run in load([str(mixed)])}
+    assert whys["sweep/1/seed-0"] == "d2 failed"
+    assert "config.yaml" in whys["torn"]
+
+
+def test_the_findings_count_all_and_compare_only_endings_that_tell(mixed):
+    findings = find([str(mixed)])
+    assert sum(findings.states.values()) == len(findings.runs) == 12
+    compared = findings.frame[findings.frame["return"].notna()]["run"].tolist()
+    assert sorted(compared) == ["deep/er/finished", "stopped", "sweep/0/seed-0", "sweep/1/seed-0"]
+    assert any("8 of 12 runs are listed" in line for line in findings.warnings)
+    page = render(findings)
+    assert all(f">{run.name}</th><td" in page for run in findings.runs)
+    assert "<b>2</b> crashed" in page
+
+
+def test_trials_bring_their_overrides_and_name(mixed):
+    run = next(run for run in load([str(mixed)]) if run.name == "sweep/0/seed-0")
+    assert run.overrides == {"wiring": "separate", "seed": "0", "clip": "off"}
+    assert run.trial == "mine #0"
+
+
+def test_a_run_without_summary_is_judged_from_its_log(tmp_path):
+    write_run(tmp_path / "a", diverged=True, summary=False)
+    (run,) = load([str(tmp_path)])
+    assert run.verdict == "diverging"
+    assert run.failed_at is not None
+
+
+def test_a_single_run_a_csv_and_a_plain_multirun_are_sources(tmp_path):
+    write_run(tmp_path / "one")
+    assert [run.name for run in load([str(tmp_path / "one")])] == ["one"]
+    multi = tmp_path / "multi"
+    for number in (10, 9, 2):
+        write_run(multi / str(number), seed=number)
+    assert [run.name for run in load([str(multi)])] == ["2", "9", "10"]
+    (tmp_path / "progress.csv").write_text(
+        "step,actor_loss,qf1_values\n" + "".join(f"{i},-1.0,1.0\n" for i in range(30))
+    )
+    (csv,) = load([str(tmp_path / "progress.csv")])
+    assert (csv.kind, csv.state, csv.steps) == ("CSV", "finished", 29)
+
+
+def test_an_offline_wandb_run_brings_settings_seed_and_curves(tmp_path):
+    import wandb
+
+    settings = wandb.Settings(silent=True, console="off", x_disable_stats=True)
+    config = {"seed": 7, "wiring": {"name": "crossed"}}
+    with wandb.init(mode="offline", dir=tmp_path, project="p", config=config, settings=settings) as run:
+        for step in range(20):
+            run.log({"env_step": step, "q/actor": float(step), "q/q1": 1.0, "phase": "learning"})
+    (found,) = load([str(tmp_path / "wandb")])
+    assert (found.seed, found.config["wiring.name"], found.state) == (7, "crossed", "finished")
+    assert found.series["q/actor"][1].tolist() == [float(step) for step in range(20)]
+
+
+def test_what_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        load([str(tmp_path / "nowhere")])
+
+
+def test_two_folders_are_a_factor(tmp_path):
+    first = write_sweep(tmp_path / "a", seeds=1)
+    second = shutil.copytree(first, tmp_path / "b")
+    names = [factor.name for factor in factors(load([str(first), str(second)]), sources=2)]
+    assert names == ["wiring", "folder"]
+
+
+def test_a_run_that_the_audit_ended_at_once_is_listed_and_not_counted_as_sound(tmp_path):
+    audit = {"detector": "d0", "level": "FAIL", "step": 0, "evidence": "H6", "cause": "H6"}
+    ended = {"finished": False, "verdict": "faulty wiring", "alarms": [audit], "env_steps": 0}
+    path = write_run(tmp_path / "a", rows=0, summary=ended)
+    text = (path / "config.yaml").read_text().replace("name: warn", "name: stop").replace("- d1", "- d0")
+    (path / "config.yaml").write_text(text)
+    write_run(tmp_path / "b")
+    findings = find([str(tmp_path)])
+    run = next(run for run in findings.runs if run.name == "a")
+    assert (run.state, run.verdict, run.failed_at) == ("stopped by the monitor", "faulty wiring", None)
+    assert findings.frame.set_index("run")["diverged"].isna()["a"]
+    assert any("1 of 2 runs were ended by the audit" in line for line in findings.warnings)
