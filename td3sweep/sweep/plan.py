@@ -71,7 +71,7 @@ def plan(spec: Spec, space: Space, budget: int, console: Console) -> None:
     disk = fmean(size for _, size in costs) * budget
     memory = max(found.memory for found in probes.values())
     runs = budget * len(spec.seeds)
-    steps = runs * int(spec.fixed.get("steps", compose_settings(spec.base).steps))
+    steps = runs * int(spec.fixed["steps"])
     shortest, longest = format_duration(min(costs)[0]), format_duration(max(costs)[0])
     console.print(
         f"{budget} trials x {len(spec.seeds)} seeds = {runs} runs, {steps:,} environment steps; a trial takes "

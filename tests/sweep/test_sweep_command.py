@@ -83,24 +83,6 @@ def test_it_is_killed_and_the_same_command_meets_the_budget(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_plan_prices_the_sweep_within_thirty_percent_and_runs_nothing(tmp_path):
-    """The time of a trial as planned, against what one then takes."""
-    arguments = [
-        "--multirun", *QUICK, "steps=400", "eval_every=1000", "sweep.width=1", "hyperparams.batch_size=choice(16,48)",
-        f"hydra.sweep.dir={tmp_path}/sweep",
-    ]  # fmt: skip
-    code, out, err = command(*arguments, "sweep.plan=true")
-    assert code == 0, err
-    assert not (tmp_path / "sweep").exists()
-    planned = out.partition("a trial takes ")[2].split()[0]
-    minutes, seconds = planned.split(":")
-    code, _, err = command(*arguments)
-    assert code == 0, err
-    took = frame(tmp_path / "sweep")["seconds"].mean()
-    assert 60 * int(minutes) + int(seconds) == pytest.approx(took, rel=0.3)
-
-
-@pytest.mark.slow
 def test_hopeless_and_diverging_trials_are_pruned_without_a_score(tmp_path):
     """A point whose critic explodes is stopped by the monitor; a pruner that calls all hopeless ends the rest early."""
     arguments = [

@@ -1,0 +1,90 @@
+"""What a sweep would cost: extreme points are found, and their measured costs add up as by hand."""
+
+import io
+
+import pytest
+from command import QUICK, command
+from rich.console import Console
+from sweeps import make_spec
+
+from td3sweep.errors import UserError
+from td3sweep.sweep import plan as module
+from td3sweep.sweep.plan import Probe, cost, kinds_of, plan
+from td3sweep.sweep.space import parse_space
+
+SPACE, _ = parse_space({}, ["cnn=nature,pooled", "hyperparams.batch_size=16,32,64", "hyperparams.tau=interval(0,1)"])
+NUMBERS = {
+    "steps": 1000, "warmup": 200, "critic_only_updates": 50, "updates_per_step": 0.5,
+    "eval_every": 250, "eval_episodes": 2,
+}  # fmt: skip
+
+
+def make_probe(update_s):
+    return Probe(start_s=5.0, step_s=0.01, update_s=update_s, episode=20.0, memory=1e9, checkpoint=1e6, per_step=100.0)
+
+
+def spec_of(**search):
+    spec = make_spec(**search)
+    spec.fixed.update(NUMBERS)
+    spec.seeds.append(1)  # two seeds
+    return spec
+
+
+def test_extremes_are_every_architecture_with_the_smallest_and_the_largest_batch():
+    kinds = kinds_of(SPACE)
+    assert list(kinds) == [("nature", 16), ("nature", 64), ("pooled", 16), ("pooled", 64)]
+    assert kinds["pooled", 64]["hyperparams.batch_size"] == 64
+    assert list(kinds_of(parse_space({}, ["hyperparams.tau=interval(0,1)"])[0])) == [(None,)]
+
+
+def test_a_trial_costs_its_start_its_steps_and_its_updates_by_batch():
+    probes = {("nature", 16): make_probe(0.1), ("nature", 64): make_probe(0.4)}
+    point = {"cnn": "nature", "hyperparams.batch_size": 32, "hyperparams.tau": 0.5}
+    seconds, size = cost(spec_of(), SPACE, point, probes)
+    # 50 + 800 x .5 = 450 updates at .1 + .3 x (32 - 16) / (64 - 16) = .2 s; 1,000 steps and 4 x 2 x 20 evaluated ones
+    assert seconds == pytest.approx(2 * (5.0 + 1160 * 0.01 + 450 * 0.2))
+    assert size == 2 * (2 * 1e6 + 1000 * 100)
+
+
+def test_the_table_has_a_row_for_every_engine_and_width(monkeypatch):
+    probed = []
+
+    def probe(spec, overrides, width):
+        probed.append((tuple(overrides), width))
+        return make_probe(0.1)
+
+    monkeypatch.setattr(module, "probe", probe)
+    out = io.StringIO()
+    plan(spec_of(width=2), SPACE, 6, Console(file=out, width=100))
+    text = out.getvalue()
+    assert len(probed) == 4
+    assert {width for _, width in probed} == {2}
+    assert "6 trials x 2 seeds = 12 runs, 12,000 environment steps" in text
+    # a trial is 2 x (5 + 11.6 + 45) = 123.2 s; six of them two at a time 369.6 s
+    assert "a trial takes 2:03" in text
+    assert [line.split()[1:4:2] for line in text.splitlines() if line.startswith("│ local")] == [["local", "2"]]
+    assert "6:10" in text
+    assert text.count("slurm, ray │") == 3
+
+
+def test_a_sweep_without_an_end_has_no_price():
+    with pytest.raises(UserError, match=r"give sweep.trials=N"):
+        plan(spec_of(), SPACE, module.sys.maxsize, Console(file=io.StringIO()))
+
+
+@pytest.mark.slow
+def test_the_command_measures_and_runs_nothing(tmp_path):
+    arguments = ["--multirun", *QUICK, "hyperparams.batch_size=choice(8,16)", f"hydra.sweep.dir={tmp_path}/sweep"]
+    code, out, err = command(*arguments, "sweep.plan=true")
+    assert code == 0, err
+    assert "measuring 2 extreme configurations" in out
+    assert "2 trials x 1 seeds = 2 runs, 240 environment steps" in out
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.slow
+def test_a_probe_that_cannot_run_is_one_line(tmp_path):
+    arguments = ["--multirun", *QUICK, "env.flags=[-fault-die-at-start]", "hyperparams.batch_size=choice(8,16)"]
+    code, _, err = command(*arguments, "sweep.plan=true", f"hydra.sweep.dir={tmp_path}/sweep")
+    assert code == 2
+    assert "sweep.plan=true: the probe hyperparams.batch_size=8 failed:" in err
