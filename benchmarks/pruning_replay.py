@@ -269,9 +269,7 @@ def replay(table: Table, method: Method, seed: int) -> Replay:
         sampler=method.sampler, pruner=method.pruner, pruner_options=dict(method.options), seed=1000 * seed
     )
     settings, sampler = table.settings, Snapping(search, table)
-    pruner = build_pruner(
-        search, warmup=settings.warmup, every=settings.eval_every, steps=settings.steps * table.seeds
-    )
+    pruner = build_pruner(search, warmup=settings.warmup, every=settings.eval_every, steps=settings.steps * table.seeds)
     # Hyperband draws a trial's bracket from the study's name.
     study = optuna.create_study(study_name=f"replay-{seed}", direction="maximize", sampler=sampler, pruner=pruner)
     spent, complete = [], []

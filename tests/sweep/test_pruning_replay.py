@@ -2,21 +2,20 @@
 
 import json
 import math
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import optuna
 import pytest
+
 from benchmarks.pruning import _without_infinity, alarms, compare, median, ranks, targets
 from benchmarks.pruning_record import TASK
 from benchmarks.pruning_replay import WORDS, Method, follow, load, replay, to_unit
-
 from td3sweep.settings import SweepSettings
 from td3sweep.sweep.search import build_pruner
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec
-from td3sweep.sweep.trial import Work, train
+from td3sweep.sweep.trial import Work, order, train
 
 STEPS = (134, 435, 642, 906, 1100)  # of the evaluations: the first is of a policy that has not learnt
 GOOD, BAD = (0.0, 10.0, 40.0, 100.0, 70.0), (0.0, 4.0, 2.0, 3.0, 1.0)
@@ -121,7 +120,7 @@ def test_a_median_pruned_trial_ends_at_its_first_evaluation_below_the_median(rec
 
 def test_tpe_learns_from_pruned_trials(record, monkeypatch):
     seen = []
-    table = record({(place, 0): BAD if place else GOOD for place in range(14)})
+    table = record({(place, 0): BAD if place % 2 else GOOD for place in range(14)})
 
     def watch(self, study, trial, space, infer=optuna.samplers.TPESampler.sample_relative):
         seen.extend(one for one in study.get_trials() if one.state == optuna.trial.TrialState.PRUNED)
@@ -148,28 +147,31 @@ def test_distances_are_of_logarithms():
 
 
 @pytest.mark.parametrize("divergence", [False, True])
-@pytest.mark.parametrize(("curves", "failures"), [((GOOD, BAD), {}), ((BAD, GOOD), {}), ((GOOD, GOOD), {(1, 1): [700]})])
-def test_a_replayed_trial_is_the_product_s_own(record, monkeypatch, tmp_path, curves, failures, divergence):
+@pytest.mark.parametrize("curves", [(GOOD, BAD), (BAD, GOOD), (GOOD, GOOD)])
+def test_a_replayed_trial_is_the_product_s_own(record, monkeypatch, tmp_path, curves, divergence):
     """The product's own `train`, its runs played from the recording, reports and ends as the replay does."""
-    table = record({(0, 0): (5.0,) * 5, (0, 1): (5.0,) * 5, (1, 0): curves[0], (1, 1): curves[1]}, failures)
-    runs = table.runs[1]
+    middling = (5.0,) * len(STEPS)
+    failures = {(1, 1): [700]} if curves == (GOOD, GOOD) else {}
+    table = record({(0, 0): middling, (0, 1): middling, (1, 0): curves[0], (1, 1): curves[1]}, failures)
+    runs, seeds = table.runs[1], tuple(order([0, 1], 1))  # the order of logical trial 1
     played = []
 
     def play(settings, path, judge):
-        run, spent = runs[settings.seed], 0
+        run, end = runs[settings.seed], settings.steps
         path.mkdir(parents=True)
-        for spent, value in run.evaluations:
-            stopped = divergence and run.alarm is not None and spent >= run.alarm
+        for step, value in run.evaluations:
+            stopped = divergence and run.alarm is not None and step >= run.alarm
             if stopped:
-                spent = run.alarm
+                end = run.alarm
                 break
-            row = {"phase": "evaluation", "updates": int(spent >= 400), "eval/return": value}
+            row = {"phase": "evaluation", "updates": int(step >= 400), "eval/return": value}
             with (path / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
-            if spent < settings.steps and judge(spent):
+            if step < settings.steps and judge(step):
+                end = step
                 break
-        played.append(spent)
-        summary = {"verdict": "healthy", "first_alarm_step": None, "env_steps": spent}
+        played.append(end)
+        summary = {"verdict": "healthy", "first_alarm_step": None, "env_steps": end}
         return SimpleNamespace(interrupted=False, summary=summary, exit_code=3 if stopped else 0)
 
     monkeypatch.setattr("td3sweep.run.run", play)
@@ -184,24 +186,18 @@ def test_a_replayed_trial_is_the_product_s_own(record, monkeypatch, tmp_path, cu
         return trial.should_prune()
 
     spec = Spec("s", "", {}, TASK, [0, 1], {}, SweepSettings(pruner="median", seeds=2))
-    # Trial 1's order of the seeds is the product's business: the replay asks it as well.
-    ending = train(Work(spec, tmp_path / "1", 1, [], 0, report, lambda _: None))
-    order = (0, 1) if (tmp_path / "1" / "seed-0").exists() and played and _first(tmp_path / "1") == 0 else (1, 0)
-    spent, score = follow(table.courses[1][order], mine.ask(), Method("random", divergence=divergence))
+    ending = train(Work(spec, tmp_path, 1, [], 0, report, lambda _: None))
+    spent, score = follow(table.courses[1][seeds], mine.ask(), Method("random", divergence=divergence))
     assert mine.trials[1].intermediate_values == theirs.trials[1].intermediate_values
     assert spent == sum(played)
     assert score == (None if ending.values is None else ending.values[0])
 
 
-def _first(directory):
-    """The seed whose run was made first."""
-    return min(directory.iterdir(), key=lambda path: path.stat().st_ctime_ns).name.removeprefix("seed-") == "1"
-
-
-def test_ranks_alarms_and_targets_by_hand(record):
+def test_ranks_alarms_and_targets_by_hand(record, monkeypatch):
+    monkeypatch.setattr("benchmarks.pruning.RESAMPLES", 50)
     curves = {(i, 0): (0.0, float(i), float(i), -10.0 * i, -20.0 * i) for i in range(6)}
     table = record(curves, {(0, 0): [700], (5, 0): [700]})
-    # Window means: at 500 and 700 they rise with i, from 900 on they fall; ends are (i - 30 i) / 3.
+    # Window means rise with i up to step 900 and fall after it: the ends are (i - 30 i) / 3.
     assert table.scores == pytest.approx([-29.0 * i / 3.0 for i in range(6)])
     assert [round(row["rho"], 6) for row in ranks(table)] == [-1.0, -1.0, -1.0]
     found = alarms(table)
