@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.chaos_check import Check, check
-from benchmarks.chaos_processes import Process, of_sweep, process, simulators, workers
+from benchmarks.chaos_processes import Process, of_sweep, simulators, workers
 
 SERVERS = Path(__file__).parents[1] / "tests/sweep"
 STEPS = 80
 TASK = (  # of a few seconds
     f"steps={STEPS} warmup=40 updates_per_step=1.0 hyperparams.batch_size=16 log_every=10 eval_every=20 "
-    "eval_episodes=1 env.max_episode_steps=40 tracking=off replay.capacity=1000 save_every=20 "
+    "eval_episodes=1 env.max_episode_steps=40 tracking=off monitor=off replay.capacity=1000 save_every=20 "
     "hyperparams.gamma=interval(.9,.99)"
 ).split()
 RETRIES = 10  # more kills than this may not meet one trial
@@ -82,60 +82,55 @@ class Storm:
     def run(self, patience: float) -> float:
         """Start the sweep, kill, repeat its command until it says that it is done; returns the seconds it took."""
         begun = time.monotonic()
-        controller, due = self._launch(), begun + self._pause()
-        while time.monotonic() - begun < patience:
-            self.seen |= of_sweep(self.directory)
-            if controller.poll() is not None:
-                self.endings.append(controller.returncode)
-                if controller.returncode == 0 or len(self.endings) >= TRIES:
-                    return time.monotonic() - begun
-                controller = self._launch()
-            if self.plan and time.monotonic() >= due:
-                new = self._strike(self.plan[0], controller)
-                if new is not None:
+        self._launch()
+        due = begun + self._pause()
+        try:
+            while time.monotonic() - begun < patience:
+                self.seen |= of_sweep(self.directory)
+                if self._controller.poll() is not None:
+                    self.endings.append(self._controller.returncode)
+                    if self._controller.returncode == 0 or len(self.endings) >= TRIES:
+                        return time.monotonic() - begun
+                    self._launch()
+                if self.plan and time.monotonic() >= due and self._strike(self.plan[0]):
                     self.hits[self.plan.pop(0)] += 1
-                    controller, due = new, time.monotonic() + self._pause()
-            time.sleep(0.3)
-        controller.kill()
-        raise TimeoutError(f"{self.directory}: not done after {patience:g} s; see {self.log}")
+                    due = time.monotonic() + self._pause()
+                time.sleep(0.3)
+        finally:
+            if self._controller.poll() is None:
+                self._controller.kill()
+        raise TimeoutError(f"{self.directory}: not done after {patience:g} s; {self.log.read_text()[-4000:]}")
 
     def _pause(self) -> float:
         return self.rng.uniform(0.2, 1.8) * self.every
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> None:
         with self.log.open("ab") as output:
-            return subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            self._controller = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
-    def _strike(self, kind: str, controller: subprocess.Popen[bytes]) -> subprocess.Popen[bytes] | None:
-        """Kill one of its processes; the controller that goes on, or None if there was nothing to kill just now."""
-        self._note(kind)
+    def _strike(self, kind: str) -> bool:
+        """Kill one of its processes; False if there was nothing to kill just now."""
+        busy = workers(self.directory)
+        targets = list(busy.values())
+        if kind == "simulator":
+            targets = [found for worker in targets for found in simulators(worker)]
+        if not targets and kind != "storage":
+            return False
+        with self.log.open("a") as output:
+            output.write(f"# {time.strftime('%X')} {kind}\n")
         if kind in ("controller", "sigterm"):
-            found = process(controller.pid)
-            if found is None or not workers(self.directory):
-                return None
-            if kind == "controller":
-                controller.kill()
-            else:
-                controller.terminate()
-            controller.wait()
+            self._controller.send_signal(signal.SIGTERM if kind == "sigterm" else signal.SIGKILL)
+            self._controller.wait()
             time.sleep(self.rng.uniform(0.0, 3.0))
-            return self._launch()
+            self._launch()
+            return True
         if kind == "storage":
             assert self.database is not None
             self.database.stop(signal.SIGKILL)
             time.sleep(self.rng.uniform(2.0, 6.0))
             self.database.start()
-            return controller
-        victims = list(workers(self.directory).values())
-        if kind == "simulator":
-            victims = [found for worker in victims for found in simulators(worker)]
-        if not victims:
-            return None
-        return controller if self.rng.choice(victims).kill() else None
-
-    def _note(self, kind: str) -> None:
-        with self.log.open("a") as output:
-            output.write(f"# {time.strftime('%X')} {kind}\n")
+            return True
+        return self.rng.choice(targets).kill()
 
 
 def planned(kills: int, database: bool, rng: random.Random) -> list[str]:

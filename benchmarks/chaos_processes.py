@@ -40,12 +40,6 @@ class Process:
         return True
 
 
-def process(pid: int) -> Process | None:
-    """The process that has this id now."""
-    start = _stat(pid)[1]
-    return None if start is None else Process(pid, start)
-
-
 def holder(lease: Path) -> Process | None:
     """Who holds a lease, if it lives on this machine."""
     try:

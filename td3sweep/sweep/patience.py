@@ -8,12 +8,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import OperationalError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 PATIENCE_S = 600.0
-AWAY = (StorageInternalError, OperationalError)  # the latter while Optuna connects for the first time
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 
 
@@ -21,13 +19,13 @@ def patiently(call: Callable[[], T], patience: float = PATIENCE_S) -> T:
     """``call()``, again and again while the storage can't be reached.
 
     Raises:
-        StorageInternalError, OperationalError: it stayed away for ``patience`` seconds.
+        StorageInternalError: it stayed away for ``patience`` seconds.
     """
     deadline, pause, told = time.monotonic() + patience, FIRST_PAUSE_S, False
     while True:
         try:
             return call()
-        except AWAY:
+        except StorageInternalError:
             if time.monotonic() >= deadline:
                 raise
             if not told:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
@@ -65,15 +65,7 @@ def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> Bas
             lock.release()
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     try:
-        return patiently(
-            lambda: RDBStorage(
-                url,
-                engine_kwargs={"pool_pre_ping": True},
-                heartbeat_interval=HEARTBEAT_S,
-                grace_period=HEARTBEAT_GRACE_S,
-            ),
-            patience,
-        )
+        return patiently(partial(_connect, url), patience)
     except ImportError as error:
         raise UserError(
             f"sweep.storage={url}: {error.name or error} is not installed; pip install 'td3sweep[postgresql]'"
@@ -81,6 +73,21 @@ def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> Bas
     except Exception as error:  # SQLAlchemy's many
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"sweep.storage={url}: {line}; give the URL of a database that runs") from error
+
+
+def _connect(url: str) -> RDBStorage:
+    """Optuna's storage; what it can't reach is its own kind of error, as it is later."""
+    from sqlalchemy.exc import OperationalError  # late: most workers have a journal
+
+    try:
+        return RDBStorage(
+            url,
+            engine_kwargs={"pool_pre_ping": True},
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=HEARTBEAT_GRACE_S,
+        )
+    except OperationalError as error:
+        raise StorageInternalError(str(error)) from error
 
 
 def _mend(journal: Path) -> None:
