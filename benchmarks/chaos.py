@@ -58,7 +58,7 @@ class Storm:
         command: the sweep's.
         directory: the sweep's.
         database: to kill as well, if there is one.
-        plan: what is still to be killed, in this order.
+        plan: what is still to be killed, in this order; "sigterm" asks the controller to leave.
         every: mean seconds between two kills.
         hits: kills so far by kind.
         endings: exit codes of the command where we had not ended it, oldest first.
@@ -166,13 +166,12 @@ def sweep_on(engine: str, storage: str, options: list[str]) -> Iterator[tuple[li
         yield command, directory, database
 
 
-def measure(engine: str, storage: str, *, trials: int, kills: int, every: float, seed: int) -> dict[str, Any]:
+def measure(engine: str, storage: str, *, trials: int, plan: list[str], every: float, seed: int) -> dict[str, Any]:
     """One sweep in a storm; what was killed, what came of it, and every check."""
-    rng = random.Random(seed)
     options = [f"sweep.trials={trials}", "sweep.width=2", f"sweep.retries={RETRIES}"]
     with sweep_on(engine, storage, options) as (command, directory, database):
-        storm = Storm(command, directory, database, planned(kills, database is not None, rng), every, rng)
-        seconds = storm.run(patience=60.0 * trials + 60.0 * kills)
+        storm = Storm(command, directory, database, list(plan), every, random.Random(seed))
+        seconds = storm.run(patience=60.0 * (trials + len(plan)))
         time.sleep(2.0)  # a guard may still be ending a simulator
         url = None if database is None else database.url
         checks = [
@@ -209,9 +208,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of what is killed when")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    found = measure(
-        given.engine, given.storage, trials=given.trials, kills=given.kills, every=given.every, seed=given.seed
-    )
+    plan = planned(given.kills, given.storage == "postgresql", random.Random(given.seed))
+    found = measure(given.engine, given.storage, trials=given.trials, plan=plan, every=given.every, seed=given.seed)
     if given.json:
         print(json.dumps(found, indent=1))
     else:

@@ -55,6 +55,7 @@ def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> Bas
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats, experimental since 2021
+    warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ours beat in the workers, not in optimize()
     if url is None:
         path = directory / JOURNAL
         lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_S)
