@@ -82,7 +82,7 @@ class Controller:
                     started = self._refill()
                     found = self._summary() if ended or started or view.due else None
                     view.show(found, self._shown(), ended)
-                    if not self._slots and not started and time.monotonic() >= self._closed_until:
+                    if not self._slots and not started and self._over():
                         break
                     time.sleep(POLL_S)
             finally:
@@ -92,6 +92,10 @@ class Controller:
         if self._fatal is not None:
             raise UserError(self._fatal)
         return 128 + self._received[0] if self._received else 0
+
+    def _over(self) -> bool:
+        """With no trial of ours left: whether nothing remains to wait for, be it an engine or an orphan."""
+        return self._ending or (time.monotonic() >= self._closed_until and not self._ledger.unwatched())
 
     def _adopt(self) -> None:
         """Follow the jobs of a dead controller that still wait or run, as far as the engine knows them."""
@@ -139,7 +143,7 @@ class Controller:
                     self._engine.stop(held.job_id)
             return False
         now = time.monotonic()
-        if now < self._closed_until or (self._slots and now < self._idle_until):
+        if now < max(self._closed_until, self._idle_until):
             return False
         started = False
         for slot in range(self._search.width):

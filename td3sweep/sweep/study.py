@@ -10,14 +10,14 @@ import fcntl
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage, fail_stale_trials
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
@@ -42,14 +42,20 @@ def first_of(trial: FrozenTrial) -> int:
     return int(trial.user_attrs.get(FIRST, trial.number))
 
 
-def open_storage(url: str | None, directory: Path, on_stale: Any = None) -> BaseStorage:
+def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> BaseStorage:
     """The journal of ``directory``, or the database at ``url``.
+
+    Args:
+        url: of the database; None for the journal.
+        directory: the sweep's.
+        patience: seconds to wait for a database that can't be reached.
 
     Raises:
         UserError: the database can't be reached, or its driver is not installed.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats, experimental since 2021
+    warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ours beat in the workers, not in optimize()
     if url is None:
         path = directory / JOURNAL
         lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_S)
@@ -60,13 +66,7 @@ def open_storage(url: str | None, directory: Path, on_stale: Any = None) -> Base
             lock.release()
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     try:
-        return RDBStorage(
-            url,
-            engine_kwargs={"pool_pre_ping": True},
-            heartbeat_interval=HEARTBEAT_S,
-            grace_period=HEARTBEAT_GRACE_S,
-            heartbeat_stale_trial_callback=on_stale,
-        )
+        return patiently(partial(_connect, url), patience)
     except ImportError as error:
         raise UserError(
             f"sweep.storage={url}: {error.name or error} is not installed; pip install 'td3sweep[postgresql]'"
@@ -74,6 +74,21 @@ def open_storage(url: str | None, directory: Path, on_stale: Any = None) -> Base
     except Exception as error:  # SQLAlchemy's many
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"sweep.storage={url}: {line}; give the URL of a database that runs") from error
+
+
+def _connect(url: str) -> RDBStorage:
+    """Optuna's storage; what it can't reach is its own kind of error, as it is later."""
+    from sqlalchemy.exc import OperationalError  # late: most workers have a journal
+
+    try:
+        return RDBStorage(
+            url,
+            engine_kwargs={"pool_pre_ping": True},
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=HEARTBEAT_GRACE_S,
+        )
+    except OperationalError as error:
+        raise StorageInternalError(str(error)) from error
 
 
 def _mend(journal: Path) -> None:
@@ -90,22 +105,23 @@ def _mend(journal: Path) -> None:
 class Ledger:
     """Who has which trial, and how many are left. Several controllers and many workers may hold one each."""
 
-    def __init__(self, spec: Spec, directory: Path, space: Space | None = None) -> None:
+    def __init__(self, spec: Spec, directory: Path, space: Space | None = None, patience: float = 0.0) -> None:
         """
         Args:
             spec: the sweep.
             directory: the sweep's.
             space: what is searched; None for those who only look and tell.
+            patience: seconds to wait for a database that can't be reached; it was once, for those who only tell.
         """
         self.spec, self.directory = spec, directory
         self._space = space
-        self.storage = open_storage(spec.search.storage, directory, on_stale=lambda _, trial: self._retry(trial))
+        self.storage = open_storage(spec.search.storage, directory, patience)
         self.study = patiently(
             lambda: optuna.create_study(
                 storage=self.storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
             )
         )
-        self._check_home()
+        patiently(self._check_home)
 
     def _check_home(self) -> None:
         home = self.study.user_attrs.get("directory")
@@ -151,21 +167,23 @@ class Ledger:
             controller: the lease of who takes it; the trial is his until it ends or the lease does.
             budget: logical trials in all.
         """
-        with self._locked():
-            self._bury_stale()
-            trials = self.trials()
-            again = any(trial.state == TrialState.WAITING and RETRY_OF in trial.user_attrs for trial in trials)
-            begun = len({first_of(trial) for trial in trials if trial.state != TrialState.WAITING})
-            if not again and begun >= budget:
-                return None
-            return self._ask(controller, len(trials))
+        with self._locked():  # as a whole: a storage that went away may have kept half a trial, which is buried first
+            return patiently(lambda: self._claim(controller, budget))
+
+    def _claim(self, controller: Path, budget: int) -> FrozenTrial | None:
+        self._bury_stale()
+        trials = self.trials()
+        again = any(trial.state == TrialState.WAITING and RETRY_OF in trial.user_attrs for trial in trials)
+        begun = len({first_of(trial) for trial in trials if trial.state != TrialState.WAITING})
+        if not again and begun >= budget:
+            return None
+        return self._ask(controller, len(trials))
 
     def _ask(self, controller: Path, known: int) -> FrozenTrial:
         assert self._space is not None
-        space = self._space
         # A fresh sampler each time: what it proposes depends on the study alone, also after a resume.
         self.study.sampler = build_sampler(self.spec.search, known)
-        trial = patiently(lambda: self.study.ask(space.distributions))
+        trial = self.study.ask(self._space.distributions)
         self.sign(trial.number, controller)
         return self.trial(trial.number)
 
@@ -174,10 +192,11 @@ class Ledger:
         self.mark(number, {CONTROLLER: str(controller.relative_to(self.directory))})
 
     def mark(self, number: int, attributes: Mapping[str, Any]) -> None:
-        """Set user attributes of an unfinished trial."""
+        """Set user attributes of a trial, unless it has ended: a quick one does so before its job is noted."""
         trial_id = self.trial(number)._trial_id
-        for key, value in attributes.items():
-            patiently(partial(self.storage.set_trial_user_attr, trial_id, key, value))
+        with suppress(UpdateFinishedTrialError):
+            for key, value in attributes.items():
+                patiently(partial(self.storage.set_trial_user_attr, trial_id, key, value))
 
     def adopt(self, controller: Path, lives: Callable[[FrozenTrial], bool]) -> list[FrozenTrial]:
         """Take over running trials whose controller is dead.
@@ -233,13 +252,24 @@ class Ledger:
     def _retry(self, trial: FrozenTrial, counts: bool = True) -> None:
         """Queue the next attempt, before the trial fails: if this process dies in between, none is lost or doubled."""
         attempt = int(trial.user_attrs.get(ATTEMPT, 0)) + counts
-        known = any(other.user_attrs.get(RETRY_OF) == trial.number for other in self.trials())
-        if attempt <= self.spec.search.retries and not known:
-            marks = {FIRST: first_of(trial), ATTEMPT: attempt, RETRY_OF: trial.number}
-            patiently(lambda: self.study.enqueue_trial(dict(trial.params), user_attrs=marks))
+        marks = {FIRST: first_of(trial), ATTEMPT: attempt, RETRY_OF: trial.number}
+        # One that died while it was asked for has its point only where the queue had put it.
+        point = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+        def queue() -> None:
+            if not any(other.user_attrs.get(RETRY_OF) == trial.number for other in self.trials()):
+                self.study.enqueue_trial(point, user_attrs=marks)
+
+        if attempt <= self.spec.search.retries:
+            patiently(queue)
+
+    def unwatched(self) -> bool:
+        """Whether a trial of a dead controller is still worked on: if its worker dies too, somebody must claim it."""
+        return any(trial.state == TrialState.RUNNING and not self._controller_lives(trial) for trial in self.trials())
 
     def _bury_stale(self) -> None:
-        patiently(lambda: fail_stale_trials(self.study))  # by heartbeat, in a database
+        # By the leases alone, not by Optuna's heartbeat: a job that waits in a queue to go on has none, and Optuna
+        # fails a trial before it tells us, so that who dies in between would lose it.
         for trial in self.trials():
             if trial.state == TrialState.RUNNING and not self._lives(trial):
                 self.bury(trial.number, "its controller died", counts=False)

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.failures import refuse
 from td3sweep.sweep.lease import Lease, is_alive
-from td3sweep.sweep.patience import patiently
+from td3sweep.sweep.patience import PATIENCE_S, patiently
 from td3sweep.sweep.search import build_pruner
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec, load_spec
@@ -56,7 +56,7 @@ def work(directory: Path, number: int, slot: int) -> int:
         SimulatorError: the simulator failed again and again; the trial has failed, another attempt is queued.
     """
     spec = load_spec(directory)
-    ledger = Ledger(spec, directory)
+    ledger = Ledger(spec, directory, patience=PATIENCE_S)
     trial = ledger.trial(number)
     if trial.state != TrialState.RUNNING:
         print(f"trial {number} is {trial.state.name}, not RUNNING: nothing to do")
@@ -124,8 +124,7 @@ class Reporter:
 
     def mark(self, attributes: dict[str, object]) -> None:
         """Set attributes of the trial."""
-        with suppress(UpdateFinishedTrialError):
-            self._ledger.mark(self._number, attributes)
+        self._ledger.mark(self._number, attributes)
 
 
 def _beat(ledger: Ledger, trial: FrozenTrial) -> None:
