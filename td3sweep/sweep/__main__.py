@@ -41,10 +41,9 @@ def main() -> None:
 
 def show(directory: Path, watch: bool) -> None:
     """Print the sweep once, or follow it while one of its workers lives."""
-    view, told = SweepView(directory, "watching"), set[int]()
-    with view:
+    found, told = results.read(directory), set[int]()
+    with SweepView(directory, "watching") as view:
         while True:
-            found = results.read(directory)
             running = [trial for trial in found["trials"] if trial["state"] == "RUNNING"]
             alive = [trial for trial in running if is_alive(directory / str(trial["first"]) / "worker.json")]
             ended = [t["number"] for t in found["trials"] if t["state"] in results.ENDED and t["number"] not in told]
@@ -54,6 +53,7 @@ def show(directory: Path, watch: bool) -> None:
             if not watch or not alive:
                 break
             time.sleep(EVERY_S)
+            found = results.read(directory)
     view.close(found, elsewhere=len(alive), why="")
 
 
