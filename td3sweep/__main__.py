@@ -17,6 +17,7 @@ from td3sweep.compose import COMPOSITION_ERRORS, config_directory, register, to_
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.failures import explain_failure, refuse
 from td3sweep.run import Outcome, run
+from td3sweep.settings import SpaceSettings, SweepSettings
 
 outcomes: list[Outcome] = []
 failures: list[Exception] = []
@@ -26,7 +27,10 @@ failures: list[Exception] = []
 def job(config: DictConfig) -> float | None:
     """One run. Its outcome or failure is kept, since Hydra drops the one and prints several lines for the other."""
     try:
-        outcomes.append(run(to_settings(config), Path(HydraConfig.get().runtime.output_dir)))
+        settings = to_settings(config)
+        if settings.space != SpaceSettings() or settings.sweep != SweepSettings():
+            raise UserError("space= and sweep.* say how a multirun searches; add --multirun, or drop them")
+        outcomes.append(run(settings, Path(HydraConfig.get().runtime.output_dir)))
     except (UserError, SimulatorError, OSError) as error:
         failures.append(error)
         return None

@@ -37,6 +37,12 @@ def test_resume_in_a_multirun(tmp_path):
     assert "resume=last with --multirun" in line
 
 
+@pytest.mark.parametrize("word", ["space=architecture", "sweep.plan=true"])
+def test_search_settings_of_a_single_run(tmp_path, word):
+    assert "add --multirun" in refused(2, word, *QUICK, f"hydra.run.dir={tmp_path}/run")
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
 def test_a_port_that_is_taken(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
