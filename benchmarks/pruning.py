@@ -72,7 +72,7 @@ def compare(table: Table, repeats: int) -> dict[str, Any]:
         name: {target: np.array([one.steps_until(places) for one in found]) for target, places in wanted.items()}
         for name, found in replays.items()
     }
-    return {name: _outcome(found, steps[name], steps["random"], steps["tpe"]) for name, found in replays.items()}
+    return {name: outcome(found, steps[name], steps["random"], steps["tpe"]) for name, found in replays.items()}
 
 
 def mean_ratio(values: Array, others: Array) -> dict[str, float]:
@@ -81,9 +81,10 @@ def mean_ratio(values: Array, others: Array) -> dict[str, float]:
     return {"ratio": float(values.mean() / others.mean()), "low": low, "high": high}
 
 
-def _outcome(
+def outcome(
     found: Sequence[Replay], steps: dict[str, Array], random: dict[str, Array], tpe: dict[str, Array]
 ) -> dict[str, Any]:
+    """What one method's replays came to; ``steps``, and those of unpruned random and TPE, by target and replay."""
     lost = {target: int(np.isinf(values).sum()) for target, values in steps.items()}
     return {
         "whole_table": float(np.median([one.spent[-1] for one in found])),

@@ -206,7 +206,9 @@ def course(runs: Sequence[Run], settings: Settings) -> Course:
         told.append((step, value))
         return False
 
-    judged, scores, alarm = [], [], None
+    judged: list[tuple[int, tuple[tuple[int, float], ...]]] = []
+    scores: list[float] = []
+    alarm: int | None = None
     with tempfile.TemporaryDirectory() as folder:
         work = Work(spec, Path(folder), 0, [], 0, report, lambda _: None)
         for position, run in enumerate(runs):

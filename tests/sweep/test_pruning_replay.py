@@ -8,7 +8,7 @@ import numpy as np
 import optuna
 import pytest
 
-from benchmarks.pruning import _without_infinity, alarms, compare, median, ranks, targets
+from benchmarks.pruning import _without_infinity, alarms, compare, median, outcome, ranks, targets
 from benchmarks.pruning_record import TASK
 from benchmarks.pruning_replay import WORDS, Method, follow, load, replay, to_unit
 from td3sweep.settings import SweepSettings
@@ -205,7 +205,16 @@ def test_ranks_alarms_and_targets_by_hand(record, monkeypatch):
     assert targets(table) == {"best": [0], "5 %": [0], "top 3": [0, 1, 2]}
 
 
-def test_ratios_are_paired_and_what_is_never_found_is_infinite(record, monkeypatch):
+def test_ratios_are_paired(record, monkeypatch):
+    monkeypatch.setattr("benchmarks.pruning.RESAMPLES", 50)
+    found = [replay(record({(0, 0): GOOD}), Method("random"), seed) for seed in range(3)]
+    steps, random, tpe = ({"best": np.array(steps)} for steps in ([1.0, 9.0, 8.0], [1.0, 3.0, 4.0], [2.0, 1.0, 1.0]))
+    one = outcome(found, steps, random, tpe)["targets"]["best"]
+    assert [one["steps"]["median"], one["to_random"]["median"], one["to_tpe"]["median"]] == [8.0, 2.0, 8.0]
+    assert one["mean_to_random"]["ratio"] == 18.0 / 8.0
+
+
+def test_what_is_never_found_is_infinite(record, monkeypatch):
     monkeypatch.setattr("benchmarks.pruning.RESAMPLES", 50)
     table = record({(0, 0): GOOD, (1, 0): BAD, (2, 0): BAD}, {(0, 0): [700]})
     found = compare(table, 3)
