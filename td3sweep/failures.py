@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import sys
 from typing import NoReturn
@@ -41,3 +42,11 @@ def refuse(line: str, code: int) -> NoReturn:
     """Print one line and exit."""
     report(line)
     sys.exit(code)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of flags that refuses in one line, as every command does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError."""
+        raise UserError(f"{message}; --help lists every option")

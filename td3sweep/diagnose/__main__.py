@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from td3sweep.diagnose.chart import as_chart
 from td3sweep.diagnose.find import read
@@ -19,7 +18,7 @@ from td3sweep.diagnose.picture import write_picture
 from td3sweep.diagnose.show import as_json, as_text
 from td3sweep.diagnose.watch import follow
 from td3sweep.errors import UserError
-from td3sweep.failures import explain_failure, refuse
+from td3sweep.failures import Parser, explain_failure, refuse
 
 CLEAR = "\x1b[2J\x1b[H"
 
@@ -62,14 +61,8 @@ def _wait(nothing: NothingYetError) -> None:
     print(f"waiting: {nothing}", file=sys.stderr, flush=True)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Refuse in one line, as every command does."""
-        raise UserError(f"{message}; --help lists every option")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m td3sweep.diagnose",
         description="Is this run diverging or learning, since when, and will more steps help?",
         epilog=f"Names for --map: {', '.join(GUESSES)}, and every other metric of docs/monitor.md. Exit codes: 0 the "

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import textwrap
-from typing import Any
 
 from td3sweep.diagnose.judge import Judgement
 from td3sweep.monitor.text import lines
+from td3sweep.record.metrics import finite
 
 
 def as_text(judgement: Judgement, columns: int | None = None) -> str:
@@ -40,13 +39,4 @@ def as_json(judgement: Judgement) -> str:
         "more_steps_help": report.more_steps_help,
         "missing": list(report.missing),
     }
-    return json.dumps(_finite(whole), allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    """The same value with null for what JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(finite(whole), allow_nan=False)

@@ -8,11 +8,10 @@ import sys
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra must raise, so that one line can be made of it
 
-from hydra import compose, initialize_config_dir
 from rich.console import Console
 
 from td3sweep.assemble import audit_agent, build_agent, observed_sizes
-from td3sweep.compose import COMPOSITION_ERRORS, config_directory, register, to_settings
+from td3sweep.compose import COMPOSITION_ERRORS, compose_settings
 from td3sweep.doctor.audit import Audit
 from td3sweep.doctor.report import as_json, print_table
 from td3sweep.errors import SimulatorError, UserError
@@ -26,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit codes: 0 healthy, 3 faulty, 2 a fault in what was asked."""
     options = _parser().parse_args(arguments)
     try:
-        settings = _settings(options.overrides)
+        settings = compose_settings(options.overrides)
         audit = _audit(settings)
     except (UserError, SimulatorError, OSError, ValueError, *COMPOSITION_ERRORS) as error:
         refuse(*explain_failure(error))
@@ -37,12 +36,6 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         print_table(audit, Console(), " ".join(["doctor", *options.overrides]))
     sys.exit(0 if audit.healthy else FAULTY)
-
-
-def _settings(overrides: list[str]) -> Settings:
-    register()
-    with initialize_config_dir(config_directory(), version_base="1.3"):
-        return to_settings(compose("config", overrides=overrides))
 
 
 def _audit(settings: Settings) -> Audit:

@@ -6,10 +6,9 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from td3sweep.errors import UserError
-from td3sweep.failures import explain_failure, refuse
+from td3sweep.failures import Parser, explain_failure, refuse
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,14 +48,8 @@ def _report(options: argparse.Namespace) -> None:
         print(publish(findings, options.wandb, options.output), file=sys.stderr if options.json else sys.stdout)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Refuse in one line, as every command does."""
-        raise UserError(f"{message}; --help lists every option")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m td3sweep.report",
         description="Which factor changed divergence and return, by how much, how sure, and would more steps help?",
         epilog="Exit codes: 0 the report was made, 2 it could not be; 130 after Ctrl-C. docs/reports.md explains it.",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pandas as pd
 
+from td3sweep.record.metrics import finite
 from td3sweep.report.answer import Answer, answer
 from td3sweep.report.best import Best, best
 from td3sweep.report.compare import Comparison, Interaction, comparisons, interactions
@@ -136,13 +135,4 @@ def as_json(findings: Findings) -> str:
         "warnings": findings.warnings,
         "runs": runs,
     }
-    return json.dumps(_finite(whole), allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    """The same value with null for what JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(finite(whole), allow_nan=False)

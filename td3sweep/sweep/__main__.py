@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from optuna.exceptions import StorageInternalError
 
 from td3sweep.errors import UserError
-from td3sweep.failures import refuse
+from td3sweep.failures import Parser, refuse
 from td3sweep.record.sweep_view import SlotView, SweepView
 from td3sweep.sweep import results
 from td3sweep.sweep.lease import is_alive
@@ -21,14 +20,14 @@ EVERY_S = 2.0
 
 def main() -> None:
     """Print a sweep's trials, its best one and what runs."""
-    parser = argparse.ArgumentParser(prog="python -m td3sweep.sweep", description=__doc__)
+    parser = Parser(prog="python -m td3sweep.sweep", description=__doc__)
     parser.add_argument("directory", type=Path, help="the sweep's directory")
     parser.add_argument("--watch", action="store_true", help="go on showing it until nothing runs any more")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all of it, as sweep.json holds it")
     form.add_argument("--csv", action="store_true", help="one row a trial")
-    options = parser.parse_args()
     try:
+        options = parser.parse_args()
         if options.json:
             print(json.dumps(results.read(options.directory), indent=1))
         elif options.csv:

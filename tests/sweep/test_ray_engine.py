@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from jobs import lines, wait
 
 from td3sweep.errors import UserError
 from td3sweep.sweep.engines import Job
@@ -48,25 +49,6 @@ def job(tmp_path):
         return Job("trial", command, tmp_path / log, 0)
 
     return build
-
-
-def wait(engine, job_id, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while (end := engine.ended(job_id)) is None:
-        assert time.monotonic() < deadline, "still there"
-        time.sleep(0.05)
-    return end
-
-
-def lines(path, count, seconds=60.0):
-    """The first lines of a log, once they are there."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = path.read_text().splitlines() if path.exists() else []
-        if len(found) >= count:
-            return found
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
 
 
 def alive(pid):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jobs import lines, wait
 
 from td3sweep.compose import config_directory
 from td3sweep.errors import SimulatorError, UserError
@@ -65,25 +66,6 @@ def job(tmp_path):
 @pytest.fixture
 def patient(job):
     return job(sys.executable, "-c", PATIENT)
-
-
-def wait(engine, job_id, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while (end := engine.ended(job_id)) is None:
-        assert time.monotonic() < deadline, "still there"
-        time.sleep(0.1)
-    return end
-
-
-def lines(path, count, seconds=60.0):
-    """The lines of a log, once there are as many."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = path.read_text().splitlines() if path.exists() else []
-        if len(found) >= count:
-            return found
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
 
 
 def dead(pid, seconds=20.0):

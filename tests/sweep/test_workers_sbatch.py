@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from jobs import lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 SCRIPT = Path(__file__).parents[2] / "launchers/slurm/workers.sbatch"
@@ -37,16 +38,6 @@ def sbatch(slurm, tmp_path):
         ).stdout.strip()
 
     return submit
-
-
-def lines(path, count, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while True:
-        found = path.read_text().splitlines() if path.exists() else []
-        if len(found) >= count:
-            return found
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
 
 
 def test_an_array_of_workers(slurm, sbatch, tmp_path):
