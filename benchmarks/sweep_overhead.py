@@ -24,7 +24,6 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from rich.console import Console
 
 HERE = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 STOCK = ("hydra-optuna-sweeper", "hydra-joblib-launcher")
@@ -151,10 +150,9 @@ def main() -> None:
     if given.json:
         print(json.dumps(found, indent=1))
         return
-    console = Console(highlight=False)
-    console.print(f"{given.trials} trials, {given.width} at a time; stock: {found['stock']}", soft_wrap=True)
+    print(f"{given.trials} trials, {given.width} at a time; stock: {found['stock']}")
     for name, row in rows.items():
-        console.print(f"{name:9} {row}", soft_wrap=True)
+        print(f"{name:9} {row}")
 
 
 if __name__ == "__main__":
