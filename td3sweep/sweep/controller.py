@@ -57,7 +57,8 @@ class Controller:
         self._begun = time.monotonic()
         self._fatal: str | None = None
         self._lost = 0
-        self._idle_until = 0.0  # nothing was left to start
+        self._spent = False  # whether nothing was left when we asked last
+        self._idle_until = 0.0  # when to ask again
         self._closed_until = 0.0  # an engine that took no job is left alone so long
         directory = ledger.directory / "controllers"
         self._lease = Lease(directory / f"{os.uname().nodename}-{os.getpid()}-{time.time_ns()}.json")
@@ -95,7 +96,7 @@ class Controller:
 
     def _over(self) -> bool:
         """With no trial of ours left: whether nothing remains to wait for, be it an engine or an orphan."""
-        return self._ending or (time.monotonic() >= self._closed_until and not self._ledger.unwatched())
+        return self._ending or (self._spent and not self._ledger.unwatched())
 
     def _adopt(self) -> None:
         """Follow the jobs of a dead controller that still wait or run, as far as the engine knows them."""
@@ -136,7 +137,6 @@ class Controller:
     def _refill(self) -> bool:
         """Start trials in free slots; whether one was started."""
         if self._ending:
-            self._closed_until = 0.0
             for held in self._slots.values():
                 if (self._received or self._fatal) and not held.stopped:
                     held.stopped = True
@@ -150,10 +150,11 @@ class Controller:
             if slot in self._slots:
                 continue
             trial = self._ledger.claim(self._lease.path, self._budget)
+            self._spent = trial is None
             if trial is None:
                 self._idle_until = now + IDLE_S
                 break
-            if not self._start(trial, slot):
+            if not self._start(trial, slot):  # it waits for its turn again
                 break
             started = True
         return started

@@ -126,7 +126,6 @@ def test_another_sweep_is_refused_in_the_directory_by_its_keys(tmp_path):
         (["hyperparams.gama=.9,.99"], "hyperparams.gama: unknown key; did you mean hyperparams.gamma?"),
         (["warmup=600", "steps=500,900"], "warmup=600 with steps=500"),
         (["cnn=nature,pooled", "sweep.pruner=median", "+sweep.pruner_options.foo=1"], "sweep.pruner_options={"),
-        (["cnn=nature,pooled", "sweep.pruner_options={foo:1}"], "+sweep.pruner_options.NAME=VALUE"),
         (["seed=interval(0,9)"], "seed=interval(0,9): list the seeds"),
     ],
 )  # fmt: skip
