@@ -69,7 +69,7 @@ def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> Bas
         return patiently(partial(_connect, url), patience)
     except ImportError as error:
         raise UserError(
-            f"sweep.storage={url}: {error.name or error} is not installed; pip install 'td3sweep[postgresql]'"
+            f"sweep.storage={url}: the database's driver is not installed; pip install 'td3sweep[postgresql]'"
         ) from error
     except Exception as error:  # SQLAlchemy's many
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

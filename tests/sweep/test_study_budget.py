@@ -144,8 +144,14 @@ def test_a_journal_with_a_torn_last_line_is_mended(ledger, controller):
 
 
 def test_a_database_that_is_not_there_is_one_line(ledger):
+    pytest.importorskip("psycopg")
     with pytest.raises(UserError, match=r"sweep.storage=postgresql\+psycopg://127.0.0.1:9/x: .*give the URL"):
         reopened(ledger, storage="postgresql+psycopg://127.0.0.1:9/x")
+
+
+def test_a_database_without_its_driver_is_one_line(ledger):
+    with pytest.raises(UserError, match=r"sweep.storage=mysql\+pymysql://x/y: the database's driver is not installed"):
+        reopened(ledger, storage="mysql+pymysql://x/y")
 
 
 def test_two_directories_of_one_name_do_not_share_a_study(tmp_path):
