@@ -47,11 +47,7 @@ def test_traffic_keeps_its_lanes_moves_and_repeats_itself_on_another_server(star
     """In processes of their own: a Traffic Manager lives as long as its process, and can take it down."""
     runs = []
     for _ in range(2):
-        standin = start_standin()
-        script = [sys.executable, __file__, str(standin.port)]
-        done = subprocess.run(script, check=False, capture_output=True, text=True, timeout=90)
-        assert done.returncode == 0, done.stderr
-        runs += json.loads(done.stdout.splitlines()[-1])
+        runs += driven(start_standin)
     first, *others = runs
     assert len(others) == 3
     for speed, off_centre in first["last"]:
@@ -59,6 +55,20 @@ def test_traffic_keeps_its_lanes_moves_and_repeats_itself_on_another_server(star
         assert off_centre < 1.0
     for other in others:
         assert other == first
+
+
+def driven(start_standin, attempts=3):
+    """The states of two runs on a fresh server. The client library hangs now and then, as it crashes: tried again."""
+    standin = start_standin()
+    script = [sys.executable, __file__, str(standin.port)]
+    try:
+        done = subprocess.run(script, check=False, capture_output=True, text=True, timeout=40)
+    except subprocess.TimeoutExpired:
+        if attempts == 1:
+            raise
+        return driven(start_standin, attempts - 1)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main(port: int) -> None:
