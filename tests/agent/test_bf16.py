@@ -36,7 +36,8 @@ def test_losses_stay_within_tolerance_of_float32(cnn, updates):
 def test_200_updates_end_in_the_same_place():
     """Eight batches learnt almost by heart (loss 1.8 -> .05): means over 40 updates stay together.
 
-    Single updates need not: rounding differences grow along any two trajectories.
+    Single updates need not: rounding differences grow along any two trajectories. How far depends on the processor's
+    kernels: below .03 on one, .038 (the last loss) on another.
     """
     kept = train_both("nature", 200, 8, 8)
     loss, target, actor_q = (kept[key] for key in ("loss/critic", "q/target", "q/actor"))
@@ -44,7 +45,7 @@ def test_200_updates_end_in_the_same_place():
     assert loss[0, -40:].mean() < 0.1
     for values in (loss, target, actor_q):
         means = values.reshape(2, 5, -1).mean(axis=-1)
-        assert np.abs(means[0] - means[1]).max() < 0.03
+        assert np.abs(means[0] - means[1]).max() < 0.05
 
 
 def test_the_probe_answers_and_leaves_the_network_alone():

@@ -13,6 +13,7 @@ from td3sweep.errors import UserError
 from td3sweep.sweep.engines import Job
 from td3sweep.sweep.engines.ray import RayEngine
 
+os.environ["RAY_AUTH_MODE"] = "disabled"  # a token of the user's own is for clusters of his own
 pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 PLAIN = {"width": 2, "address": None, "num_cpus": 1, "num_gpus": 0, "init": {"num_cpus": 2}}
