@@ -1,12 +1,17 @@
-"""Detached workers as an array of real Slurm jobs; a stand-in for `python` takes the command."""
+"""Detached workers as an array of real Slurm jobs: the script with a stand-in for `python`, and a real sweep."""
 
+import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from command import QUICK
 from jobs import lines
+
+from td3sweep.sweep import frame
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 SCRIPT = Path(__file__).parents[2] / "launchers/slurm/workers.sbatch"
@@ -65,3 +70,36 @@ def test_a_directory_must_be_named(slurm, sbatch, tmp_path):
         "workers.sbatch: name the directory that all workers share: hydra.sweep.dir=DIR"
     ]
     assert not (tmp_path / f"log-{job}").exists()
+
+
+def test_a_real_sweep_without_a_controller(slurm, tmp_path):
+    sweep = tmp_path / "sweep"
+    search = ["hyperparams.gamma=interval(0.9,0.99)", "sweep.trials=4", "sweep.enqueue=[]"]
+    array = subprocess.run(
+        ["sbatch", "--parsable", "--array=1-2", f"--chdir={tmp_path}", SCRIPT]
+        + [*QUICK, "steps=120", "eval_every=20", "save_every=20", *search, f"hydra.sweep.dir={sweep}"],
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+    def until(true, seconds):
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, "".join(path.read_text() for path in tmp_path.glob("td3sweep-*.log"))
+            time.sleep(0.2)
+
+    # Time is nearly up for the first while its trial runs: it saves, is requeued under its id and goes on.
+    until(lambda: any(sweep.glob("*/seed-0/checkpoints/*.pt")), 90)
+    assert slurm.ask("scancel", "--batch", "--signal=USR2", f"{array}_1") is not None
+    ends = ["squeue", "--noheader", "--states=all", "--Format=ArrayTaskID,State,RestartCnt", f"--jobs={array}"]
+    done = [["1", "COMPLETED", "1"], ["2", "COMPLETED", "0"]]
+    until(lambda: sorted(line.split() for line in (slurm.ask(*ends) or "").splitlines()) == done, 180)
+
+    rows = frame(sweep)
+    assert sorted(rows["first"]) == [0, 1, 2, 3]  # the interrupted one was taken up again as a later attempt
+    assert set(rows["state"]) == {"COMPLETE"}
+    for first in rows["first"]:
+        last = json.loads((sweep / f"{first}/seed-0/metrics.jsonl").read_text().splitlines()[-1])
+        assert last["env_step"] == 120
