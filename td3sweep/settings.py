@@ -251,6 +251,8 @@ class Settings:
     precision: str = setting(
         "fp32", "arithmetic of the CNN; bf16 is faster on some processors", choices=("fp32", "bf16")
     )
+    compile: bool = setting(False, "torch.compile CNNs and heads: a minute at the start, for GPUs")
+    cuda_graphs: bool = setting(False, "run updates as CUDA graphs, for GPUs")
     threads: int | None = setting(None, "CPU threads of torch; null: all cores", low=1, high=1024)
     log_every: int = setting(25, "updates between two rows of metrics", low=1)
     eval_every: int = setting(500, "environment steps between two evaluations (at the next episode's end)", low=1)
@@ -289,8 +291,20 @@ class Settings:
 
 # Differences that leave the training itself as it was; any other difference refuses a resume.
 FREE_ON_RESUME = frozenset(
-    {"steps", "name", "device", "threads", "log_every", "eval_every", "eval_episodes", "save_every", "resume"}
-    | {"space", "sweep", "tracking", "monitor", "env.host", "env.port", "env.path", "env.flags", "env.restart_every"}
+    {"steps", "name", "device", "compile", "cuda_graphs", "threads", "log_every", "eval_every", "eval_episodes"}
+    | {
+        "save_every",
+        "resume",
+        "space",
+        "sweep",
+        "tracking",
+        "monitor",
+        "env.host",
+        "env.port",
+        "env.path",
+        "env.flags",
+        "env.restart_every",
+    }
 )
 
 

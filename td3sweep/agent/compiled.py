@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import nn
 
-from td3sweep.nets import ImageCNN
+from td3sweep.agent.gradients import Metrics
+from td3sweep.nets import ImageCNN, PolicyHead, TwinQHead
+from td3sweep.replay.batch import Batch
 
 Precision = Literal["fp32", "bf16"]
+EAGER_STEPS = 3  # real steps of a kind before its graph: libraries choose kernels and optimisers make their states
+
+
+class UpdateStep(Protocol):
+    """An update's work on the device, as `TD3` gives it."""
+
+    def __call__(self, batch: Batch, noise: torch.Tensor, train_actor: bool, soft_update: bool) -> Metrics: ...
 
 
 def prepare(network: nn.Module, device: torch.device, precision: Precision) -> None:
@@ -19,6 +32,97 @@ def prepare(network: nn.Module, device: torch.device, precision: Precision) -> N
     for module in network.modules():
         if isinstance(module, ImageCNN):
             module.bf16 = precision == "bf16"
+
+
+def compile_networks(networks: Iterable[nn.Module]) -> None:
+    """Compile CNNs and heads in place by `torch.compile`; names of parameters stay as they are.
+
+    The first update takes a minute or so. On CPUs this was slower than bf16 autocast alone.
+    """
+    for network in networks:
+        for module in network.modules():
+            if isinstance(module, (ImageCNN, PolicyHead, TwinQHead)):
+                module.compile()
+
+
+@dataclass
+class _Graph:
+    """A captured step: what it reads, the metrics it writes, and how to run it again on both."""
+
+    batch: Batch
+    noise: torch.Tensor
+    metrics: dict[str, Any]
+    replay: Callable[[], Any]
+
+
+class CudaGraphs:
+    """Runs updates as CUDA graphs, one for each kind of step and shape of batch, so that no kernel waits for Python.
+
+    The first steps of a kind run eagerly; they are real ones. A metric comes out as float32 whatever it was.
+
+    Args:
+        step: an update's work on the device.
+        capture: records a function's kernels and returns how to run them again on the same memory.
+    """
+
+    def __init__(
+        self, step: UpdateStep, capture: Callable[[Callable[[], None]], Callable[[], Any]] | None = None
+    ) -> None:
+        self._step = step
+        self._capture = _capture if capture is None else capture
+        self._graphs: dict[Any, _Graph] = {}
+        self._eager: Counter[Any] = Counter()
+
+    def __call__(self, batch: Batch, noise: torch.Tensor, train_actor: bool, soft_update: bool) -> Metrics:
+        tensors = batch.tensors()
+        kind = (train_actor, soft_update, batch.start, *(t.shape for t in tensors.values()))
+        if self._eager[kind] < EAGER_STEPS:
+            self._eager[kind] += 1
+            with _side_stream(noise.device):
+                return self._step(batch, noise, train_actor, soft_update)
+        if kind not in self._graphs:
+            self._graphs[kind] = self._record(batch, noise, train_actor, soft_update)
+        graph = self._graphs[kind]
+        for name, held in graph.batch.tensors().items():
+            held.copy_(tensors[name])
+        graph.noise.copy_(noise)
+        graph.replay()
+        return dict(zip(graph.metrics["names"], graph.metrics["values"].clone().unbind(), strict=True))
+
+    def forget(self) -> None:
+        """Drop all graphs: tensors that they work on were replaced."""
+        self._graphs.clear()
+        self._eager.clear()
+
+    def _record(self, batch: Batch, noise: torch.Tensor, train_actor: bool, soft_update: bool) -> _Graph:
+        own, own_noise = batch.replaced(torch.clone), noise.clone()
+        written: dict[str, Any] = {}
+
+        def run() -> None:
+            metrics = self._step(own, own_noise, train_actor, soft_update)
+            written.update(names=list(metrics), values=torch.stack([value.float() for value in metrics.values()]))
+
+        return _Graph(own, own_noise, written, self._capture(run))
+
+
+def _capture(run: Callable[[], None]) -> Callable[[], Any]:
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph.replay
+
+
+@contextmanager
+def _side_stream(device: torch.device) -> Iterator[None]:
+    """What is captured later must have run beside the default stream first (torch's notes on CUDA graphs)."""
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream(device).wait_stream(stream)
 
 
 def bf16_speed_up(cnn: ImageCNN, device: torch.device, batch: int = 32, repeats: int = 3) -> float:

@@ -13,7 +13,6 @@ def explore(action: torch.Tensor, noise: float, generator: torch.Generator) -> t
     return (action + drawn).clamp(-1.0, 1.0)
 
 
-def smooth(action: torch.Tensor, noise: float, clip: float, generator: torch.Generator) -> torch.Tensor:
-    """Target policy smoothing: noise clipped at +-`clip` on the action, the sum clipped to [-1, 1]."""
-    drawn = torch.empty_like(action).normal_(0.0, noise, generator=generator).clamp_(-clip, clip)
-    return (action + drawn).clamp(-1.0, 1.0)
+def target_noise(actions: torch.Tensor, noise: float, clip: float, generator: torch.Generator) -> torch.Tensor:
+    """Target policy smoothing: noise of that standard deviation, clipped at +-`clip`, in the shape of `actions`."""
+    return torch.empty_like(actions).normal_(0.0, noise, generator=generator).clamp_(-clip, clip)

@@ -32,8 +32,13 @@ def check_architecture(networks: Mapping[str, nn.Module], saved: Mapping[str, An
                 )
 
 
-def align_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """Give loaded optimiser moments their parameter's memory layout, which fused kernels take for granted."""
+def align_optimizer(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Give loaded optimiser moments their parameter's memory layout, which fused kernels take for granted.
+
+    A state brings the options of the device that saved it: CUDA graphs need `capturable`, which only CUDA has.
+    """
+    for group in optimizer.param_groups:
+        group["capturable"] = device.type == "cuda"
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape and value.dim() > 0:

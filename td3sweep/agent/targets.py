@@ -63,15 +63,16 @@ class MPGTarget:
     def __call__(self, q1: torch.Tensor, q2: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         difference = (q1 - q2).abs()
         mean = masked_mean(difference, mask)
-        last = self.delta_last
-        if last is None:
-            last = mean if self.delta_init == "first_batch" else torch.zeros_like(mean)
-        last = last.to(mean.device)
-        self.delta_last = mean if self.delta_state == "raw" else (last + mean) / 2
-        return torch.maximum(q1, q2) - (last + difference) / 2
+        if self.delta_last is None:
+            self.delta_last = mean.clone() if self.delta_init == "first_batch" else torch.zeros_like(mean)
+        last = self.delta_last = self.delta_last.to(mean.device)
+        value = torch.maximum(q1, q2) - (last + difference) / 2
+        # In place: a CUDA graph finds it where it lay when the graph was captured.
+        last.copy_(mean if self.delta_state == "raw" else (last + mean) / 2)
+        return value
 
     def state_dict(self) -> dict[str, Any]:
-        return {"delta_last": self.delta_last}
+        return {"delta_last": None if self.delta_last is None else self.delta_last.clone()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.delta_last = state["delta_last"]

@@ -20,8 +20,8 @@ from torch import nn
 from torch.nn import functional
 
 from td3sweep.agent.augment import random_shift
-from td3sweep.agent.compiled import Precision, prepare
-from td3sweep.agent.explore import explore, smooth
+from td3sweep.agent.compiled import CudaGraphs, Precision, UpdateStep, prepare
+from td3sweep.agent.explore import explore, target_noise
 from td3sweep.agent.gradients import Clip, Metrics, clip_gradients, norms
 from td3sweep.agent.networks import Actor, Critic, current_vectors, next_vectors, parts, scaled_once
 from td3sweep.agent.state import align_optimizer, check_architecture, nonfinite_tensors
@@ -63,6 +63,7 @@ class TD3:
 
     Attributes:
         updates: critic steps taken.
+        run_step: runs an update's work on the device; `compiled.CudaGraphs` replays it.
     """
 
     def __init__(
@@ -99,8 +100,8 @@ class TD3:
             prepare(network, self.device, precision)
         self.target_actor = copy.deepcopy(actor).requires_grad_(False)
         self.target_critic = copy.deepcopy(critic).requires_grad_(False)
-        self.actor_optimizer = _optimizer(actor, actor_lr, actor_cnn_lr, weight_decay)
-        self.critic_optimizer = _optimizer(critic, critic_lr, critic_cnn_lr, weight_decay)
+        self.actor_optimizer = _optimizer(actor, actor_lr, actor_cnn_lr, weight_decay, self.device)
+        self.critic_optimizer = _optimizer(critic, critic_lr, critic_cnn_lr, weight_decay, self.device)
         self.updates = 0
         self._actor_parts, self._critic_parts = parts(actor), parts(critic)
         self._actor_parameters = list(actor.parameters())
@@ -118,6 +119,7 @@ class TD3:
         self._pre_tanh_penalty = pre_tanh_penalty
         self._acting_rng = torch.Generator().manual_seed(seed)
         self._update_rng = torch.Generator(self.device).manual_seed(seed + 1)
+        self.run_step: UpdateStep = self._step
 
     # Acting -----------------------------------------------------------------------------------------------
 
@@ -193,14 +195,28 @@ class TD3:
         Returns:
             Metrics as 0-dim tensors on the device, none read by the host; the actor's only where it stepped.
         """
-        batch = scaled_once(self._augmented(batch.to(self.device)), self.critic.encoder.cnn)
-        y, metrics = self._target(batch)
-        metrics |= self._critic_step(batch, y)
+        batch = self._augmented(batch.to(self.device))
+        noise = target_noise(batch.actions, self._target_noise, self._target_noise_clip, self._update_rng)
         self.updates += 1
-        if self.updates % self._policy_delay == 0:
-            if train_actor:
-                metrics |= self._actor_step(batch)
-                metrics["q/gap"] = (metrics["q/actor"] - metrics["q/q1"]).abs()
+        delayed = self.updates % self._policy_delay == 0
+        return self.run_step(batch, noise, delayed and train_actor, delayed)
+
+    def _step(self, batch: Batch, noise: torch.Tensor, train_actor: bool, soft_update: bool) -> Metrics:
+        """An update's work on the device: draws nothing, reads nothing back, so that a CUDA graph can hold it.
+
+        Args:
+            batch: on the device, images as bytes.
+            noise: [B, L, A] of the target policy.
+            train_actor: step the actor as well.
+            soft_update: let the targets follow.
+        """
+        batch = scaled_once(batch, self.critic.encoder.cnn)
+        y, metrics = self._target(batch, noise)
+        metrics |= self._critic_step(batch, y)
+        if train_actor:
+            metrics |= self._actor_step(batch)
+            metrics["q/gap"] = (metrics["q/actor"] - metrics["q/q1"]).abs()
+        if soft_update:
             self._soft_update()
         metrics["nonfinite"] = (~torch.stack(list(metrics.values())).isfinite()).sum()
         return metrics
@@ -214,14 +230,13 @@ class TD3:
         return replace(batch, images=images)
 
     @torch.no_grad()
-    def _target(self, batch: Batch) -> tuple[torch.Tensor, Metrics]:
+    def _target(self, batch: Batch, noise: torch.Tensor) -> tuple[torch.Tensor, Metrics]:
         actor_state, critic_state = self._split(batch.states)
         features = self.target_critic.encoder.following(batch, critic_state)
         own = self.target_actor.encoder
         actor_features = features if own is None else own.following(batch, actor_state)
         vector = next_vectors(batch)
-        action = torch.tanh(self.target_actor.head(actor_features, vector))
-        action = smooth(action, self._target_noise, self._target_noise_clip, self._update_rng)
+        action = (torch.tanh(self.target_actor.head(actor_features, vector)) + noise).clamp(-1.0, 1.0)
         q1, q2 = self.target_critic.head(features, vector, action)
         y = batch.rewards + batch.discounts * self._target_rule(q1, q2, batch.mask)
         mean = masked_mean(y, batch.mask)
@@ -324,7 +339,7 @@ class TD3:
 
     # Saving -----------------------------------------------------------------------------------------------
 
-    def _networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, nn.Module]:
         return {
             "actor": self.actor,
             "critic": self.critic,
@@ -334,12 +349,12 @@ class TD3:
 
     def nonfinite_tensors(self) -> list[str]:
         """Names of all parameters and gradients that hold NaN or infinity."""
-        return nonfinite_tensors(self._networks())
+        return nonfinite_tensors(self.networks())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next update depends on, by reference; `torch.load(weights_only=True)` reads it."""
         return {
-            **{name: dict(network.state_dict()) for name, network in self._networks().items()},
+            **{name: dict(network.state_dict()) for name, network in self.networks().items()},
             "actor_optimizer": self.actor_optimizer.state_dict(),
             "critic_optimizer": self.critic_optimizer.state_dict(),
             "updates": self.updates,
@@ -355,12 +370,14 @@ class TD3:
         Raises:
             UserError: the state belongs to another architecture; nothing was changed.
         """
-        check_architecture(self._networks(), state)
-        for name, network in self._networks().items():
+        check_architecture(self.networks(), state)
+        for name, network in self.networks().items():
             network.load_state_dict(state[name])
         for optimizer, name in ((self.actor_optimizer, "actor"), (self.critic_optimizer, "critic")):
             optimizer.load_state_dict(state[f"{name}_optimizer"])
-            align_optimizer(optimizer)
+            align_optimizer(optimizer, self.device)
+        if isinstance(self.run_step, CudaGraphs):
+            self.run_step.forget()  # they work on the optimiser states that were just replaced
         self.updates = state["updates"]
         self._target_rule.load_state_dict(state["target_rule"])
         self._acting_rng.set_state(state["acting_rng"])
@@ -375,12 +392,15 @@ def _feature_norm(features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return masked_mean(features.detach().norm(dim=-1), mask)
 
 
-def _optimizer(network: Actor | Critic, lr: float, cnn_lr: float | None, weight_decay: float) -> torch.optim.Optimizer:
+def _optimizer(
+    network: Actor | Critic, lr: float, cnn_lr: float | None, weight_decay: float, device: torch.device
+) -> torch.optim.Optimizer:
     """One optimiser a network, its CNN in a parameter group of its own."""
     groups = [
         {"params": group, "lr": cnn_lr if part == "cnn" and cnn_lr is not None else lr}
         for part, group in parts(network).items()
     ]
+    capturable = device.type == "cuda"
     if weight_decay > 0:
-        return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, fused=True)
-    return torch.optim.Adam(groups, lr=lr, fused=True)
+        return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, fused=True, capturable=capturable)
+    return torch.optim.Adam(groups, lr=lr, fused=True, capturable=capturable)

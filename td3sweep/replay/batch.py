@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -45,12 +47,23 @@ class Batch:
         """L, the transitions trained in a window."""
         return self.actions.shape[1]
 
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All tensors by name."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
+
+    def replaced(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        """The same batch with `function` applied to each tensor."""
+        tensors: dict[str, Any] = {name: function(value) for name, value in self.tensors().items()}
+        return replace(self, **tensors)
+
     def to(self, device: torch.device) -> Batch:
-        """This batch on `device`, without waiting for the copy."""
+        """This batch on `device`.
+
+        To a CUDA device it goes through pinned memory without waiting: the host draws the next batch meanwhile.
+        """
         if self.images.device == device:
             return self
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name, value in moved.items():
-            if isinstance(value, torch.Tensor):
-                moved[name] = value.to(device, non_blocking=True)
-        return Batch(**moved)
+        if device.type == "cuda":
+            return self.replaced(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
+        return self.replaced(lambda tensor: tensor.to(device))

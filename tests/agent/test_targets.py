@@ -7,6 +7,7 @@ import torch
 from agents import constant_q, make_agent, make_batch
 
 from td3sweep.agent import MPGTarget, TD3Target
+from td3sweep.agent.explore import target_noise
 
 ONES = torch.ones(2, 1)
 Q1, Q2 = torch.tensor([[5.0], [1.0]]), torch.tensor([[3.0], [2.0]])
@@ -102,13 +103,21 @@ def test_padding_changes_nothing():
         assert one[key].item() == pytest.approx(two[key].item(), rel=1e-3, abs=1e-6), key
 
 
-def test_smoothing_noise_is_clipped_twice():
-    from td3sweep.agent.explore import smooth
+def test_smoothing_noise_is_clipped():
+    drawn = target_noise(torch.zeros(10_000, 1, 2), 0.2, 0.5, torch.Generator().manual_seed(0))
+    assert drawn.shape == (10_000, 1, 2)
+    assert drawn.abs().max().item() == 0.5
+    assert drawn.std().item() == pytest.approx(0.2, rel=0.03)
 
-    generator = torch.Generator().manual_seed(0)
-    action = torch.tensor([0.0, 0.9]).expand(10_000, 2)
-    noisy = smooth(action, 0.2, 0.5, generator)
-    assert noisy[:, 0].abs().max().item() == 0.5
-    assert noisy[:, 1].max().item() == 1.0
-    assert noisy[:, 1].min().item() == pytest.approx(0.4)
-    assert noisy[:, 0].std().item() == pytest.approx(0.2, rel=0.03)
+
+def test_the_smoothed_action_stays_in_reach():
+    agent = make_agent()
+    with torch.no_grad():  # a policy that says tanh(2) = .964 to everything
+        agent.target_actor.head.mlp[-1].weight.zero_()
+        agent.target_actor.head.mlp[-1].bias.fill_(2.0)
+    seen = []
+    agent.target_critic.head.register_forward_hook(lambda module, inputs, output: seen.append(inputs[2]))
+    agent.update(make_batch(32))
+    assert seen[0].max().item() == 1.0
+    assert seen[0].min().item() >= 0.964 - 0.5 - 1e-3
+    assert 0.1 < seen[0].std().item() < 0.2

@@ -75,9 +75,9 @@ def test_a_directory_must_be_named(slurm, sbatch, tmp_path):
 def test_a_real_sweep_without_a_controller(slurm, tmp_path):
     sweep = tmp_path / "sweep"
     search = ["hyperparams.gamma=interval(0.9,0.99)", "sweep.trials=4", "sweep.enqueue=[]"]
+    task = [*QUICK, "steps=120", "eval_every=20", "save_every=20", f"hydra.sweep.dir={sweep}"]
     array = subprocess.run(
-        ["sbatch", "--parsable", "--array=1-2", f"--chdir={tmp_path}", SCRIPT]
-        + [*QUICK, "steps=120", "eval_every=20", "save_every=20", *search, f"hydra.sweep.dir={sweep}"],
+        ["sbatch", "--parsable", "--array=1-2", f"--chdir={tmp_path}", SCRIPT, *task, *search],
         env={**os.environ, "PYTHON": sys.executable},
         capture_output=True,
         text=True,
@@ -98,7 +98,7 @@ def test_a_real_sweep_without_a_controller(slurm, tmp_path):
     until(lambda: sorted(line.split() for line in (slurm.ask(*ends) or "").splitlines()) == done, 180)
 
     rows = frame(sweep)
-    assert sorted(rows["first"]) == [0, 1, 2, 3]  # the interrupted one was taken up again as a later attempt
+    assert len(rows) == rows["first"].nunique() == 4
     assert set(rows["state"]) == {"COMPLETE"}
     for first in rows["first"]:
         last = json.loads((sweep / f"{first}/seed-0/metrics.jsonl").read_text().splitlines()[-1])
