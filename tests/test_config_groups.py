@@ -7,10 +7,11 @@ import pytest
 from td3sweep.assemble import build_agent, build_replay
 from td3sweep.compose import config_directory
 from td3sweep.record.console import SEED_BATCH, SEED_STEPS, SEED_UPDATES
+from td3sweep.replay import LAP, PER, FrameReplay
 from td3sweep.settings import CarlaSettings, GymSettings
 
 GROUPS = sorted(path.relative_to(config_directory()) for path in Path(config_directory()).glob("*/*.yaml"))
-NEEDS = {"reward/none": ["env=gym"]}  # what an option cannot do without
+NEEDS = {"reward/none": ["env=gym"], "replay/lap": ["loss=huber"]}  # what an option cannot do without
 
 
 @pytest.mark.parametrize("file", GROUPS, ids=str)
@@ -33,6 +34,7 @@ def test_the_contracts_options_exist():
         "monitor": ["warn", "stop", "off"],
         "env": ["carla", "gym"],
         "target": ["td3", "mpg"],
+        "replay": ["uniform", "per", "lap"],
     }
     assert {f"{group}/{option}" for group, options in wanted.items() for option in options} <= names
 
@@ -94,6 +96,17 @@ def test_gym_brings_its_own_reward(settings):
     s = settings("env=gym", "env.id=Pendulum-v1")
     assert isinstance(s.env, GymSettings)
     assert (s.env.id, s.reward.name, s.reward.terms) == ("Pendulum-v1", "none", {})
+
+
+def test_a_replay_is_built_with_the_rule_it_was_asked_for(settings):
+    def built(*overrides):
+        s = settings(*overrides, "replay.capacity=1000")
+        return build_replay(s, build_agent(s, vector_size=3, action_size=2), 3, 2)
+
+    assert type(built()) is FrameReplay
+    assert built("replay=per")._rule == PER(alpha=0.6, first_beta=0.4, beta_updates=4000)
+    assert built("replay=per", "replay.beta=1", "replay.beta_updates=7")._rule == PER(0.6, 1.0, 7)
+    assert built("replay=lap", "loss=huber", "recurrent=gru48")._rule == LAP(alpha=0.4)
 
 
 @pytest.mark.parametrize("cnn", ["nature", "pooled"])

@@ -63,6 +63,8 @@ class TD3:
 
     Attributes:
         updates: critic steps taken.
+        td_errors: [B, L], |Q - y| of the last critic step, the larger of both critics (as in LAP's code), on the
+            device.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class TD3:
         self.actor_optimizer = _optimizer(actor, actor_lr, actor_cnn_lr, weight_decay)
         self.critic_optimizer = _optimizer(critic, critic_lr, critic_cnn_lr, weight_decay)
         self.updates = 0
+        self.td_errors = torch.empty(0, 0, device=self.device)
         self._actor_parts, self._critic_parts = parts(actor), parts(critic)
         self._actor_parameters = list(actor.parameters())
         self._online: list[torch.Tensor] = [*actor.parameters(), *critic.parameters()]
@@ -231,10 +234,8 @@ class TD3:
     def _critic_step(self, batch: Batch, y: torch.Tensor) -> Metrics:
         features = self.critic.encoder.current(batch, self._split(batch.states)[1])
         q1, q2 = self.critic.head(features, current_vectors(batch), batch.actions)
-        loss = masked_mean(
-            self._element_loss(q1, y, reduction="none") + self._element_loss(q2, y, reduction="none"),
-            batch.mask,
-        )
+        losses = self._element_loss(q1, y, reduction="none") + self._element_loss(q2, y, reduction="none")
+        loss = masked_mean(losses * batch.weights.unsqueeze(1), batch.mask)
         self.critic_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         metrics = clip_gradients(self._critic_parts, self._clip.kind, self._clip.critic, "critic")
@@ -246,6 +247,7 @@ class TD3:
         metrics["q/q2"] = masked_mean(q2, batch.mask)
         metrics["q/twin_gap"] = masked_mean((q1 - q2).abs(), batch.mask)
         metrics["td_error"] = masked_mean(((q1 - y).abs() + (q2 - y).abs()) / 2, batch.mask)
+        self.td_errors = torch.maximum((q1 - y).abs(), (q2 - y).abs())
         return metrics
 
     def _actor_step(self, batch: Batch) -> Metrics:
