@@ -118,7 +118,10 @@ class PrioritizedReplay(FrameReplay):
             self._tree.set(np.array([slot]), self._largest if starts else 0.0)
 
     def _put(self, observation: Mapping[str, npt.NDArray[Any]], state: npt.NDArray[Any] | None) -> None:
+        before = self._oldest
         super()._put(observation, state)
+        if self._oldest == before:
+            return
         edge = np.arange(self._oldest, min(self._oldest + self._reach, self._head))
         lost = edge[~self._valid(edge)] % self.capacity
         if self._tree.leaves[lost].any():

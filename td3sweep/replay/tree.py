@@ -15,7 +15,8 @@ class SumTree:
 
     Our own, in NumPy, because the kept library for it (cpprb 11) draws from a generator that can neither be seeded nor
     saved, and a resumed run must draw what the interrupted one would have drawn. Every node is computed from its
-    children alone, never by adding differences up: equal leaves give equal sums, whatever happened before.
+    children alone, never by adding differences up: equal leaves give equal sums, whatever happened before. Sums are
+    brought up to date when they are next read: storing a transition must not cost a walk up the tree.
 
     Args:
         size: slots.
@@ -25,10 +26,12 @@ class SumTree:
         self._size = size
         self._first_leaf = 1 << (size - 1).bit_length()
         self._nodes = np.zeros(2 * self._first_leaf)  # the root is node 1; the children of n are 2n and 2n + 1
+        self._stale: list[Ints] = []  # slots whose sums are out of date
 
     @property
     def total(self) -> float:
         """Sum of all values."""
+        self._sum_up()
         return float(self._nodes[1])
 
     @property
@@ -38,8 +41,14 @@ class SumTree:
 
     def set(self, slots: Ints, values: Doubles | float) -> None:
         """Give slots [K] their values; of a slot named twice the last one stays."""
-        nodes = slots + self._first_leaf
-        self._nodes[nodes] = values
+        self._nodes[slots + self._first_leaf] = values
+        self._stale.append(slots)
+
+    def _sum_up(self) -> None:
+        if not self._stale:
+            return
+        nodes = np.concatenate(self._stale) + self._first_leaf
+        self._stale.clear()
         for _ in range(self._first_leaf.bit_length() - 1):
             nodes = nodes >> 1
             self._nodes[nodes] = self._nodes[2 * nodes] + self._nodes[2 * nodes + 1]
@@ -50,6 +59,7 @@ class SumTree:
         Args:
             points: between 0 and `total`, which must be positive.
         """
+        self._sum_up()
         nodes = np.ones(len(points), np.int64)
         for _ in range(self._first_leaf.bit_length() - 1):
             left, right = self._nodes[2 * nodes], self._nodes[2 * nodes + 1]

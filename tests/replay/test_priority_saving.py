@@ -34,6 +34,7 @@ def test_a_restored_replay_goes_on_the_same_way(memory):
             update(pair.replay, turn)
     copy = make(memory)
     copy.restore(*through_disk(pair.replay.state(), [pair.replay.dump_segment(0)[0]]))
+    assert copy._tree.total == pair.replay._tree.total > 0
     np.testing.assert_array_equal(copy._tree._nodes, pair.replay._tree._nodes)
     for turn in range(3):
         assert_same_future(pair.replay, copy)
