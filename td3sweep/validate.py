@@ -8,7 +8,7 @@ from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
-from td3sweep.settings import CarlaSettings, GymSettings, ReplaySettings, Settings
+from td3sweep.settings import CarlaSettings, ClipSettings, GymSettings, ReplaySettings, Settings
 
 
 def check(settings: Settings) -> None:
@@ -73,6 +73,11 @@ def _check_combinations(s: Settings) -> None:
     if s.target.name == "td3" and (s.target.delta_init, s.target.delta_state) != ("zero", "raw"):
         raise UserError("target.delta_init and target.delta_state need target=mpg; drop them or choose target=mpg")
     _check_replay(s)
+    if s.clip.name == "off" and (s.clip.actor, s.clip.critic) != (ClipSettings.actor, ClipSettings.critic):
+        raise UserError(
+            f"clip.actor={s.clip.actor}, clip.critic={s.clip.critic} with clip=off: nothing is clipped; "
+            "drop them or choose clip=joint"
+        )
     if s.fault in ("h1", "h2", "h5") and s.clip.name == "off":
         raise UserError(f"fault={s.fault} with clip=off: there is no clip to break; choose another clip")
     if s.fault == "h6" and s.wiring.name == "critic_only":
