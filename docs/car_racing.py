@@ -25,7 +25,7 @@ def train(steps=30_000, warmup=1_000, batch_size=64):
             now, total = look(env.reset(seed=step)[0]), 0.0
             replay.begin(now)
         action, _ = agent.act(now, state, noise=1.0 if step < warmup else 0.1)
-        frame, reward, terminated, truncated, _ = env.step((action + [0, 1, 1]) / [1, 2, 2])
+        frame, reward, terminated, truncated, _ = env.step(action * [1, 0.5, 0.5] + [0, 0.5, 0.5])
         now, total, ended = look(frame, now), total + reward, terminated or truncated
         replay.add(action, reward, terminated, truncated, now)
         if step >= warmup:

@@ -269,21 +269,25 @@ def build_target(target: TargetSettings) -> Any:
 
 def build_replay(settings: Settings, agent: Any, vector_size: int, action_size: int) -> Any:
     """The replay memory of these settings, shaped for ``agent``'s memory states."""
-    from td3sweep.replay.frames import FrameReplay
+    from td3sweep.replay import LAP, PER, FrameReplay, PrioritizedReplay
 
-    recurrent = settings.recurrent
-    return FrameReplay(
-        settings.replay.capacity,
-        vector_size=vector_size,
-        action_size=action_size,
-        state_sizes=agent.state_sizes,
-        state_stride=math.gcd(recurrent.sequence_length, recurrent.burn_in),
-        gamma=settings.hyperparams.gamma,
-        n_step=settings.n_step,
-        sequence_length=recurrent.sequence_length,
-        burn_in=recurrent.burn_in,
-        seed=settings.seed,
-    )
+    recurrent, replay = settings.recurrent, settings.replay
+    arguments: dict[str, Any] = {
+        "capacity": replay.capacity,
+        "vector_size": vector_size,
+        "action_size": action_size,
+        "state_sizes": agent.state_sizes,
+        "state_stride": math.gcd(recurrent.sequence_length, recurrent.burn_in),
+        "gamma": settings.hyperparams.gamma,
+        "n_step": settings.n_step,
+        "sequence_length": recurrent.sequence_length,
+        "burn_in": recurrent.burn_in,
+        "seed": settings.seed,
+    }
+    if replay.name == "uniform":
+        return FrameReplay(**arguments)
+    rule = LAP(replay.alpha) if replay.name == "lap" else PER(replay.alpha, replay.beta, replay.beta_updates)
+    return PrioritizedReplay(rule, **arguments)
 
 
 def build_mirror(settings: Settings, directory: RunDirectory) -> Any:

@@ -93,8 +93,15 @@ class TargetSettings:
 class ReplaySettings:
     """Experience replay; every frame is stored once."""
 
-    name: str = setting("uniform", "how transitions are drawn", choices=("uniform",))
+    name: str = setting(
+        "uniform",
+        "uniform; per: by TD error, with importance weights; lap: by TD error, needs loss=huber",
+        choices=("uniform", "per", "lap"),
+    )
     capacity: int = setting(100_000, "transitions kept, about 7.3 KB each; 5e3 to 1e6", low=10, high=10_000_000)
+    alpha: float = setting(0.0, "per, lap: exponent of the TD error; 0 draws uniformly; .4 to .7", low=0.0, high=1.0)
+    beta: float = setting(0.0, "per: first exponent of the importance weights; .4 to 1", low=0.0, high=1.0)
+    beta_updates: int = setting(4000, "per: updates over which beta rises to 1; those of the run", low=1)
 
 
 @dataclass(frozen=True)
@@ -321,8 +328,11 @@ def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Keys (dotted) whose values differ between two resolved configurations and that a resume may not change."""
-    before, after = flatten(old), flatten(new)
+    """Keys (dotted) whose values differ between two resolved configurations and that a resume may not change.
+
+    A key that the older one lacks was added since: that run had its default.
+    """
+    before, after = flatten(Settings()) | flatten(old), flatten(new)
     return sorted(
         key
         for key in before.keys() | after.keys()

@@ -23,6 +23,7 @@ from td3sweep.monitor.detectors import Alarm
 from td3sweep.monitor.verdict import Monitor
 from td3sweep.record.recorder import Recorder
 from td3sweep.replay.frames import FrameReplay
+from td3sweep.replay.priority import PrioritizedReplay
 
 log = logging.getLogger(__name__)
 
@@ -212,6 +213,8 @@ class Trainer:
             started = time.perf_counter()
             batch = self.replay.sample(self.plan.batch_size)
             metrics = self.agent.update(batch, train_actor=self.agent.updates >= self.plan.critic_only_updates)
+            if isinstance(self.replay, PrioritizedReplay):
+                self.replay.update_priorities(batch, self.agent.td_errors)
             self.recorder.gather(metrics)
             self.recorder.spent("update", time.perf_counter() - started)
             if self.agent.updates % self.plan.log_every == 0:

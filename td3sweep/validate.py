@@ -8,7 +8,7 @@ from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
-from td3sweep.settings import CarlaSettings, GymSettings, Settings
+from td3sweep.settings import CarlaSettings, ClipSettings, GymSettings, ReplaySettings, Settings
 
 
 def check(settings: Settings) -> None:
@@ -72,6 +72,12 @@ def _check_combinations(s: Settings) -> None:
         )
     if s.target.name == "td3" and (s.target.delta_init, s.target.delta_state) != ("zero", "raw"):
         raise UserError("target.delta_init and target.delta_state need target=mpg; drop them or choose target=mpg")
+    _check_replay(s)
+    if s.clip.name == "off" and (s.clip.actor, s.clip.critic) != (ClipSettings.actor, ClipSettings.critic):
+        raise UserError(
+            f"clip.actor={s.clip.actor}, clip.critic={s.clip.critic} with clip=off: nothing is clipped; "
+            "drop them or choose clip=joint"
+        )
     if s.fault in ("h1", "h2", "h5") and s.clip.name == "off":
         raise UserError(f"fault={s.fault} with clip=off: there is no clip to break; choose another clip")
     if s.fault == "h6" and s.wiring.name == "critic_only":
@@ -80,6 +86,19 @@ def _check_combinations(s: Settings) -> None:
     if unknown:
         raise UserError(f"monitor.stop_on={unknown[0]}: unknown detector; choose from {', '.join(CAN_FAIL)}")
     _check_env(s)
+
+
+def _check_replay(s: Settings) -> None:
+    replay = s.replay
+    if replay.name == "uniform" and replay.alpha:
+        raise UserError(f"replay.alpha={replay.alpha} with replay=uniform: there are no priorities; choose replay=per")
+    if replay.name != "per" and (replay.beta or replay.beta_updates != ReplaySettings.beta_updates):
+        raise UserError(
+            f"replay.beta={replay.beta}, replay.beta_updates={replay.beta_updates} with replay={replay.name}: "
+            "only replay=per weighs its samples; drop them or choose replay=per"
+        )
+    if replay.name == "lap" and s.loss != "huber":
+        raise UserError(f"replay=lap with loss={s.loss}: its priorities belong to the Huber loss; add loss=huber")
 
 
 def _check_env(s: Settings) -> None:

@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import pytest
+import torch
+from torch.nn import LayerNorm
 
+from td3sweep.agent import MPGTarget, TD3Target
 from td3sweep.assemble import build_agent, build_replay
 from td3sweep.compose import config_directory
 from td3sweep.record.console import SEED_BATCH, SEED_STEPS, SEED_UPDATES
+from td3sweep.replay import LAP, PER, FrameReplay
 from td3sweep.settings import CarlaSettings, GymSettings
 
 GROUPS = sorted(path.relative_to(config_directory()) for path in Path(config_directory()).glob("*/*.yaml"))
-NEEDS = {"reward/none": ["env=gym"]}  # what an option cannot do without
+NEEDS = {"reward/none": ["env=gym"], "replay/lap": ["loss=huber"]}  # what an option cannot do without
 
 
 @pytest.mark.parametrize("file", GROUPS, ids=str)
@@ -33,6 +37,7 @@ def test_the_contracts_options_exist():
         "monitor": ["warn", "stop", "off"],
         "env": ["carla", "gym"],
         "target": ["td3", "mpg"],
+        "replay": ["uniform", "per", "lap"],
     }
     assert {f"{group}/{option}" for group, options in wanted.items() for option in options} <= names
 
@@ -94,6 +99,45 @@ def test_gym_brings_its_own_reward(settings):
     s = settings("env=gym", "env.id=Pendulum-v1")
     assert isinstance(s.env, GymSettings)
     assert (s.env.id, s.reward.name, s.reward.terms) == ("Pendulum-v1", "none", {})
+
+
+def test_every_option_of_the_learner_reaches_it(settings):
+    def built(*overrides):
+        return build_agent(settings(*overrides), vector_size=3, action_size=2)
+
+    plain = built("pre_tanh_penalty=0", "actor_init_scale=1")
+    changed = built(
+        *("target=mpg", "target.delta_init=first_batch", "target.delta_state=ema", "clip=value", "clip.actor=.5"),
+        *("loss=huber", "aug=shift4", "feature_norm=layernorm", "pre_tanh_penalty=.01", "actor_init_scale=.25"),
+        *("weight_decay=.01", "hyperparams.critic_cnn_lr=.002", "wiring=crossed"),
+    )
+    for agent, expected in (
+        (plain, (TD3Target, "joint", 1.0, "mse_loss", "none", 0.0, "Adam", 0.0, 1e-3, "separate")),
+        (changed, (MPGTarget, "value", 0.5, "huber_loss", "shift4", 0.01, "AdamW", 0.01, 2e-3, "crossed")),
+    ):
+        cnn = agent.critic_optimizer.param_groups[0]
+        assert expected == (
+            *(type(agent._target_rule), agent._clip.kind, agent._clip.actor, agent._element_loss.__name__),
+            *(agent._aug, agent._pre_tanh_penalty, type(agent.critic_optimizer).__name__),
+            *(cnn["weight_decay"], cnn["lr"], agent._wiring),
+        )
+    assert (changed._target_rule.delta_init, changed._target_rule.delta_state) == ("first_batch", "ema")
+    normed = [any(isinstance(m, LayerNorm) for m in agent.critic.modules()) for agent in (plain, changed)]
+    assert normed == [False, True]
+    last = [agent.actor.head.mlp[-1].weight for agent in (built("actor_init_scale=1"), built("actor_init_scale=.25"))]
+    assert torch.allclose(last[1], 0.25 * last[0])
+
+
+def test_a_replay_is_built_with_the_rule_it_was_asked_for(settings):
+    def built(*overrides):
+        s = settings(*overrides, "replay.capacity=1000")
+        return build_replay(s, build_agent(s, vector_size=3, action_size=2), 3, 2)
+
+    assert type(built()) is FrameReplay
+    assert built("replay=per")._rule == PER(alpha=0.6, first_beta=0.4, beta_updates=4000)
+    assert built("replay=per", "replay.beta=1", "replay.beta_updates=7")._rule == PER(0.6, 1.0, 7)
+    assert built("replay=lap", "loss=huber", "recurrent=gru48")._rule == LAP(alpha=0.4)
+    assert [built(word)._n_step for word in ("n_step=1", "n_step=3")] == [1, 3]
 
 
 @pytest.mark.parametrize("cnn", ["nature", "pooled"])

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from td3sweep.monitor.verdict import Monitor
 from td3sweep.record.definitions import is_defined
 from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import RunDirectory
-from td3sweep.replay.frames import FrameReplay
+from td3sweep.replay import LAP, PER, FrameReplay, PrioritizedReplay
 from td3sweep.trainer import FAULTS_IN_A_ROW, Plan, Trainer
 
 PLAN = {
@@ -30,7 +31,7 @@ PLAN = {
 }  # fmt: skip
 
 
-def make(path, *, env=None, memory="none", cnn="nature", stop_after=None, monitor=True, stop=False, **plan):
+def make(path, *, env=None, memory="none", cnn="nature", rule=None, stop_after=None, monitor=True, stop=False, **plan):
     """A trainer in ``path`` that leaves, as at a signal, after ``stop_after`` questions."""
     torch.set_num_threads(1)
     run = RunDirectory(path)
@@ -39,9 +40,9 @@ def make(path, *, env=None, memory="none", cnn="nature", stop_after=None, monito
     length = 1 if memory == "none" else 4
     agent = build_td3(
         cnn=cnn, memory=memory, memory_size=8, vector_size=2, action_size=2, seed=1,
-        tau=0.01, actor_lr=1e-3, critic_lr=1e-3,
+        tau=0.01, actor_lr=1e-3, critic_lr=1e-3, loss="huber" if isinstance(rule, LAP) else "mse",
     )  # fmt: skip
-    replay = FrameReplay(
+    replay = (FrameReplay if rule is None else partial(PrioritizedReplay, rule))(
         200, vector_size=2, action_size=2, state_sizes=agent.state_sizes, state_stride=2 if length > 1 else 1,
         gamma=0.9, n_step=1, sequence_length=length, burn_in=2 if length > 1 else 0, seed=2,
     )  # fmt: skip
@@ -193,15 +194,42 @@ def test_warmup_actions_are_uniform_in_their_bounds(tmp_path):
     assert abs(throttle.mean() - 0.35) < 0.1
 
 
-@pytest.mark.parametrize("memory", ["none", "lstm"])
+def test_the_errors_of_every_update_go_back_to_a_prioritised_replay(tmp_path):
+    trainer = make(tmp_path, rule=LAP(alpha=1.0), reward_scale=30.0, steps=20, monitor=False)
+    given, update_priorities = [], trainer.replay.update_priorities
+
+    def take_back(batch, errors):
+        update_priorities(batch, errors)
+        found = dict(zip(batch.index.tolist(), errors.flatten().tolist(), strict=True))  # the last of equals counts
+        kept = trainer.replay._tree.leaves[np.array(list(found)) % trainer.replay.capacity]
+        given.append(kept.tolist())
+        assert kept.tolist() == pytest.approx([max(error, 1.0) for error in found.values()])
+
+    trainer.replay.update_priorities = take_back
+    trainer.run()
+    assert len(given) == trainer.agent.updates == 4
+    assert len(set(given[-1])) > 3
+
+
+def test_prioritised_draws_train_another_way(tmp_path):
+    plain, per = make(tmp_path / "a", steps=20), make(tmp_path / "b", steps=20, rule=PER())
+    for trainer in (plain, per):
+        trainer.run()
+    assert not same(weights(plain), weights(per))
+    assert per.replay._updates == 4
+
+
 @pytest.mark.parametrize("stop_after", [9, 31])
-def test_a_run_stopped_at_any_step_ends_with_the_same_parameters(tmp_path, memory, stop_after):
-    undisturbed = make(tmp_path / "a", memory=memory)
+@pytest.mark.parametrize(
+    ("memory", "rule"), [("none", None), ("lstm", None), ("none", PER(beta_updates=20)), ("gru", PER(beta_updates=20))]
+)
+def test_a_run_stopped_at_any_step_ends_with_the_same_parameters(tmp_path, memory, rule, stop_after):
+    undisturbed = make(tmp_path / "a", memory=memory, rule=rule)
     undisturbed.run()
-    first = make(tmp_path / "b", memory=memory, stop_after=stop_after)
+    first = make(tmp_path / "b", memory=memory, rule=rule, stop_after=stop_after)
     first.run()
     assert first.step < 40
-    second = make(tmp_path / "b", memory=memory)
+    second = make(tmp_path / "b", memory=memory, rule=rule)
     second.run()
     assert second.step == 40
     assert same(weights(undisturbed), weights(second))

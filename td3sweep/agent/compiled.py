@@ -23,7 +23,9 @@ EAGER_STEPS = 3  # real steps of a kind before its graph: libraries choose kerne
 class UpdateStep(Protocol):
     """An update's work on the device, as `TD3` gives it."""
 
-    def __call__(self, batch: Batch, noise: torch.Tensor, train_actor: bool, soft_update: bool) -> Metrics: ...
+    def __call__(
+        self, batch: Batch, noise: torch.Tensor, train_actor: bool, soft_update: bool
+    ) -> tuple[Metrics, torch.Tensor]: ...
 
 
 def prepare(network: nn.Module, device: torch.device, precision: Precision) -> None:
@@ -47,11 +49,11 @@ def compile_networks(networks: Iterable[nn.Module]) -> None:
 
 @dataclass
 class _Graph:
-    """A captured step: what it reads, the metrics it writes, and how to run it again on both."""
+    """A captured step: what it reads, what it writes, and how to run it again on both."""
 
     batch: Batch
     noise: torch.Tensor
-    metrics: dict[str, Any]
+    written: dict[str, Any]
     replay: Callable[[], Any]
 
 
@@ -73,7 +75,9 @@ class CudaGraphs:
         self._graphs: dict[Any, _Graph] = {}
         self._eager: Counter[Any] = Counter()
 
-    def __call__(self, batch: Batch, noise: torch.Tensor, train_actor: bool, soft_update: bool) -> Metrics:
+    def __call__(
+        self, batch: Batch, noise: torch.Tensor, train_actor: bool, soft_update: bool
+    ) -> tuple[Metrics, torch.Tensor]:
         tensors = batch.tensors()
         kind = (train_actor, soft_update, batch.start, *(t.shape for t in tensors.values()))
         if self._eager[kind] < EAGER_STEPS:
@@ -87,7 +91,9 @@ class CudaGraphs:
             held.copy_(tensors[name])
         graph.noise.copy_(noise)
         graph.replay()
-        return dict(zip(graph.metrics["names"], graph.metrics["values"].clone().unbind(), strict=True))
+        written = graph.written
+        metrics = dict(zip(written["names"], written["values"].clone().unbind(), strict=True))
+        return metrics, written["td_errors"].clone()
 
     def forget(self) -> None:
         """Drop all graphs: tensors that they work on were replaced."""
@@ -99,8 +105,9 @@ class CudaGraphs:
         written: dict[str, Any] = {}
 
         def run() -> None:
-            metrics = self._step(own, own_noise, train_actor, soft_update)
-            written.update(names=list(metrics), values=torch.stack([value.float() for value in metrics.values()]))
+            metrics, td_errors = self._step(own, own_noise, train_actor, soft_update)
+            values = torch.stack([value.float() for value in metrics.values()])
+            written.update(names=list(metrics), values=values, td_errors=td_errors)
 
         return _Graph(own, own_noise, written, self._capture(run))
 

@@ -63,6 +63,8 @@ class TD3:
 
     Attributes:
         updates: critic steps taken.
+        td_errors: [B, L], |Q - y| of the last critic step, the larger of both critics (as in LAP's code), on the
+            device.
         run_step: runs an update's work on the device; `compiled.CudaGraphs` replays it.
     """
 
@@ -103,6 +105,7 @@ class TD3:
         self.actor_optimizer = _optimizer(actor, actor_lr, actor_cnn_lr, weight_decay, self.device)
         self.critic_optimizer = _optimizer(critic, critic_lr, critic_cnn_lr, weight_decay, self.device)
         self.updates = 0
+        self.td_errors = torch.empty(0, 0, device=self.device)
         self._actor_parts, self._critic_parts = parts(actor), parts(critic)
         self._actor_parameters = list(actor.parameters())
         self._online: list[torch.Tensor] = [*actor.parameters(), *critic.parameters()]
@@ -199,9 +202,12 @@ class TD3:
         noise = target_noise(batch.actions, self._target_noise, self._target_noise_clip, self._update_rng)
         self.updates += 1
         delayed = self.updates % self._policy_delay == 0
-        return self.run_step(batch, noise, delayed and train_actor, delayed)
+        metrics, self.td_errors = self.run_step(batch, noise, delayed and train_actor, delayed)
+        return metrics
 
-    def _step(self, batch: Batch, noise: torch.Tensor, train_actor: bool, soft_update: bool) -> Metrics:
+    def _step(
+        self, batch: Batch, noise: torch.Tensor, train_actor: bool, soft_update: bool
+    ) -> tuple[Metrics, torch.Tensor]:
         """An update's work on the device: draws nothing, reads nothing back, so that a CUDA graph can hold it.
 
         Args:
@@ -209,17 +215,22 @@ class TD3:
             noise: [B, L, A] of the target policy.
             train_actor: step the actor as well.
             soft_update: let the targets follow.
+
+        Returns:
+            Metrics and `td_errors`.
         """
         batch = scaled_once(batch, self.critic.encoder.cnn)
         y, metrics = self._target(batch, noise)
-        metrics |= self._critic_step(batch, y)
+        features = self.critic.encoder.current(batch, self._split(batch.states)[1])
+        q1, q2 = self.critic.head(features, current_vectors(batch), batch.actions)
+        metrics |= self._critic_step(batch, y, features, q1, q2)
         if train_actor:
             metrics |= self._actor_step(batch)
             metrics["q/gap"] = (metrics["q/actor"] - metrics["q/q1"]).abs()
         if soft_update:
             self._soft_update()
         metrics["nonfinite"] = (~torch.stack(list(metrics.values())).isfinite()).sum()
-        return metrics
+        return metrics, torch.maximum((q1.detach() - y).abs(), (q2.detach() - y).abs())
 
     def _augmented(self, batch: Batch) -> Batch:
         if self._aug == "none":
@@ -243,13 +254,11 @@ class TD3:
         spread = masked_mean((y - mean).square(), batch.mask).sqrt()
         return y, {"q/target": mean, "q/target_sd": spread}
 
-    def _critic_step(self, batch: Batch, y: torch.Tensor) -> Metrics:
-        features = self.critic.encoder.current(batch, self._split(batch.states)[1])
-        q1, q2 = self.critic.head(features, current_vectors(batch), batch.actions)
-        loss = masked_mean(
-            self._element_loss(q1, y, reduction="none") + self._element_loss(q2, y, reduction="none"),
-            batch.mask,
-        )
+    def _critic_step(
+        self, batch: Batch, y: torch.Tensor, features: torch.Tensor, q1: torch.Tensor, q2: torch.Tensor
+    ) -> Metrics:
+        losses = self._element_loss(q1, y, reduction="none") + self._element_loss(q2, y, reduction="none")
+        loss = masked_mean(losses * batch.weights.unsqueeze(1), batch.mask)
         self.critic_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         metrics = clip_gradients(self._critic_parts, self._clip.kind, self._clip.critic, "critic")

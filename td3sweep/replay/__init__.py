@@ -2,5 +2,6 @@
 
 from td3sweep.replay.batch import Batch
 from td3sweep.replay.frames import FrameReplay
+from td3sweep.replay.priority import LAP, PER, PrioritizedReplay
 
-__all__ = ["Batch", "FrameReplay"]
+__all__ = ["LAP", "PER", "Batch", "FrameReplay", "PrioritizedReplay"]

@@ -23,6 +23,8 @@ class Batch:
         mask: float32 [B, L], 0 for padding past an episode's end.
         states: float32 [B, S], actor then critic memory at the window's first real observation (S = 0: none).
         burn_in: int64 [B], real observations before `start`; they stand last, padding first.
+        weights: float32 [B], importance weight of each window in the critic's loss; 1 where drawing is uniform.
+        index: int64 [B], where replay keeps the window's first transition: its way back for new priorities.
         start: window position of the first trained transition.
     """
 
@@ -35,6 +37,8 @@ class Batch:
     mask: torch.Tensor
     states: torch.Tensor
     burn_in: torch.Tensor
+    weights: torch.Tensor
+    index: torch.Tensor
     start: int = 0
 
     @property

@@ -13,6 +13,7 @@ import torch
 from td3sweep.replay.batch import Batch
 from td3sweep.replay.sequences import (
     Bools,
+    Floats,
     Ints,
     Windows,
     n_step_returns,
@@ -246,7 +247,7 @@ class FrameReplay:
     # Sampling ---------------------------------------------------------------------------------------------
 
     def sample(self, transitions: int) -> Batch:
-        """Draw uniformly, with replacement, transitions or (with a memory) sequence starts.
+        """Draw with replacement, here uniformly, transitions or (with a memory) sequence starts.
 
         Args:
             transitions: transitions to train; with a memory rounded down to whole sequences, at least one.
@@ -273,6 +274,10 @@ class FrameReplay:
             candidates = self._rng.integers(self._oldest, self._head, size=2 * count * self._stride)
             drawn = np.concatenate([drawn, candidates[self._valid(candidates)]])
         return drawn[:count]
+
+    def _weights(self, starts: Ints) -> Floats:
+        """Importance weights [B] of drawn starts: none is drawn more often than another."""
+        return np.ones(len(starts), np.float32)
 
     def _valid(self, positions: Ints) -> Bools:
         valid = self._is_transition(positions)
@@ -319,6 +324,8 @@ class FrameReplay:
             "mask": windows.mask,
             "states": self._states_at(first),
             "burn_in": windows.burn_in,
+            "weights": self._weights(windows.actions[:, 0]),
+            "index": windows.actions[:, 0],
         }
         return Batch(**{name: torch.from_numpy(a) for name, a in arrays.items()}, start=windows.start)
 

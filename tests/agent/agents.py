@@ -35,6 +35,8 @@ def make_batch(rows=3, *, length=1, burn_in=0, n_step=1, vector_size=3, state_si
         mask=torch.ones(rows, length),
         states=torch.randn(rows, state_size, generator=g),
         burn_in=torch.full((rows,), burn_in),
+        weights=torch.ones(rows),
+        index=torch.arange(rows),
         start=burn_in,
     )
 

@@ -1,6 +1,9 @@
 """Random shift: a translation with repeated edges, one per stack or one per window."""
 
+import dataclasses
+
 import torch
+from agents import make_agent, make_batch, parameters, same
 
 from td3sweep.agent.augment import random_shift
 
@@ -41,3 +44,14 @@ def test_one_shift_a_window_where_a_memory_reads_it():
     assert not all((steady[row] == steady[0]).all() for row in range(8))
     loose = random_shift(ramp(8, 5), 4, generator, per_window=False)
     assert not all((loose[:, place] == loose[:, 0]).all() for place in range(5))
+
+
+def test_an_update_sees_shifted_images_only_where_asked():
+    """A shift moves pixels: it must change what is learnt from pictures, and nothing where all pixels are alike."""
+    pictures = make_batch(2)
+    plain = dataclasses.replace(pictures, images=torch.full_like(pictures.images, 99))
+    for batch, unchanged in ((pictures, False), (plain, True)):
+        without, shifted = (make_agent(target_noise=0.0, aug=aug) for aug in ("none", "shift4"))
+        for agent in (without, shifted):
+            agent.update(batch)
+        assert same(parameters(without.critic), parameters(shifted.critic)) is unchanged

@@ -39,6 +39,7 @@ def test_replayed_steps_are_the_eager_ones(kind):
         metrics = [agent.update(batch, train_actor=update > 3) for agent in (eager, replayed)]
         assert metrics[0].keys() == metrics[1].keys()
         assert all(torch.equal(metrics[0][key].float(), metrics[1][key].float()) for key in metrics[0])
+        assert torch.equal(eager.td_errors, replayed.td_errors)
         assert torch.equal(batch.images, kept.images)  # the caller's batch is not what the graph works on
     for name, network in eager.networks().items():
         assert same(parameters(network), parameters(replayed.networks()[name]))

@@ -72,11 +72,16 @@ def test_every_parameter_is_in_one_optimiser_group_with_its_rate():
 
 
 def test_weight_decay_is_decoupled():
-    """With a zero gradient Adam stands still; AdamW shrinks weights by lr * decay."""
-    agent = make_agent(weight_decay=0.1)
-    assert isinstance(agent.critic_optimizer, torch.optim.AdamW)
-    assert not isinstance(make_agent().critic_optimizer, torch.optim.AdamW)
-    assert all(group["weight_decay"] == 0.1 for group in agent.critic_optimizer.param_groups)
+    """With a zero gradient Adam stands still; AdamW shrinks by lr * decay: .1 * .5 and, in the CNN, .02 * .5."""
+    for decay, head, cnn in ((0.0, 1.0, 1.0), (0.5, 0.95, 0.99)):
+        agent = make_agent(critic_lr=0.1, critic_cnn_lr=0.02, weight_decay=decay)
+        before = parameters(agent.critic)
+        for p in agent.critic.parameters():
+            p.grad = torch.zeros_like(p)
+        agent.critic_optimizer.step()
+        convolutional = {id(p) for p in agent.critic.encoder.cnn.parameters()}
+        for p, old in zip(agent.critic.parameters(), before, strict=True):
+            assert torch.allclose(p, old * (cnn if id(p) in convolutional else head), rtol=1e-6, atol=0)
 
 
 def test_clipped_norms_are_measured_after_the_clip():

@@ -38,9 +38,9 @@ def second_optimiser_for_the_cnn(agent, patch):
     agent._critic_parts = {part: group for part, group in agent._critic_parts.items() if part != "cnn"}
     plain = agent._critic_step
 
-    def step(batch, y):
+    def step(*arguments):
         agent.cnn_optimizer.zero_grad()
-        metrics = plain(batch, y)
+        metrics = plain(*arguments)
         agent.cnn_optimizer.step()
         return metrics
 

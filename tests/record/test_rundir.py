@@ -34,6 +34,17 @@ def test_any_other_change_is_refused_by_name(tmp_path, settings, override):
     assert run.config.read_text() == before
 
 
+def test_a_setting_that_was_added_since_the_run_began_had_its_default(tmp_path, settings):
+    run = RunDirectory(tmp_path / "run")
+    run.open(settings())
+    (run.checkpoints / "step-000000000001.pt").touch()
+    run.config.write_text("".join(line for line in run.config.open() if "alpha:" not in line and "beta" not in line))
+    run.open(settings())
+    run.config.write_text("".join(line for line in run.config.open() if "alpha:" not in line))
+    with pytest.raises(UserError, match=r"replay\.alpha"):
+        run.open(settings("replay=per"))
+
+
 def test_a_run_that_was_refused_before_it_learnt_anything_binds_nobody(tmp_path, settings):
     run = RunDirectory(tmp_path)
     run.open(settings("env.server=launch", "env.path=/nowhere/CarlaUE4.sh"))

@@ -1,11 +1,9 @@
 """Incremental saving: state and segments rebuild the replay to the bit."""
 
-import io
-
 import numpy as np
 import pytest
-import torch
 from naive_store import FRAME, Pair, random_end
+from saving import assert_same_future, through_disk
 
 from td3sweep.replay import FrameReplay
 
@@ -25,27 +23,6 @@ def make(capacity=40, memory=True):
         burn_in=2 if memory else 0,
         seed=3,
     )
-
-
-def through_disk(state, segments):
-    """State as torch.save writes it, segments as numpy does."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    loaded = []
-    for segment in segments:
-        buffer = io.BytesIO()
-        np.savez(buffer, **segment)
-        buffer.seek(0)
-        loaded.append(dict(np.load(buffer)))
-    return torch.load(file, weights_only=True), loaded
-
-
-def assert_same_future(one, other):
-    for _ in range(3):
-        a, b = one.sample(16), other.sample(16)
-        for name in ("images", "vectors", "actions", "rewards", "discounts", "next_index", "mask", "states"):
-            assert torch.equal(getattr(a, name), getattr(b, name)), name
 
 
 @pytest.mark.parametrize("memory", [False, True])
