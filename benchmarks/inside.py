@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -78,6 +79,7 @@ def measure(overrides: list[str]) -> dict[str, float]:
         overrides: of the run; it must learn.
     """
     spent: dict[str, float] = defaultdict(float)
-    with tempfile.TemporaryDirectory() as folder, timed(spent):
+    screen = redirect_stdout(io.StringIO())  # stdout is for the result
+    with tempfile.TemporaryDirectory() as folder, screen, timed(spent):
         _, summary = run_ours(overrides, Path(folder))
     return {**spent, "updates": float(summary["updates"])}

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.blocks import Contestant
 from td3sweep.agent import TD3, build_td3
+from td3sweep.agent.compiled import Precision
 from td3sweep.replay import FrameReplay
 
 BATCH = 100
@@ -70,7 +71,7 @@ def our_replay(count: int, vector_size: int = 0) -> FrameReplay:
     return replay
 
 
-def our_agent(cnn: Literal["nature", "pooled"], precision: Literal["fp32", "bf16"], device: str = "cpu") -> TD3:
+def our_agent(cnn: Literal["nature", "pooled"], precision: Precision, device: str = "cpu") -> TD3:
     """Our learner with what it does by default, the peers' ReLU apart: joint clipping and its metrics included."""
     return build_td3(
         cnn=cnn, vector_size=0, action_size=2, activation="relu", scale="unit", tau=TAU, actor_lr=RATE, critic_lr=RATE,
@@ -150,8 +151,10 @@ def tianshou(name: str, updates: int) -> Contestant:
         def forward(self, obs: Any, state: Any = None, info: Any = None) -> tuple[torch.Tensor, Any]:
             return self.net(torch.as_tensor(obs, dtype=torch.float32) / 255.0), state
 
-    def net() -> DQNet:
-        return ScaledDQNet(c=4, h=84, w=84, action_shape=2, features_only=True, output_dim_added_layer=512)
+    def net(beside: int = 0) -> DQNet:
+        built = ScaledDQNet(c=4, h=84, w=84, action_shape=2, features_only=True, output_dim_added_layer=512)
+        built.output_dim += beside  # the critic sizes its layers by it and forgets the actions
+        return built
 
     torch.manual_seed(0)
     hidden = (256, 256)
@@ -163,7 +166,7 @@ def tianshou(name: str, updates: int) -> Contestant:
     algorithm = Theirs(
         policy=policy,
         policy_optim=AdamOptimizerFactory(lr=RATE),
-        critic=ContinuousCritic(preprocess_net=net(), hidden_sizes=hidden, apply_preprocess_net_to_obs_only=True),
+        critic=ContinuousCritic(preprocess_net=net(2), hidden_sizes=hidden, apply_preprocess_net_to_obs_only=True),
         critic_optim=AdamOptimizerFactory(lr=RATE),
         tau=TAU,
         gamma=GAMMA,
