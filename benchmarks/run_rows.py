@@ -121,8 +121,8 @@ def start() -> float:
     """Seconds of one start."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            sys.executable, "-m", "benchmarks.first_step", "steps=12", "warmup=8", "eval_episodes=1", "env.max_episode_steps=4",
-            f"hydra.run.dir={folder}/run",
+            sys.executable, "-m", "benchmarks.first_step", "steps=105", "warmup=101", "eval_episodes=1",
+            "env.max_episode_steps=4", f"hydra.run.dir={folder}/run",
         ]  # fmt: skip
         begun = time.time()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
