@@ -138,7 +138,7 @@ def memory(size: Size, told: Told) -> list[Row]:
         run = Path(folder, "run")
         command = [
             sys.executable, "-m", "td3sweep", "experiment=seed_5k", f"steps={size.memory_steps}", "threads=1",
-            f"warmup={min(1000, size.memory_steps - 20)}", f"hydra.run.dir={run}",
+            f"warmup={min(1000, size.memory_steps - 4)}", f"hydra.run.dir={run}",
         ]  # fmt: skip
         largest, processes = tree_memory.peak(command, Path(folder, "log"))
         summary = json.loads((run / "summary.json").read_text())

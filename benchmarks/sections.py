@@ -35,7 +35,7 @@ class Size:
     memory_steps: int = 5000
 
 
-QUICK = Size(blocks=1, updates=2, pooled_updates=2, runs=1, loop_updates=6, start_ups=1, memory_steps=130)
+QUICK = Size(blocks=1, updates=2, pooled_updates=2, runs=1, loop_updates=6, start_ups=1, memory_steps=262)
 Told = Callable[[int, int], None]
 
 

@@ -37,9 +37,9 @@ def test_two_updates_give_the_numbers_of_ours():
         for mine, theirs in pairs(ours, naive):
             theirs.copy_(mine)
     before = [theirs.detach().clone() for _, theirs in pairs(ours, naive)]
-    replay = our_replay(100)
+    replay = our_replay(50)
     for update in range(2):
-        batch = replay.sample(3)
+        batch = replay.sample(2)
         batch = type(batch)(
             **{
                 k: v.double() if isinstance(v, torch.Tensor) and v.is_floating_point() else v
