@@ -26,10 +26,17 @@ from benchmarks.macs import peak, update_macs
 from benchmarks.rows import Goal, Row
 from benchmarks.sections import QUICK, Size, Told, share_row, speed_row
 from benchmarks.textbook import TextbookTD3, textbook
-from td3sweep.agent.compiled import Precision, bf16_speed_up
+from td3sweep.agent import TD3
+from td3sweep.agent.compiled import CudaGraphs, Precision, bf16_speed_up, compile_networks
 from td3sweep.nets import NatureCNN
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+ON_A_GPU: dict[str, tuple[Precision, bool, bool]] = {  # precision, compiled, CUDA graphs
+    "fp32": ("fp32", False, False),
+    "bf16": ("bf16", False, False),
+    "bf16, CUDA graphs": ("bf16", False, True),
+    "bf16, compiled, CUDA graphs": ("bf16", True, True),
+}
 SB3_NOTE = (
     f"both draw their batch of {BATCH} from their own replay and train on it; ours also clips and measures gradients, "
     "theirs reads its losses back"
@@ -126,21 +133,30 @@ def pooled(size: Size, told: Told) -> list[Row]:
 
 
 def cuda(size: Size, told: Told) -> list[Row]:
-    """The learner as it is on a GPU, both precisions, against stable-baselines3 there."""
-    names = {precision: f"nature update on a GPU, {precision}" for precision in DTYPES}
+    """The learner on a GPU, eager and with what is there for GPUs, against stable-baselines3 there."""
+    names = {kind: f"nature update on a GPU, {kind}" for kind in ON_A_GPU}
     why = "" if torch.cuda.is_available() else "no CUDA device"
     if why or (why := installed("stable_baselines3")):
         told(1, 1)
         return [Row(name, skipped=why) for name in names.values()]
     replay, updates = our_replay(STORED_BY_PEERS), 10 * size.updates
-    contestants = [ours(precision, our_agent("nature", precision, "cuda"), replay, updates) for precision in names]
+    contestants = [ours(kind, _on_a_gpu(*how), replay, updates) for kind, how in ON_A_GPU.items()]
     contestants.append(sb3("stable_baselines3", updates, "cuda"))
     seconds = interleaved(contestants, size.blocks, _ticks(size.blocks, told))
     against = f"stable_baselines3 {metadata.version('stable_baselines3')}"
     return [
-        speed_row(name, seconds[precision], seconds["stable_baselines3"], against, None, SB3_NOTE)
-        for precision, name in names.items()
+        speed_row(name, seconds[kind], seconds["stable_baselines3"], against, None, SB3_NOTE)
+        for kind, name in names.items()
     ]
+
+
+def _on_a_gpu(precision: Precision, compiled: bool, graphs: bool) -> TD3:
+    agent = our_agent("nature", precision, "cuda")
+    if compiled:
+        compile_networks(agent.networks().values())
+    if graphs:
+        agent.run_step = CudaGraphs(agent.run_step)
+    return agent
 
 
 def _measured(slow: str) -> list[Precision]:
