@@ -52,10 +52,10 @@ def test_contestants_take_turns_and_the_first_block_only_warms_up():
 def test_what_cannot_be_measured_says_why(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     rows = update_rows.cuda(QUICK, lambda done, parts: None)
-    assert [row.skipped for row in rows] == ["no CUDA device"] * 2
+    assert [row.skipped for row in rows] == ["no CUDA device"] * 4
     shown = io.StringIO()
     show([row.as_dict() for row in rows], Console(file=shown, width=200))
-    assert shown.getvalue().count("skipped: no CUDA device") == 2
+    assert shown.getvalue().count("skipped: no CUDA device") == 4
 
 
 def test_a_missing_peer_is_named_with_the_remedy():
