@@ -17,6 +17,8 @@ from td3sweep.monitor.detectors import Alarm
 from td3sweep.monitor.verdict import Monitor
 from td3sweep.plan import Plan
 from td3sweep.record.recorder import Recorder
+from td3sweep.replay.frames import FrameReplay
+from td3sweep.replay.shards import ShardedReplay
 
 __all__ = ["FAULTS_IN_A_ROW", "Plan", "Trainer"]
 log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ class Trainer:
         *,
         collector: Collector,
         agent: TD3,
-        replay: Any,
+        replay: FrameReplay | ShardedReplay,
         monitor: Monitor | None,
         stop_on_alarm: bool,
         recorder: Recorder,

@@ -5,6 +5,7 @@ from hydra import compose, initialize_config_dir
 
 from td3sweep.compose import COMPOSITION_ERRORS, config_directory, explain, register, to_settings
 from td3sweep.errors import UserError
+from td3sweep.validate import _check_combinations
 
 
 def refusal(*overrides):
@@ -40,6 +41,8 @@ def refusal(*overrides):
         (["steps=100", "warmup=100"], ["warmup=100", "steps=100"]),
         (["warmup=50"], ["warmup=50", "hyperparams.batch_size=100", "raise warmup"]),
         (["replay.capacity=90"], ["replay.capacity=90", "at least 101"]),
+        (["actors=20", "replay.capacity=200"], ["replay.capacity=200", "at least 240"]),
+        (["actors=-1"], ["actors=-1", "between 0 and 64"]),
         (["recurrent=gru48", "recurrent.burn_in=300"], ["recurrent.burn_in=300", "254"]),
         (
             ["recurrent=gru48", "recurrent.sequence_length=40", "recurrent.burn_in=20", "replay.capacity=110"],
@@ -64,3 +67,9 @@ def test_one_line_with_key_value_and_remedy(overrides, parts):
     line = refusal(*overrides)
     for part in parts:
         assert part in line
+
+
+def test_actors_draw_uniformly(settings, changed):
+    _check_combinations(settings("actors=2"))
+    with pytest.raises(UserError, match=r"actors=2 with replay=per: .* choose replay=uniform or actors=0"):
+        _check_combinations(changed(settings("actors=2"), replay__name="per"))
