@@ -118,7 +118,8 @@ class Away(Collector):
         for seat in self._seats:
             if not seat.remote.alive:
                 continue
-            if begin and not seat.employed:
+            # Until a first step has arrived, one that failed waits for what the others have to say.
+            if begin and not seat.employed and (self._worked or seat.faults_in_a_row == 0):
                 seat.employed = True
                 seat.remote.send(Begin(*self._seeds(seat)))
             while seat.acting and seat.ahead < LEAD and self._promised() < self.plan.steps:

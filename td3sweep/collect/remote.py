@@ -38,7 +38,8 @@ class Remote:
         self.alive = False
 
     def start(self) -> None:
-        """Start it, and return at once."""
+        """Start it, anew if need be, and return at once."""
+        self.end()
         self.pipe, theirs = Pipe()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         passed = (theirs.fileno(), self._parameters)
