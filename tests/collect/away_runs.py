@@ -96,13 +96,18 @@ def agent_of(memory):
     )
 
 
-def make_away(path, envs, *, memory="none", stop_after=None, die_at=None, capacity=400, **plan):
-    """A trainer with an actor for each of ``envs`` (each a callable), actor 0 dying before leave ``die_at``."""
+def make_away(path, envs, *, learns=False, memory="none", stop_after=None, die_at=None, capacity=400, **plan):
+    """A trainer with an actor for each of ``envs`` (each a callable), actor 0 dying before leave ``die_at``.
+
+    Without ``learns`` updates are counted and not made: quick, and it outruns any actor.
+    """
     torch.set_num_threads(1)
     run = RunDirectory(path)
     for folder in (run.checkpoints, run.replay):
         folder.mkdir(parents=True, exist_ok=True)
-    numbers, agent = Plan(**PLAN | {"updates_per_step": 0.25} | plan), agent_of(memory)
+    numbers, agent = Plan(**PLAN | ({} if learns else {"log_every": 10**6}) | plan), agent_of(memory)
+    if not learns:
+        agent.update = lambda batch, train_actor: setattr(agent, "updates", agent.updates + 1) or {}
     long = memory != "none"
     replay = ShardedReplay(
         len(envs), capacity, vector_size=2, action_size=2, state_sizes=agent.state_sizes, gamma=0.9, n_step=1, seed=2,

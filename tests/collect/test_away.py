@@ -16,7 +16,9 @@ from td3sweep.record.definitions import is_defined
 
 
 def test_steps_updates_and_random_actions_are_as_many_as_asked_for(tmp_path):
-    trainer = make_away(tmp_path, marked(3), steps=61, warmup=16, updates_per_step=0.5)
+    envs = []
+    built = [lambda: envs.append(MarkedEnv(1)) or envs[-1]] * 3
+    trainer = make_away(tmp_path, built, steps=61, warmup=16, updates_per_step=0.5)
     seen, store = [], trainer.collector._store
     trainer.collector._store = lambda shard, episode, moment, since: (
         seen.append(moment.random),
@@ -29,10 +31,12 @@ def test_steps_updates_and_random_actions_are_as_many_as_asked_for(tmp_path):
     assert sum(seen) == 16
     assert not any(seen[16 + 3 * LEAD :])
     assert all(shard.size > 0 for shard in trainer.replay.shards)
+    evaluated = trainer.evaluation["eval/length"] * trainer.plan.eval_episodes
+    assert sum(env.total_steps for env in envs) == 61 + evaluated  # no step is taken in vain
 
 
 def test_rows_are_complete_and_defined(tmp_path):
-    trainer = make_away(tmp_path, marked(2), steps=60, eval_every=20, updates_per_step=0.5)
+    trainer = make_away(tmp_path, marked(2), learns=True, steps=60, eval_every=20, updates_per_step=0.5)
     trainer.run()
     logged = rows(tmp_path)
     names = {name for row in logged for name in row} - {"env_step", "updates", "phase", "not_finite"}
@@ -53,7 +57,7 @@ def test_rows_are_complete_and_defined(tmp_path):
 @pytest.mark.parametrize("slow", [0.0, 0.5])
 def test_no_action_is_older_than_the_bound_when_it_is_stored(tmp_path, slow):
     """Also where one simulator is far slower than the learner and the others: then they wait for it."""
-    trainer = make_away(tmp_path, marked(3, slow=slow), steps=45, warmup=16, updates_per_step=1.0)
+    trainer = make_away(tmp_path, marked(3, slow=slow), steps=45, warmup=16)
     staleness, store = [], trainer.collector._store
     trainer.collector._store = lambda shard, episode, moment, since: (
         staleness.append(trainer.agent.updates - moment.updates),
@@ -96,7 +100,7 @@ def test_the_memory_of_an_actor_is_what_the_learners_agent_would_have(tmp_path):
 
 def test_actors_act_with_the_parameters_they_say(tmp_path):
     """An action without noise is that of the learner's policy after as many updates as the step tells."""
-    trainer = make_away(tmp_path, marked(2), steps=40, updates_per_step=1.0, exploration_noise=(0.0, 0.0))
+    trainer = make_away(tmp_path, marked(2), learns=True, steps=40, exploration_noise=(0.0, 0.0))
     versions, wrong = {}, []
     update, store = trainer.agent.update, trainer.collector._store
 
@@ -173,18 +177,19 @@ def test_an_actor_that_dies_is_started_again(tmp_path, caplog, count):
 
 
 def test_a_resume_discards_open_episodes_and_goes_on_exactly_otherwise(tmp_path, caplog):
-    first = make_away(tmp_path, marked(2), steps=60, stop_after=35)
+    options = {"learns": True, "steps": 60, "updates_per_step": 0.25}
+    first = make_away(tmp_path, marked(2), stop_after=35, **options)
     first.run()
     opened = sum(seat.episode.length for seat in first.collector._seats if seat.episode)
     assert opened > 0
-    second = make_away(tmp_path, marked(2), steps=60, stop_after=0)
+    second = make_away(tmp_path, marked(2), stop_after=0, **options)
     with caplog.at_level("INFO"):
         second.run()
     assert "open episodes are discarded; the learner goes on exactly" in caplog.text
     assert (second.step, second.agent.updates, second.episodes) == (first.step, first.agent.updates, first.episodes)
     assert same(weights(first), weights(second))
     assert len(second.replay) == len(first.replay) - opened
-    third = make_away(tmp_path, marked(2), steps=60)
+    third = make_away(tmp_path, marked(2), **options)
     third.run()
     assert (third.step, third.agent.updates) == (60, 11)
     told = [json.loads(line) for line in (tmp_path / "episodes.jsonl").read_text().splitlines()]
