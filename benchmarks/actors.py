@@ -91,14 +91,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.actors", description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=200, help="environment steps measured in a run")
-    parser.add_argument("--actors", type=int, nargs="+", default=[0, 1, 2, 4])
-    parser.add_argument("--ticks", type=float, nargs="+", default=[0.0, 0.05], help="seconds added to a tick")
+    parser.add_argument("--actors", default="0,1,2,4", help="numbers of actors to compare")
+    parser.add_argument("--ticks", default="0,0.05", help="seconds added to a tick")
     parser.add_argument("--threads", type=int, default=1, help="of the learner")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE")
     given = parser.parse_args()
     options = [f"threads={given.threads}", *given.overrides]
-    rows = [row for tick in given.ticks for row in compare(given.actors, tick, given.rounds, given.steps, options)]
+    counts, ticks = [int(n) for n in given.actors.split(",")], [float(s) for s in given.ticks.split(",")]
+    rows = [row for tick in ticks for row in compare(counts, tick, given.rounds, given.steps, options)]
     if given.json:
         print(json.dumps({"cores": os.cpu_count(), "rows": rows}, indent=1))
         return
