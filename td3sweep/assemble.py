@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.console import Console
 from td3sweep.errors import UserError
 from td3sweep.record.console import simulator
 from td3sweep.record.rundir import RunDirectory
-from td3sweep.settings import CarlaSettings, GymSettings, Settings, TargetSettings
+from td3sweep.settings import CarlaSettings, GymSettings, Settings, TargetSettings, on_block
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,29 @@ def build_env(settings: Settings, log_dir: Path) -> Any:
     return carla_env
 
 
+def build_actors(settings: Settings, path: Path) -> Any:
+    """As many actors as asked for, each with an environment of its own; their processes are starting at return."""
+    from td3sweep.collect.messages import Job
+    from td3sweep.collect.remote import Fleet
+
+    vector_size, action_size = observed_sizes(settings)
+    jobs = []
+    for place in range(settings.actors):
+        mine = dataclasses.replace(settings, env=on_block(settings.env, place))
+        folder = path / f"actor-{place}"
+        job = Job(
+            partial(build_env, mine, folder), partial(build_policy, settings), random_bounds(settings, action_size)
+        )
+        jobs.append((job, folder / "actor.log"))
+    return Fleet(jobs, vector_size, action_size)
+
+
+def build_policy(settings: Settings, vector_size: int, action_size: int) -> Any:
+    """What acts of these settings' agent, on the CPU in float32."""
+    plain = dataclasses.replace(settings, device="cpu", precision="fp32", fault="none")
+    return build_agent(plain, vector_size, action_size).policy
+
+
 def build_trainer(
     settings: Settings,
     directory: RunDirectory,
@@ -76,13 +100,16 @@ def build_trainer(
     interrupted: Callable[[], bool],
     judge: Callable[[int], bool] | None = None,
 ) -> Any:
-    """Agent, replay, monitor, recorder and checkpoints around ``env``, ready to run."""
+    """Agent, replay, monitor, recorder and checkpoints around ``env`` (or the actors' fleet), ready to run."""
     import torch
 
     from td3sweep.checkpoint import Checkpoints
+    from td3sweep.collect.away import Away
+    from td3sweep.collect.here import Here
     from td3sweep.monitor.verdict import Monitor
+    from td3sweep.plan import Plan
     from td3sweep.record.recorder import Recorder
-    from td3sweep.trainer import Plan, Trainer
+    from td3sweep.trainer import Trainer
 
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -126,9 +153,10 @@ def build_trainer(
         random_high=high,
         gamma=hyper.gamma,
     )
+    act = Here(plan, env, agent, replay) if settings.actors == 0 else Away(plan, env, agent, replay)
     return Trainer(
         plan,
-        env=env,
+        collector=act,
         agent=agent,
         replay=replay,
         monitor=None if settings.monitor.name == "off" else monitor,
@@ -269,7 +297,7 @@ def build_target(target: TargetSettings) -> Any:
 
 def build_replay(settings: Settings, agent: Any, vector_size: int, action_size: int) -> Any:
     """The replay memory of these settings, shaped for ``agent``'s memory states."""
-    from td3sweep.replay import LAP, PER, FrameReplay, PrioritizedReplay
+    from td3sweep.replay import LAP, PER, FrameReplay, PrioritizedReplay, ShardedReplay
 
     recurrent, replay = settings.recurrent, settings.replay
     arguments: dict[str, Any] = {
@@ -284,6 +312,8 @@ def build_replay(settings: Settings, agent: Any, vector_size: int, action_size: 
         "burn_in": recurrent.burn_in,
         "seed": settings.seed,
     }
+    if settings.actors > 0:
+        return ShardedReplay(settings.actors, **arguments)
     if replay.name == "uniform":
         return FrameReplay(**arguments)
     rule = LAP(replay.alpha) if replay.name == "lap" else PER(replay.alpha, replay.beta, replay.beta_updates)

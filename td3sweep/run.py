@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from td3sweep.assemble import build_env, build_trainer
+from td3sweep.assemble import build_actors, build_env, build_trainer
 from td3sweep.record.console import banner, closing, console_log, simulator
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.settings import Settings
@@ -83,7 +83,7 @@ def run(settings: Settings, path: Path, judge: Callable[[int], bool] | None = No
         return outcome
     with console_log(directory.console) as console, caught_signals() as received:
         banner(console, settings, path)
-        env = build_env(settings, path)
+        env = build_env(settings, path) if settings.actors == 0 else build_actors(settings, path)
         try:
             trainer = build_trainer(
                 settings, directory, env, console=console, interrupted=lambda: bool(received), judge=judge

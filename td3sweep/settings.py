@@ -150,7 +150,12 @@ class CarlaSettings(EnvSettings):
 
     server: str = setting("standin", "who runs the server", choices=("standin", "launch", "connect"))
     host: str = setting("127.0.0.1", "server=connect: its host")
-    port: int | None = setting(None, "RPC port; null: a free block of four", low=1, high=65_532)
+    port: int | None = setting(
+        None,
+        "RPC port; null: a free block of four; further actors and sweep slots: 4 above",
+        low=1,
+        high=65_532,
+    )
     path: str | None = setting(None, "server=launch: CarlaUE4.sh")
     flags: list[str] = setting([], "server=launch or standin: further command-line flags")
     map: str = setting("StandInTown", "town or map name")
@@ -168,6 +173,16 @@ class CarlaSettings(EnvSettings):
     stalled_ticks: int | None = setting(100, "standing ticks that truncate; null: never", low=1, high=1_000_000)
     warmup_throttle: float = setting(-0.3, "lower bound of the random phase's throttle; -.5 to 0", low=-1.0, high=1.0)
     restart_every: int | None = setting(None, "episodes after which the server is restarted; null: never", low=1)
+
+
+PORTS = 4  # of one CARLA server
+
+
+def on_block(env: EnvSettings, number: int) -> EnvSettings:
+    """The same environment where several run side by side: a port that is named moves on by so many servers."""
+    if isinstance(env, CarlaSettings) and env.port is not None:
+        return dataclasses.replace(env, port=env.port + PORTS * number)
+    return env
 
 
 @dataclass(frozen=True)
@@ -261,6 +276,12 @@ class Settings:
     compile: bool = setting(False, "torch.compile CNNs and heads: a minute at the start, for GPUs")
     cuda_graphs: bool = setting(False, "run updates as CUDA graphs, for GPUs")
     threads: int | None = setting(None, "CPU threads of torch; null: all cores", low=1, high=1024)
+    actors: int = setting(
+        0,
+        "processes that act while the learner learns, a simulator each; 0: none, resumable bit for bit; 1 to 4",
+        low=0,
+        high=64,
+    )
     log_every: int = setting(25, "updates between two rows of metrics", low=1)
     eval_every: int = setting(500, "environment steps between two evaluations (at the next episode's end)", low=1)
     eval_episodes: int = setting(2, "episodes an evaluation", low=1, high=1000)

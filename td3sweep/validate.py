@@ -62,9 +62,15 @@ def _check_combinations(s: Settings) -> None:
             f"warmup={s.warmup} with hyperparams.batch_size={s.hyperparams.batch_size}: "
             f"the first batch needs at least {needed} steps; raise warmup"
         )
-    least = max(needed, 2 * (window + 4))  # a ring must hold two windows, and the stack before them
+    rings = max(s.actors, 1)
+    least = max(needed, rings * 2 * (window + 4))  # a ring must hold two windows, and the stack before them
     if s.replay.capacity < least:
         raise UserError(f"replay.capacity={s.replay.capacity}: too small for a batch; give at least {least}")
+    if s.actors > 0 and s.replay.name != "uniform":
+        raise UserError(
+            f"actors={s.actors} with replay={s.replay.name}: each actor has a ring of its own, and only uniform draws "
+            "join them; choose replay=uniform or actors=0"
+        )
     if s.wiring.name == "critic_only" and s.hyperparams.actor_cnn_lr is not None:
         raise UserError(
             f"hyperparams.actor_cnn_lr={s.hyperparams.actor_cnn_lr} with wiring=critic_only: "

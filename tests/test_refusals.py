@@ -40,6 +40,9 @@ def refusal(*overrides):
         (["steps=100", "warmup=100"], ["warmup=100", "steps=100"]),
         (["warmup=50"], ["warmup=50", "hyperparams.batch_size=100", "raise warmup"]),
         (["replay.capacity=90"], ["replay.capacity=90", "at least 101"]),
+        (["actors=20", "replay.capacity=200"], ["replay.capacity=200", "at least 240"]),
+        (["actors=2", "replay=per"], ["actors=2 with replay=per", "choose replay=uniform or actors=0"]),
+        (["actors=-1"], ["actors=-1", "between 0 and 64"]),
         (["recurrent=gru48", "recurrent.burn_in=300"], ["recurrent.burn_in=300", "254"]),
         (
             ["recurrent=gru48", "recurrent.sequence_length=40", "recurrent.burn_in=20", "replay.capacity=110"],

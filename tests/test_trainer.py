@@ -13,6 +13,7 @@ from toy_env import DotEnv
 
 from td3sweep.agent.build import build_td3
 from td3sweep.checkpoint import Checkpoints
+from td3sweep.collect.here import Here
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.monitor.verdict import Monitor
 from td3sweep.record.definitions import is_defined
@@ -48,9 +49,10 @@ def make(path, *, env=None, memory="none", cnn="nature", rule=None, stop_after=N
     )  # fmt: skip
     questions = itertools.count()
     watcher = Monitor(gamma=0.9, clip="joint", clip_actor=1.0, clip_critic=10.0, stop_on=["d1", "d2", "nonfinite"])
-    return Trainer(
-        Plan(**PLAN | plan),
-        env=env or DotEnv(),
+    numbers, env = Plan(**PLAN | plan), env or DotEnv()
+    trainer = Trainer(
+        numbers,
+        collector=Here(numbers, env, agent, replay),
         agent=agent,
         replay=replay,
         monitor=watcher if monitor else None,
@@ -59,6 +61,8 @@ def make(path, *, env=None, memory="none", cnn="nature", rule=None, stop_after=N
         checkpoints=Checkpoints(run.checkpoints, run.replay),
         interrupted=lambda: stop_after is not None and next(questions) >= stop_after,
     )
+    trainer.env = env
+    return trainer
 
 
 def weights(trainer):
@@ -267,7 +271,7 @@ def test_a_simulator_fault_discards_the_episode_and_stores_none_of_it(tmp_path):
     trainer.run()
     assert (trainer.step, trainer.faults) == (40, 1)
     lengths = [row["length"] for row in rows(tmp_path, "episodes.jsonl")]
-    stored = sum(lengths) + (len(trainer._episode.actions) if trainer._episode else 0)
+    stored = sum(lengths) + (trainer.collector.episode.length if trainer.collector.episode else 0)
     assert stored < 40
     assert len(trainer.replay) == stored
     assert len(set(trainer.env.resets)) == len(trainer.env.resets)  # the next episode is another one
@@ -286,7 +290,7 @@ def test_a_simulator_that_never_comes_back_ends_the_run_with_everything_saved(tm
 def test_a_simulator_that_does_not_repeat_itself_costs_the_open_episode_only(tmp_path, caplog):
     first = make(tmp_path, stop_after=23)
     first.run()
-    stored, opened = len(first.replay), len(first._episode.actions)
+    stored, opened = len(first.replay), first.collector.episode.length
     assert opened > 0
 
     class Other(DotEnv):

@@ -21,9 +21,10 @@ from torch.nn import functional
 
 from td3sweep.agent.augment import random_shift
 from td3sweep.agent.compiled import CudaGraphs, Precision, UpdateStep, prepare
-from td3sweep.agent.explore import explore, target_noise
+from td3sweep.agent.explore import target_noise
 from td3sweep.agent.gradients import Clip, Metrics, clip_gradients, norms
 from td3sweep.agent.networks import Actor, Critic, current_vectors, next_vectors, parts, scaled_once
+from td3sweep.agent.policy import Policy
 from td3sweep.agent.state import align_optimizer, check_architecture, nonfinite_tensors
 from td3sweep.agent.targets import TargetRule, TD3Target, masked_mean
 from td3sweep.replay.batch import Batch
@@ -62,6 +63,7 @@ class TD3:
         seed: of exploration and smoothing noise.
 
     Attributes:
+        policy: what acts.
         updates: critic steps taken.
         td_errors: [B, L], |Q - y| of the last critic step, the larger of both critics (as in LAP's code), on the
             device.
@@ -120,7 +122,7 @@ class TD3:
         self._wiring, self._aug = wiring, aug
         self._element_loss = functional.mse_loss if loss == "mse" else functional.huber_loss
         self._pre_tanh_penalty = pre_tanh_penalty
-        self._acting_rng = torch.Generator().manual_seed(seed)
+        self.policy = Policy(actor, critic.encoder, device=self.device, seed=seed)
         self._update_rng = torch.Generator(self.device).manual_seed(seed + 1)
         self.run_step: UpdateStep = self._step
 
@@ -134,40 +136,17 @@ class TD3:
     @property
     def state_size(self) -> int:
         """Memory-state numbers of both together, 0 for feed-forward."""
-        return sum(self.state_sizes)
+        return self.policy.state_size
 
     def initial_state(self) -> npt.NDArray[np.float32]:
         """Memory state [state_size] at an episode's start."""
-        return np.zeros(self.state_size, np.float32)
+        return self.policy.initial_state()
 
-    @torch.no_grad()
     def act(
         self, observation: Mapping[str, npt.NDArray[Any]], state: npt.NDArray[np.float32], noise: float = 0.0
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Choose an action for one observation.
-
-        Args:
-            observation: `image` uint8 [stack, height, width], `vector` float32 [V].
-            state: [state_size] before this observation.
-            noise: standard deviation of the exploration noise; 0 is deterministic and draws no random number.
-
-        Returns:
-            Action float32 [A] in [-1, 1] and the state [state_size] after this observation, the critic's
-            memory (which replay stores for its sequences) advanced as well.
-        """
-        images = torch.tensor(observation["image"], device=self.device)[None, None]
-        vector = torch.tensor(observation["vector"], device=self.device)[None, None]
-        actor_state, critic_state = self._split(torch.tensor(state, device=self.device)[None])
-        if self.actor.encoder is None:
-            features, critic_state = self.critic.encoder(images, critic_state)
-        else:
-            features, actor_state = self.actor.encoder(images, actor_state)
-            if critic_state.shape[1] > 0:
-                critic_state = self.critic.encoder(images, critic_state)[1]
-        # Networks full of NaN, which the monitor reports, must not send NaN to a simulator.
-        action = torch.tanh(self.actor.head(features, vector))[0, 0].float().cpu().nan_to_num(nan=0.0)
-        following = torch.cat([actor_state, critic_state], dim=-1)[0].float().cpu()
-        return explore(action, noise, self._acting_rng).numpy(), following.numpy()
+        """Choose an action for one observation, as :meth:`Policy.act`."""
+        return self.policy.act(observation, state, noise)
 
     @torch.no_grad()
     def value(
@@ -368,7 +347,7 @@ class TD3:
             "critic_optimizer": self.critic_optimizer.state_dict(),
             "updates": self.updates,
             "target_rule": self._target_rule.state_dict(),
-            "acting_rng": self._acting_rng.get_state(),
+            "acting_rng": self.policy.rng.get_state(),
             "update_rng": self._update_rng.get_state(),
             "device": self.device.type,
         }
@@ -389,7 +368,7 @@ class TD3:
             self.run_step.forget()  # they work on the optimiser states that were just replaced
         self.updates = state["updates"]
         self._target_rule.load_state_dict(state["target_rule"])
-        self._acting_rng.set_state(state["acting_rng"])
+        self.policy.rng.set_state(state["acting_rng"])
         if state["device"] == self.device.type:
             self._update_rng.set_state(state["update_rng"])
         else:  # another device's generator has another state; go on with a stream of its own

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from td3sweep import __version__
 from td3sweep.monitor.verdict import EXPLANATION
+from td3sweep.plan import stalest
 from td3sweep.record.progress import format_duration
 from td3sweep.settings import CarlaSettings, Settings
 
@@ -79,6 +80,12 @@ def banner(console: Console, settings: Settings, path: Path) -> None:
         console,
         f"  wiring={s.wiring.name}{crossed} target={s.target.name} clip={s.clip.name} precision={s.precision}{fault}",
     )
+    if s.actors:
+        say(
+            console,
+            f"  {s.actors} actors act while the learner learns; an action is at most "
+            f"{stalest(s.actors, s.updates_per_step)} updates old when stored; a resume is not bit for bit",
+        )
     say(console, f"  {s.steps} steps, {s.warmup} of them warm-up, seed {s.seed}; writing to {path}")
 
 

@@ -57,6 +57,9 @@ DEFINITIONS = {
     "divergence/length_trend": "Theil-Sen slope of the phase's episode lengths, steps per 1,000 steps",
     "replay/size": "transitions stored",
     "env/faults": "simulator faults survived",
+    "actors/staleness": "updates made between an action's choice and its storing, mean of the actions stored since the "
+    "last row (`actors` above 0)",
+    "actors/staleness_max": "the largest of them",
     "time/env_steps_per_s": "environment steps a second of acting and learning",
     "time/updates_per_s": "updates a second of learning",
     "time/eta_s": "seconds left",

@@ -15,9 +15,10 @@ POLL_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Which faults to play; zero means never. Counts are of ticks or of camera frames since start."""
+    """Which faults to play; zero means never. Counts are of ticks or of camera frames since start, times in s."""
 
     slow_load: float = 0.0
+    slow_tick: float = 0.0
     hang_after: int = 0
     crash_after: int = 0
     drop_frame_every: int = 0
@@ -52,6 +53,7 @@ class FaultInjector:
             print(f"stand-in fault: hangs after {self._ticks} ticks", file=sys.stderr, flush=True)
             self._sleep(float("inf"))
         self._ticks += 1
+        self._sleep(self._faults.slow_tick)
 
     def deliver(self, messages: Sequence[StreamMessage]) -> list[StreamMessage]:
         """What of a tick's messages goes out now: camera frames may be lost, or held until the next tick."""

@@ -23,6 +23,7 @@ Scores obtained on it are not CARLA results.
   -map=NAME                    first map: {", ".join(MAP_NAMES)} ({DEFAULT_MAP})
   -parent-pid=PID              leave when that process is gone
   -fault-slow-load=SECONDS     faults for tests: loading a map takes that long
+  -fault-slow-tick=SECONDS     every tick takes that much longer, as a real simulator's does
   -fault-hang-after=TICKS      answer nothing after so many ticks
   -fault-crash-after=TICKS     die after so many ticks
   -fault-drop-frame-every=N    every Nth camera frame is lost

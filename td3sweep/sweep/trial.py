@@ -11,11 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from td3sweep.settings import CarlaSettings, EnvSettings, Settings
+from td3sweep.settings import Settings, on_block
 from td3sweep.sweep.spec import Spec
 
 FAILED = ("faulty wiring", "collapsed", "diverging")
-PORTS = 4  # of one CARLA server
 
 
 @dataclass(frozen=True)
@@ -161,11 +160,5 @@ def settings_of(work: Work, seed: int) -> Settings:
         run=f"{work.first}-seed-{seed}",
         tags=[*settings.tracking.tags, f"trial={work.first}", f"space={work.spec.space}"],
     )
-    return replace(settings, tracking=tracking, env=_of_slot(settings.env, work.slot))
-
-
-def _of_slot(env: EnvSettings, slot: int) -> EnvSettings:
-    """Where ports are named, a block of them of the slot's own."""
-    if isinstance(env, CarlaSettings) and env.port is not None:
-        return replace(env, port=env.port + PORTS * slot)
-    return env
+    servers = max(settings.actors, 1)
+    return replace(settings, tracking=tracking, env=on_block(settings.env, servers * work.slot))

@@ -164,6 +164,14 @@ def test_slow_load_takes_its_time(start_standin):
         impatient.reload_world()
 
 
+def test_slow_ticks_take_their_time(start_standin):
+    world, _ = drive(start_standin("-fault-slow-tick=0.05"))
+    begun = time.monotonic()
+    for _ in range(5):
+        world.tick()
+    assert 0.25 <= time.monotonic() - begun < 5
+
+
 def test_dropped_frames_never_arrive(start_standin):
     standin = start_standin("-fault-drop-frame-every=3")
     world, camera = drive(standin)

@@ -7,7 +7,6 @@ import pytest
 from sweeps import make_spec
 
 from td3sweep.run import Outcome
-from td3sweep.sweep import trial as module
 from td3sweep.sweep.trial import Ending, Judge, Work, final_window, order, settings_of, train, worst
 
 
@@ -152,4 +151,3 @@ def test_every_run_has_its_slots_ports_and_its_trials_names(tmp_path):
     tracking = found.tracking
     assert (tracking.group, tracking.job_type, tracking.run) == ("toy", "sweep", "4-seed-5")
     assert tracking.tags == ["mine", "trial=4", "space=none"]
-    assert module.PORTS == 4

@@ -1,0 +1,73 @@
+"""What acts: the actor and the memories that advance with it, apart from everything that learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from td3sweep.agent.explore import explore
+from td3sweep.agent.networks import Actor, Encoder
+
+
+class Policy:
+    """Chooses actions, one observation at a time.
+
+    Args:
+        actor: policy network.
+        critic_encoder: read where the actor has no encoder, and advanced where it has a memory.
+        device: where both live.
+        seed: of the exploration noise.
+    """
+
+    def __init__(self, actor: Actor, critic_encoder: Encoder, *, device: torch.device, seed: int) -> None:
+        self.rng = torch.Generator().manual_seed(seed)
+        self._actor, self._critic_encoder, self._device = actor, critic_encoder, device
+
+    @property
+    def state_size(self) -> int:
+        """Memory-state numbers of actor and critic together, 0 for feed-forward."""
+        return self._actor.state_size + self._critic_encoder.state_size
+
+    def initial_state(self) -> npt.NDArray[np.float32]:
+        """Memory state [state_size] at an episode's start."""
+        return np.zeros(self.state_size, np.float32)
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Everything that acting reads, in an order of its own: a policy of the same settings has the same list."""
+        reads_critic = self._actor.encoder is None or self._critic_encoder.state_size > 0
+        modules = [self._actor, self._critic_encoder] if reads_critic else [self._actor]
+        return [tensor.detach() for module in modules for tensor in (*module.parameters(), *module.buffers())]
+
+    @torch.no_grad()
+    def act(
+        self, observation: Mapping[str, npt.NDArray[Any]], state: npt.NDArray[np.float32], noise: float = 0.0
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Choose an action for one observation.
+
+        Args:
+            observation: `image` uint8 [stack, height, width], `vector` float32 [V].
+            state: [state_size] before this observation.
+            noise: standard deviation of the exploration noise; 0 is deterministic and draws no random number.
+
+        Returns:
+            Action float32 [A] in [-1, 1] and the state [state_size] after this observation, the critic's
+            memory (which replay stores for its sequences) advanced as well.
+        """
+        images = torch.tensor(observation["image"], device=self._device)[None, None]
+        vector = torch.tensor(observation["vector"], device=self._device)[None, None]
+        whole = torch.tensor(state, device=self._device)[None]
+        actor_state, critic_state = whole[:, : self._actor.state_size], whole[:, self._actor.state_size :]
+        if self._actor.encoder is None:
+            features, critic_state = self._critic_encoder(images, critic_state)
+        else:
+            features, actor_state = self._actor.encoder(images, actor_state)
+            if critic_state.shape[1] > 0:
+                critic_state = self._critic_encoder(images, critic_state)[1]
+        # Networks full of NaN, which the monitor reports, must not send NaN to a simulator.
+        action = torch.tanh(self._actor.head(features, vector))[0, 0].float().cpu().nan_to_num(nan=0.0)
+        following = torch.cat([actor_state, critic_state], dim=-1)[0].float().cpu()
+        return explore(action, noise, self.rng).numpy(), following.numpy()

@@ -1,0 +1,117 @@
+"""An actor: an environment and a policy in a process of their own, driven through a pipe (`away.py`)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import torch
+
+from td3sweep.agent.policy import Policy
+from td3sweep.collect.episode import TOLD, Moment, Observation, choose
+from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated, Go, Job
+from td3sweep.collect.parameters import SharedParameters
+from td3sweep.errors import SimulatorError, UserError
+from td3sweep.evaluate import evaluate
+
+PARENT_POLL_S = 0.5
+
+
+class ActorLoop:
+    """Answers the trainer until the pipe ends; a simulator's fault is an answer, and voids the episode."""
+
+    def __init__(self, pipe: Any, env: Any, policy: Policy, parameters: SharedParameters, job: Job) -> None:
+        self._pipe, self._env, self._policy, self._parameters = pipe, env, policy, parameters
+        self._bounds = job.bounds
+        self._random = np.random.default_rng()
+        self._observation: Observation | None = None
+        self._state = policy.initial_state()
+
+    def run(self) -> None:
+        """Leave with EOFError or BrokenPipeError when the trainer is gone."""
+        while True:
+            asked = self._pipe.recv()
+            try:
+                if isinstance(asked, Go):
+                    self._go(asked.noise)
+                elif isinstance(asked, Begin):
+                    self._begin(asked)
+                else:
+                    self._evaluate(asked)
+            except (SimulatorError, UserError) as error:
+                self._observation = None
+                self._pipe.send(error)
+
+    def _begin(self, asked: Begin) -> None:
+        self._random = np.random.default_rng(asked.noise_seed)
+        self._policy.rng.manual_seed(asked.noise_seed)
+        self._observation, _ = self._env.reset(seed=asked.seed)
+        self._state = self._policy.initial_state()
+        self._pipe.send(Began(self._observation))
+
+    def _go(self, noise: float | None) -> None:
+        if self._observation is None:
+            return
+        updates = self._parameters.take()
+        action, state = choose(
+            self._policy, self._observation, self._state, noise=noise, bounds=self._bounds, rng=self._random
+        )
+        observation, reward, terminated, truncated, info = self._env.step(action)
+        told = {key: info[key] for key in TOLD if key in info}
+        moment = Moment(action, noise is None, float(reward), terminated, truncated, observation, state, updates, told)
+        self._observation, self._state = (None if moment.last else observation), state
+        self._pipe.send(moment)
+
+    def _evaluate(self, asked: Evaluate) -> None:
+        self._observation = None
+        self._parameters.take()
+        film: list[tuple[Any, Any, dict[str, Any]]] = []
+        found = evaluate(
+            self._env,
+            self._policy,  # type: ignore[arg-type]  # of the agent, it asks for what acts
+            episodes=asked.episodes,
+            interrupted=self._pipe.poll,  # nothing is asked meanwhile: the pipe speaks when it ends
+            observer=(lambda *moment: film.append(moment)) if asked.film else None,
+        )
+        if found is not None:
+            self._pipe.send(Evaluated(found, film))
+
+
+def serve(pipe: Any, descriptor: int) -> None:
+    """The process: build what the job says, then answer until the pipe ends."""
+    torch.set_num_threads(1)
+    job: Job = pipe.recv()
+    try:
+        env = job.make_env()
+    except UserError as error:
+        pipe.send(error)
+        return
+    try:
+        policy = job.make_policy(env.vector_size, env.action_size)
+        ActorLoop(pipe, env, policy, SharedParameters(policy, descriptor), job).run()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # the trainer is gone, or has had enough
+    finally:
+        env.close()
+
+
+def leave_with(parent: int) -> None:
+    """End this process soon after its parent, whatever it is doing; its simulator then leaves by itself."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_S)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    # A queue that ends a job, or Ctrl-C, signals every process of it: the trainer saves first, then closes the pipe.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    ours, shared, trainer = map(int, sys.argv[1:])
+    threading.Thread(target=leave_with, args=(trainer,), daemon=True).start()
+    serve(Connection(ours), shared)

@@ -1,0 +1,94 @@
+"""What the loop asks of whoever acts."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from td3sweep.collect.episode import Episode, Moment
+from td3sweep.evaluate import Observer
+from td3sweep.plan import Plan
+
+FAULTS_IN_A_ROW = 5  # simulator faults without a single good step between them after which a simulator is given up
+
+
+class Store(Protocol):
+    """The part of a replay memory that keeps one actor's episodes."""
+
+    def begin(self, observation: Any, state: Any = None) -> None: ...
+    def add(  # noqa: PLR0917 - the order of an environment's step
+        self, action: Any, reward: float, terminated: bool, truncated: bool, next_observation: Any, state: Any = None
+    ) -> None: ...
+    def discard_episode(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One environment step that is stored and counted.
+
+    Attributes:
+        reward: as the learner sees it.
+        seconds: that the loop spent on it, without an episode's beginning.
+        finished: the episode that it ended, if it did.
+    """
+
+    reward: float
+    seconds: float
+    finished: Episode | None
+
+
+class Collector(ABC):
+    """Acts, stores and counts; the loop learns in between.
+
+    Attributes:
+        step: environment steps stored since the run began, those of discarded episodes included.
+        episodes: finished ones.
+        faults: simulator faults survived.
+    """
+
+    def __init__(self, plan: Plan, agent: Any) -> None:
+        self.plan, self.agent = plan, agent
+        self.step = self.episodes = self.faults = 0
+
+    @abstractmethod
+    def collect(self) -> Step | None:
+        """Store one more step; None: there is none yet, ask again.
+
+        Raises:
+            SimulatorError: a simulator failed. Its open episode is discarded, and counted; it is tried again.
+        """
+
+    @property
+    @abstractmethod
+    def hopeless(self) -> bool:
+        """Whether the simulators failed so often that the run should end."""
+
+    @abstractmethod
+    def evaluate(
+        self, episodes: int, interrupted: Callable[[], bool], observer: Observer | None
+    ) -> dict[str, float] | None:
+        """:func:`td3sweep.evaluate.evaluate` of the present policy; raises as :meth:`collect`."""
+
+    def row(self) -> dict[str, float]:
+        """What it adds to a row of metrics."""
+        return {"env/faults": float(self.faults)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {"env_step": self.step, "episodes": self.episodes, "faults": self.faults}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there; the replay memory must have been restored before."""
+        self.step, self.episodes, self.faults = state["env_step"], state["episodes"], state["faults"]
+
+    def _store(self, store: Store, episode: Episode, moment: Moment, started: float) -> Step:
+        """Store and count one step, begun at ``started``."""
+        scaled = moment.reward * self.plan.reward_scale
+        store.add(moment.action, scaled, moment.terminated, moment.truncated, moment.observation, moment.state)
+        episode.add(moment, scaled)
+        self.step += 1
+        self.episodes += moment.last
+        return Step(scaled, time.perf_counter() - started, episode if moment.last else None)

@@ -1,0 +1,157 @@
+"""Acting in the learner's own process, step by step: a run can be resumed bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from td3sweep.agent.td3 import TD3
+from td3sweep.collect.collector import FAULTS_IN_A_ROW, Collector, Step, Store
+from td3sweep.collect.episode import Episode, Moment, Observation, choose
+from td3sweep.errors import SimulatorError
+from td3sweep.evaluate import FIRST_SEED, Observer, evaluate
+from td3sweep.monitor.bias import Bias
+from td3sweep.plan import Plan
+
+log = logging.getLogger(__name__)
+
+
+class Here(Collector):
+    """One environment, driven by the agent itself.
+
+    Attributes:
+        env: the environment.
+        episode: the open one.
+    """
+
+    def __init__(self, plan: Plan, env: Any, agent: TD3, replay: Store) -> None:
+        super().__init__(plan, agent)
+        self.env = env
+        self.episode: Episode | None = None
+        self._replay = replay
+        self._random = np.random.default_rng(plan.seed)
+        self._faults_in_a_row = FAULTS_IN_A_ROW - 1  # a simulator that fails before it ever worked ends the run
+
+    def collect(self) -> Step:
+        """See :class:`Collector`."""
+        with self._surviving():
+            if self.episode is None:
+                self.episode = self._begin()
+                self._replay.begin(self.episode.observation, self.episode.state)
+            episode, started = self.episode, time.perf_counter()
+            noise = self.plan.noise(self.step)
+            action, state = choose(
+                self.agent,
+                episode.observation,
+                episode.state,
+                noise=noise,
+                bounds=(self.plan.random_low, self.plan.random_high),
+                rng=self._random,
+            )
+            episode.before(self.agent, action)
+            observation, reward, terminated, truncated, info = self.env.step(action)
+        moment = Moment(
+            action, noise is None, float(reward), terminated, truncated, observation, state, self.agent.updates, info
+        )
+        step = self._store(self._replay, episode, moment, started)
+        self._faults_in_a_row = 0
+        if step.finished:
+            self.episode = None
+        return step
+
+    def evaluate(
+        self, episodes: int, interrupted: Callable[[], bool], observer: Observer | None
+    ) -> dict[str, float] | None:
+        """Evaluate between episodes, in the same environment: two never share a server."""
+        with self._surviving():
+            found = evaluate(self.env, self.agent, episodes=episodes, interrupted=interrupted, observer=observer)
+        if found is not None:
+            self._faults_in_a_row = 0
+        return found
+
+    @property
+    def hopeless(self) -> bool:
+        """See :class:`Collector`."""
+        return self._faults_in_a_row >= FAULTS_IN_A_ROW
+
+    def _begin(self) -> Episode:
+        entropy = [self.plan.seed, self.episodes, self.faults]
+        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0]) % FIRST_SEED
+        observation, _ = self.env.reset(seed=seed)
+        return Episode(seed, observation, self.agent.initial_state(), Bias(self.plan.gamma))
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """Forget the open episode at a simulator fault; the next one starts on a new server."""
+        try:
+            yield
+        except SimulatorError:
+            self.faults += 1
+            self._faults_in_a_row += 1
+            if self.episode is not None:
+                self._replay.discard_episode()
+                self.episode = None
+            raise
+
+    # Save and restore
+
+    def state_dict(self) -> dict[str, Any]:
+        """See :class:`Collector`; the open episode is kept as its seed and actions."""
+        episode = self.episode
+        return super().state_dict() | {
+            "random": self._random.bit_generator.state,
+            "episode": episode
+            and {
+                "seed": episode.seed,
+                "actions": torch.from_numpy(np.array(episode.actions, np.float32)),
+                "state": torch.from_numpy(episode.state.copy()),
+                "total": episode.total,
+                "terms": dict(episode.terms),
+                "speed": episode.speed,
+                "bias": episode.bias.state_dict(),
+                "observation": _fingerprint(episode.observation),
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See :class:`Collector`; the open episode is driven again."""
+        super().load_state_dict(state)
+        self._random.bit_generator.state = state["random"]
+        if state["episode"] is not None:
+            self._reopen(state["episode"])
+
+    def _reopen(self, saved: Mapping[str, Any]) -> None:
+        """Drive the open episode again from its seed; where the simulator does not repeat itself, discard it."""
+        episode = Episode(saved["seed"], {}, saved["state"].numpy(), Bias(self.plan.gamma))
+        episode.total, episode.terms, episode.speed = saved["total"], dict(saved["terms"]), saved["speed"]
+        episode.bias.load_state_dict(saved["bias"])
+        try:
+            episode.observation, _ = self.env.reset(seed=saved["seed"])
+            for action in saved["actions"].numpy():
+                episode.observation, *_ = self.env.step(action)
+                episode.actions.append(action)
+        except SimulatorError as error:
+            # Nothing was lost: the checkpoint stays as it is, and the next try resumes from it exactly.
+            raise SimulatorError(f"resuming at step {self.step}: {error}") from error
+        began = self.step - episode.length
+        episode.random = min(max(self.plan.warmup - began, 0), episode.length)
+        self._faults_in_a_row = 0
+        if _fingerprint(episode.observation) == saved["observation"]:
+            self.episode = episode
+        else:
+            self._replay.discard_episode()
+            log.warning("the simulator did not repeat the open episode: it is discarded; the learner goes on exactly")
+
+
+def _fingerprint(observation: Observation) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(observation):
+        digest.update(np.ascontiguousarray(observation[key]).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,66 @@
+"""What trainer and actors say to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from td3sweep.agent.policy import Policy
+from td3sweep.collect.episode import Observation
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an actor is told when it starts.
+
+    Attributes:
+        make_env: builds the environment.
+        make_policy: builds the policy, on the CPU, given the numbers of an observation's vector and of an action.
+        bounds: lowest and highest random actions.
+    """
+
+    make_env: Callable[[], Any]
+    make_policy: Callable[[int, int], Policy]
+    bounds: tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Start an episode; its seed and that of its noise. Answered by :class:`Began`."""
+
+    seed: int
+    noise_seed: int
+
+
+@dataclass(frozen=True)
+class Go:
+    """Leave to take one step, with that noise or, for None, at random. Answered by a :class:`Moment`.
+
+    Void where no episode is open: it crossed the news of the end.
+    """
+
+    noise: float | None
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Drive evaluation episodes, and keep the moments of the first if asked. Answered by :class:`Evaluated`."""
+
+    episodes: int
+    film: bool
+
+
+@dataclass(frozen=True)
+class Began:
+    """The first observation of an episode."""
+
+    observation: Observation
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation found, and its first episode as an observer's arguments."""
+
+    found: dict[str, float]
+    film: list[tuple[Any, Any, dict[str, Any]]]
