@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from td3sweep.replay.frames import FrameReplay
 log = logging.getLogger(__name__)
 
 FAULTS_IN_A_ROW = 5  # simulator faults without a single good step between them that end a run
+PAUSES_S = (0.0, 2.0, 15.0, 60.0)  # after each of them but the last: a server may be gone for a minute
 Observation = dict[str, NDArray[Any]]
 Judge = Callable[[int], bool]
 
@@ -104,6 +106,7 @@ class Trainer:
         self.step = 0
         self.episodes = 0
         self.faults = 0
+        self.fault_kinds: Counter[str] = Counter()
         self.evaluation: dict[str, float] = {}
         self.evaluated_at = 0
         self._faults_in_a_row = FAULTS_IN_A_ROW - 1  # a simulator that fails before it ever worked ends the run
@@ -233,6 +236,7 @@ class Trainer:
         row["gamma"] = self.replay.gamma
         row["replay/size"] = float(len(self.replay))
         row["env/faults"] = float(self.faults)
+        row |= {f"env/faults/{kind}": float(count) for kind, count in self.fault_kinds.items()}
         if self.monitor is not None:
             broken = row["nonfinite"] > 0 or not all(math.isfinite(value) for value in row.values())
             tensors = self.agent.nonfinite_tensors() if broken else ()
@@ -318,6 +322,7 @@ class Trainer:
     def _survive(self, error: SimulatorError) -> None:
         """Forget the open episode after a simulator fault; the next one starts on a new server."""
         self.faults += 1
+        self.fault_kinds[error.kind] += 1
         self._faults_in_a_row += 1
         if self._episode is not None:
             self.replay.discard_episode()
@@ -326,7 +331,10 @@ class Trainer:
             if self.step > 0:
                 self._save()
             raise error
-        log.warning("step %d: %s; the episode is discarded (fault %d)", self.step, error, self.faults)
+        log.warning("step %d: %s; the episode is discarded (fault %d, %s)", self.step, error, self.faults, error.kind)
+        end = time.monotonic() + PAUSES_S[self._faults_in_a_row - 1]
+        while not self.interrupted() and (left := end - time.monotonic()) > 0.0:
+            time.sleep(min(left, 0.5))
 
     # Save and restore
 
@@ -346,6 +354,7 @@ class Trainer:
             "env_step": self.step,
             "episodes": self.episodes,
             "faults": self.faults,
+            "fault_kinds": dict(self.fault_kinds),
             "evaluation": self.evaluation,
             "evaluated_at": self.evaluated_at,
             "evaluation_due": self._evaluation_due,
@@ -370,6 +379,7 @@ class Trainer:
         self.recorder.load_state_dict(payload["recorder"])
         self._random.bit_generator.state = payload["random"]
         self.step, self.episodes, self.faults = payload["env_step"], payload["episodes"], payload["faults"]
+        self.fault_kinds = Counter(payload.get("fault_kinds", {}))  # older checkpoints lack it
         self.evaluation, self.evaluated_at = payload["evaluation"], payload["evaluated_at"]
         self._evaluation_due = payload["evaluation_due"]
         if payload["episode"] is not None:

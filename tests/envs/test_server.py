@@ -15,7 +15,7 @@ import pytest
 
 from td3sweep.envs.carla.client import check_versions, load_carla
 from td3sweep.envs.carla.ports import BLOCK, block_at, free_block, taken_port
-from td3sweep.envs.carla.server import Server
+from td3sweep.envs.carla.server import GRACE_S, Server
 from td3sweep.errors import SimulatorError, UserError
 
 pytest.importorskip("carla")
@@ -207,7 +207,7 @@ def test_launch_uses_the_gpu_that_the_job_was_given(tmp_path, monkeypatch, devic
 
 
 def test_a_server_that_ignores_sigterm_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("td3sweep.envs.carla.server.GRACE_S", 0.3)
+    monkeypatch.setitem(GRACE_S, "launch", 0.3)
     path = script(tmp_path, "trap '' TERM\necho deaf=$$\nwhile true; do sleep 0.1; done\n")
     server = Server("launch", path=path, log_dir=str(tmp_path))
     server.start()
