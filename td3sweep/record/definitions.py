@@ -11,7 +11,12 @@ import re
 
 from td3sweep.errors import SIMULATOR_FAULTS
 
-WORDS = {"NET": "(actor|critic)", "PART": "(cnn|memory|head|joint)", "TERM": "[^/]+", "KIND": f"({'|'.join(SIMULATOR_FAULTS)})"}
+WORDS = {
+    "NET": "(actor|critic)",
+    "PART": "(cnn|memory|head|joint)",
+    "TERM": "[^/]+",
+    "KIND": f"({'|'.join(SIMULATOR_FAULTS)})",
+}
 DEFINITIONS = {
     "loss/critic": "loss that the two critics minimise together",
     "loss/actor": "loss that the actor minimises: -`q/actor`, and the penalty on pre-tanh outputs if there is one",
@@ -60,7 +65,8 @@ DEFINITIONS = {
     "divergence/length_trend": "Theil-Sen slope of the phase's episode lengths, steps per 1,000 steps",
     "replay/size": "transitions stored",
     "env/faults": "simulator faults survived",
-    "env/faults/KIND": "those of one kind: " + "; ".join(f"`{kind}`, {text}" for kind, text in SIMULATOR_FAULTS.items()),
+    "env/faults/KIND": "those of one kind: "
+    + "; ".join(f"`{kind}`, {text}" for kind, text in SIMULATOR_FAULTS.items()),
     "time/env_steps_per_s": "environment steps a second of acting and learning",
     "time/updates_per_s": "updates a second of learning",
     "time/eta_s": "seconds left",

@@ -9,20 +9,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from td3sweep.standin.protocol import SensorType, StreamMessage
+from td3sweep.standin.stamp import stamped
 
 POLL_SECONDS = 0.2
+GARBLED = b"\xa5" * 20  # shorter than a header: what a client makes of it is undefined
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Which faults to play; zero means never. Counts are of ticks or of camera frames since start."""
+    """Which faults to play; zero means never. Counts are of ticks or of camera frames since start.
+
+    ``stamp_frames`` is none, but lets a test see whether one was survived: see `stamp.py`.
+    """
 
     slow_load: float = 0.0
     hang_after: int = 0
     crash_after: int = 0
     drop_frame_every: int = 0
     late_frame_every: int = 0
+    garble_frame_every: int = 0
     die_at_start: bool = False
+    stamp_frames: bool = False
 
 
 class FaultInjector:
@@ -56,9 +63,14 @@ class FaultInjector:
     def deliver(self, messages: Sequence[StreamMessage]) -> list[StreamMessage]:
         """What of a tick's messages goes out now: camera frames may be lost, or held until the next tick."""
         due, self._held = self._held, []
-        for message in messages:
+        for sent in messages:
+            message = sent
             if message.sensor is SensorType.RGB:
                 self._camera_frames += 1
+                if self._faults.stamp_frames:
+                    message = stamped(message)
+                if _is_due(self._camera_frames, self._faults.garble_frame_every):
+                    message = StreamMessage(message.stream_id, message.sensor, GARBLED, b"")
                 if _is_due(self._camera_frames, self._faults.drop_frame_every):
                     continue
                 if _is_due(self._camera_frames, self._faults.late_frame_every):

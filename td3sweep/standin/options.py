@@ -27,7 +27,9 @@ Scores obtained on it are not CARLA results.
   -fault-crash-after=TICKS     die after so many ticks
   -fault-drop-frame-every=N    every Nth camera frame is lost
   -fault-late-frame-every=N    every Nth camera frame comes one tick late
+  -fault-garble-frame-every=N  every Nth camera frame is twenty bytes of rubbish
   -fault-die-at-start          die before listening
+  -fault-stamp-frames          no fault: each picture bears its frame number and the camera's place
 """
 
 IGNORED = frozenset(
