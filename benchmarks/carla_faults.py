@@ -34,8 +34,8 @@ from td3sweep.run import finished, summarise
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "docs/data/carla_faults.json"
 REPEAT = 4
-TIMEOUTS = {"start": 20.0, "load": 4.0, "tick": 1.0, "frame": 0.5}  # seconds
-SLOW_LOAD_S = 6.0
+TIMEOUTS = {"start": 30.0, "load": 5.0, "tick": 2.0, "frame": 1.0}  # seconds
+SLOW_LOAD_S = 8.0
 SQUAT_S = 13.0  # longer than the environment waits for its own old port
 KINDS = {
     "hang": "hangs in a tick",
@@ -87,7 +87,7 @@ def overrides(plan: Path, port: int, steps: int, seed: int) -> list[str]:
     command = json.dumps([sys.executable, "-m", "benchmarks.faulty_server", str(plan)])
     small = (
         "warmup=60 updates_per_step=.25 hyperparams.batch_size=16 log_every=10 eval_every=1000000 eval_episodes=1 "
-        "env.max_episode_steps=25 tracking=off threads=1 save_every=100000 env.flags=[-fault-stamp-frames]"
+        "env.max_episode_steps=25 tracking=off threads=1 save_every=100000 env.flags=[-fault-stamp-frames,-fault-count-driven]"
     )
     limits = [f"env.timeouts.{key}={value}" for key, value in TIMEOUTS.items()]
     task = [f"steps={steps}", f"replay.capacity={2 * steps}", f"env.action_repeat={REPEAT}", f"seed={seed}"]

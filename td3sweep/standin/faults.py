@@ -19,7 +19,8 @@ GARBLED = b"\xa5" * 20  # shorter than a header: what a client makes of it is un
 class Faults:
     """Which faults to play; zero means never. Counts are of ticks or of camera frames since start.
 
-    ``stamp_frames`` is none, but lets a test see whether one was survived: see `stamp.py`.
+    ``count_driven`` counts only the ticks that a client asks for: a server that runs by itself while its client is still
+    on the way would spend the others. ``stamp_frames`` is no fault, but lets a test see what became of one: `stamp.py`.
     """
 
     slow_load: float = 0.0
@@ -29,6 +30,7 @@ class Faults:
     late_frame_every: int = 0
     garble_frame_every: int = 0
     die_at_start: bool = False
+    count_driven: bool = False
     stamp_frames: bool = False
 
 
@@ -50,8 +52,10 @@ class FaultInjector:
     def loading(self) -> None:
         self._sleep(self._faults.slow_load)
 
-    def ticking(self) -> None:
-        """Called before each tick; may never return."""
+    def ticking(self, driven: bool) -> None:
+        """Called before each tick, ``driven`` if a client asked for it; may never return."""
+        if self._faults.count_driven and not driven:
+            return
         if self._faults.crash_after and self._ticks >= self._faults.crash_after:
             print(f"stand-in fault: crashed after {self._ticks} ticks", file=sys.stderr, flush=True)
             os._exit(139)

@@ -1,8 +1,8 @@
-"""A camera frame that carries its own number and place in its pixels, so that a test can tell one frame from all others.
+"""A camera frame that carries its own number and place in its pixels: a test can tell it from all others.
 
 Four rows of 32 black or white pixels at the picture's upper left: the server's frame number, then x, y (m) and yaw
-(degrees) of the camera as single-precision numbers, each with its highest bit first. Black and white stay what they are when
-the picture is made gray; the picture must not be resized.
+(degrees) of the camera as single-precision numbers, each with its highest bit first. Black and white stay what they are
+when the picture is made gray; the picture must not be resized.
 """
 
 from __future__ import annotations
