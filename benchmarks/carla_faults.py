@@ -66,7 +66,7 @@ def planned(faults: int, gone_s: float, rng: random.Random) -> list[tuple[str, s
     kinds = [often[index % len(often)] for index in range(faults - gone)]
     for index in range(gone):  # behind a fault that comes after good steps: five in a row would end the run
         kinds.insert((index + 1) * len(kinds) // (gone + 1) // len(often) * len(often) + 1, "gone")
-    return [(kind, _line(kind, gone_s, rng.randint(150, 250))) for kind in kinds]
+    return [(kind, _line(kind, gone_s, rng.randint(60, 110))) for kind in kinds]
 
 
 def _line(kind: str, gone_s: float, ticks: int) -> str:
@@ -86,8 +86,8 @@ def overrides(plan: Path, port: int, steps: int, seed: int) -> list[str]:
     """The run's settings: small, and with short time limits."""
     command = json.dumps([sys.executable, "-m", "benchmarks.faulty_server", str(plan)])
     small = (
-        "warmup=60 updates_per_step=.25 hyperparams.batch_size=16 log_every=10 eval_every=1000000 eval_episodes=1 "
-        "env.max_episode_steps=25 tracking=off threads=1 save_every=100000 env.flags=[-fault-stamp-frames,-fault-count-driven]"
+        "warmup=60 updates_per_step=.1 hyperparams.batch_size=16 log_every=10 eval_every=1000000 eval_episodes=1 "
+        "env.max_episode_steps=15 tracking=off threads=1 save_every=100000 env.flags=[-fault-stamp-frames,-fault-count-driven]"
     )
     limits = [f"env.timeouts.{key}={value}" for key, value in TIMEOUTS.items()]
     task = [f"steps={steps}", f"replay.capacity={2 * steps}", f"env.action_repeat={REPEAT}", f"seed={seed}"]

@@ -32,6 +32,7 @@ DATA = Path(__file__).parents[1] / "docs/data/carla_soak.json"
 ROLES = {"client": "td3sweep.envs.carla.isolated", "server": "td3sweep.standin"}  # of the trainer's descendants
 WARM_UP = 0.25  # share of the samples before memory is judged: until then the replay fills
 SAVE_S = 60.0  # for the trainer to save and leave
+START_S = 600.0  # to its first episode
 TASK = (
     "steps=10000000 warmup=500 updates_per_step=.1 hyperparams.batch_size=16 log_every=25 eval_every=5000 eval_episodes=1 "
     "env.max_episode_steps=100 tracking=off threads=1 save_every=5000 replay.capacity=3000 env.timeouts.tick=2"
@@ -61,27 +62,35 @@ class Soak:
     seen: set[psutil.Process] = field(default_factory=set)
 
     def start(self) -> None:
-        """Begin to train."""
+        """Begin to train; return when the first episode is over."""
         restart = [f"env.restart_every={self.restart_every}"] if self.restart_every else []
         command = [sys.executable, "-m", "td3sweep", *TASK, *restart, f"hydra.run.dir={self.run}"]
-        self.begun = time.monotonic()
         with self.run.with_suffix(".log").open("ab") as output:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         self.trainer = psutil.Process(self._process.pid)
+        self.begun = time.monotonic()
+        episodes = self.run / "episodes.jsonl"
+        while not (episodes.exists() and episodes.stat().st_size):
+            self._check(self.begun + START_S)
+            time.sleep(0.2)
+        self.begun = time.monotonic()
 
     def drive(self, seconds: float, every: float, sample_every: float) -> None:
         """Sample and strike for so long; raises RuntimeError if the trainer ends before."""
         end, strike_at, sample_at = self.begun + seconds, self.begun + (every or float("inf")), 0.0
         while (now := time.monotonic()) < end:
-            if self._process.poll() is not None:
-                tail = self.run.with_suffix(".log").read_text()[-2000:]
-                raise RuntimeError(f"the trainer ended with {self._process.returncode}: {tail}")
+            self._check(float("inf"))
             if now >= sample_at:
                 self.sample()
                 sample_at = now + sample_every
             if now >= strike_at and self.strike():
                 strike_at += every
             time.sleep(0.1)
+
+    def _check(self, deadline: float) -> None:
+        if self._process.poll() is not None or time.monotonic() > deadline:
+            tail = self.run.with_suffix(".log").read_text()[-2000:]
+            raise RuntimeError(f"the trainer is late, or ended with {self._process.returncode}: {tail}")
 
     def sample(self) -> None:
         """One row: memory and files by role, and how many processes there are."""

@@ -78,7 +78,7 @@ class RequestReader:
         try:
             self._unpacker.feed(data)
             yield from map(_as_request, self._unpacker)
-        except (ValueError, msgpack.exceptions.UnpackException) as error:
+        except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:  # TypeError: a list as a map's key
             raise ProtocolError(f"not msgpack: {error}") from error
 
 

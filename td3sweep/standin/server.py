@@ -39,7 +39,7 @@ STALL_SECONDS = 5.0
 """A subscriber that takes nothing for so long is dropped: every tick waits for the slowest."""
 
 MAX_CONNECTIONS = 400
-MAX_HOARD = 256 << 20
+MAX_HOARD = 128 << 20
 LARGE = 1 << 20
 """Bytes that unfinished requests and unread answers may take, all together; a connection is charged from LARGE on."""
 

@@ -1,0 +1,105 @@
+"""Malformed and hostile bytes for the stand-in's ports, decided by a seed."""
+
+from __future__ import annotations
+
+import random
+import socket
+import struct
+from typing import Any
+
+import msgpack
+
+from td3sweep.standin.faults import FaultInjector, Faults
+from td3sweep.standin.rpc import Service
+from td3sweep.standin.server import Server
+from td3sweep.standin.world import World
+
+HUGE = [  # a type byte that announces up to four thousand million elements or bytes
+    *(b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff"),
+    *(b"\xc9\xff\xff\xff\xff\x01", b"\xdc\xff\xff", b"\xde\xff\xff", b"\xda\xff\xff", b"\xc5\xff\xff"),
+]
+VALID = msgpack.packb([0, 1, "spawn_actor", [[False], [1, "vehicle.tesla.model3", []], [[0, 0, 0], [0, 0, 0]]]])
+NUMBERS = [0, 1, -1, 2, 7, 255, 2**31, 2**63 - 1, -(2**63), 1e308, -1e-308, float("nan"), float("inf"), 0.5]
+WORDS = ["", "a", "StandInTown", "vehicle.tesla.model3", "sensor.camera.rgb", "\x00", "ä" * 300, "../../etc/passwd", "1e9"]
+
+
+def methods() -> list[str]:
+    """Every call that the stand-in answers, and one that it does not."""
+    service = Service(World("StandInRing", 1), _nobody())
+    return sorted([*service._value, *service._void, "apply_batch", "no_such_call"])
+
+
+def _nobody() -> Any:
+    left, right = socket.socket(), socket.socket()
+    return Server(World("StandInRing", 1), left, right, FaultInjector(Faults()), lambda: False)
+
+
+def malformed(rng: random.Random) -> bytes:
+    """Bytes that are no request."""
+    kind = rng.randrange(6)
+    if kind == 0:
+        return rng.randbytes(rng.randrange(1, 300))
+    if kind == 1:
+        return VALID[: rng.randrange(1, len(VALID))]
+    if kind == 2:
+        flipped = bytearray(VALID)
+        for _ in range(rng.randrange(1, 4)):
+            flipped[rng.randrange(len(flipped))] = rng.randrange(256)
+        return bytes(flipped)
+    if kind == 3:
+        return rng.choice(HUGE)
+    if kind == 4:
+        return b"\x94\x00\x01\xa1a" + rng.choice([b"\x91", b"\x92\x01", b"\x81\x01"]) * rng.randrange(1, 3000)
+    return b"\x94\x00\x01\xa1a" + rng.choice(HUGE) * rng.randrange(1, 600)
+
+
+def wrong_call(rng: random.Random, names: list[str]) -> bytes:
+    """A well-formed request for one of the calls with arguments at random."""
+    arguments = [value(rng, 3) for _ in range(rng.randrange(6))]
+    return bytes(msgpack.packb([0, rng.randrange(2**32), rng.choice(names), [[False], *arguments]]))
+
+
+def value(rng: random.Random, depth: int) -> Any:
+    """Any msgpack value; lists of three numbers, which many calls want, more often than by chance."""
+    kind = rng.randrange(8 if depth else 5)
+    if kind == 0:
+        return rng.choice(NUMBERS)
+    if kind == 1:
+        return rng.choice(WORDS)
+    if kind == 2:
+        return rng.choice([None, True, False])
+    if kind == 3:
+        return rng.randbytes(rng.randrange(40))
+    if kind == 4:
+        return [rng.choice(NUMBERS[:6]) for _ in range(3)]
+    if kind == 5:
+        return {rng.choice(WORDS): value(rng, depth - 1) for _ in range(rng.randrange(4))}
+    return [value(rng, depth - 1) for _ in range(rng.randrange(6))]
+
+
+def greeting(rng: random.Random) -> bytes:
+    """What a subscriber never says: half an id, the id of no stream, more than an id."""
+    kind = rng.randrange(3)
+    if kind == 0:
+        return rng.randbytes(rng.randrange(1, 4))
+    if kind == 1:
+        return struct.pack("<I", rng.choice([0, 2, 999, 2**32 - 1, rng.randrange(2**32)]))
+    return rng.randbytes(rng.randrange(5, 4000))
+
+
+def throw(port: int, data: bytes, abrupt: bool) -> None:
+    """Connect, send, leave: by a reset if ``abrupt``, else with an end."""
+    with socket.create_connection(("127.0.0.1", port), 10.0) as sock:
+        if abrupt:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        try:
+            sock.sendall(data)
+        except OSError:
+            return  # it has had enough already
+
+
+def peak_memory(pid: int) -> float:
+    """The most a process has held so far, in MB."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        (line,) = (line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1e3
