@@ -148,6 +148,24 @@ def test_an_asked_port_is_used_and_can_be_used_again():
     assert not ports & set(range(first, first + 3))
 
 
+def test_a_port_taken_at_a_restart_may_be_left_again(monkeypatch):
+    monkeypatch.setattr("td3sweep.envs.carla.server.PATIENCE_S", 0.2)
+    block = free_block()
+    first = block.first
+    block.release()
+    server = Server("standin", port=first)
+    server.start()
+    server.stop()
+    with socket.create_server(("127.0.0.1", first)), pytest.raises(SimulatorError, match=rf"port {first} is in") as found:
+        server.start()
+    assert found.value.kind == "port"
+    server.start()
+    server.wait_ready(20.0)
+    server.stop()
+    with pytest.raises(UserError, match=r"env\.port=80:"):
+        Server("standin", port=80).start(again=True)
+
+
 def test_blocks_are_disjoint_in_a_process_and_between_processes():
     code = (
         "import sys, td3sweep.envs.carla.ports as ports\n"
