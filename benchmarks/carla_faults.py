@@ -36,7 +36,7 @@ DATA = ROOT / "docs/data/carla_faults.json"
 REPEAT = 4
 TIMEOUTS = {"start": 30.0, "load": 5.0, "tick": 2.0, "frame": 1.0}  # seconds
 SLOW_LOAD_S = 8.0
-SQUAT_S = 13.0  # longer than the environment waits for its own old port
+SQUAT_S = 18.0  # longer than the environment waits for its own old port, and than it takes to notice the crash
 KINDS = {
     "hang": "hangs in a tick",
     "crash": "dies in a tick",
@@ -47,6 +47,7 @@ KINDS = {
     "port taken": f"dies; somebody else then listens on its port for {SQUAT_S:g} s",
     "gone": "does not start again for a minute",
 }
+RARE = {"port taken": 25, "gone": 50}  # the slow kinds: one in so many
 EXPECTED = {  # kinds of fault that the trainer may count for it, the first of them at least once
     "hang": ("hang",),
     "crash": ("crash",),
@@ -60,12 +61,13 @@ EXPECTED = {  # kinds of fault that the trainer may count for it, the first of t
 
 
 def planned(faults: int, gone_s: float, rng: random.Random) -> list[tuple[str, str]]:
-    """Kinds and plan lines: every kind in turn, the last one once in fifty; ticks at random."""
-    often = [kind for kind in KINDS if kind != "gone"]
-    gone = max(1, faults // 50)
-    kinds = [often[index % len(often)] for index in range(faults - gone)]
-    for index in range(gone):  # behind a fault that comes after good steps: five in a row would end the run
-        kinds.insert((index + 1) * len(kinds) // (gone + 1) // len(often) * len(often) + 1, "gone")
+    """Kinds and plan lines: the quick kinds in turn, the others spread among them; ticks at random."""
+    often = [kind for kind in KINDS if kind not in RARE]
+    rare = [kind for kind, share in RARE.items() for _ in range(max(1, faults // share))]
+    kinds = [often[index % len(often)] for index in range(faults - len(rare))]
+    rounds = len(kinds) // len(often)
+    for index, kind in enumerate(rare):  # behind a hang, which comes after good steps: five in a row would end the run
+        kinds.insert((index + 1) * rounds // (len(rare) + 1) * len(often) + 1 + index, kind)
     return [(kind, _line(kind, gone_s, rng.randint(60, 110))) for kind in kinds]
 
 
