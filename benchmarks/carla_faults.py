@@ -1,9 +1,10 @@
 """A hundred faults of the simulator in one training run: ``python -m benchmarks.carla_faults [--faults N] [--write]``.
 
-The server is the stand-in, started through `faulty_server.py`, which plays one fault a start: it hangs, crashes, loads too
-slowly, loses, delays or garbles a camera frame, finds its port taken when it is started again, or is gone for a minute. Every
-picture bears its frame number and its place (`-fault-stamp-frames`), so that each transition can be checked on its way into
-the replay and where it lies at the end; the learner's networks and optimisers are compared before and after each fault.
+The server is the stand-in, started through `faulty_server.py`, which plays one fault a start: it hangs, crashes, loads
+too slowly, loses, delays or garbles a camera frame, finds its port taken when it is started again, or is gone for a
+minute. Every picture bears its frame number and its place (`-fault-stamp-frames`), so that each transition can be checked
+on its way into the replay and where it lies at the end; the learner's networks and optimisers are compared before and
+after each fault.
 ``--write`` puts the result into ``docs/data`` and ``docs/carla.md``.
 """
 
@@ -89,7 +90,8 @@ def overrides(plan: Path, port: int, steps: int, seed: int) -> list[str]:
     command = json.dumps([sys.executable, "-m", "benchmarks.faulty_server", str(plan)])
     small = (
         "warmup=60 updates_per_step=.1 hyperparams.batch_size=16 log_every=10 eval_every=1000000 eval_episodes=1 "
-        "env.max_episode_steps=15 tracking=off threads=1 save_every=100000 env.flags=[-fault-stamp-frames,-fault-count-driven]"
+        "env.max_episode_steps=15 tracking=off threads=1 save_every=100000 "
+        "env.flags=[-fault-stamp-frames,-fault-count-driven]"
     )
     limits = [f"env.timeouts.{key}={value}" for key, value in TIMEOUTS.items()]
     task = [f"steps={steps}", f"replay.capacity={2 * steps}", f"env.action_repeat={REPEAT}", f"seed={seed}"]
@@ -127,21 +129,20 @@ def measure(faults: int, *, gone_s: float = 60.0, seed: int = 0) -> dict[str, An
         log = directory.console.read_text()
         watch.check_replay()
         rows = [json.loads(line) for line in directory.metrics.read_text().splitlines()]
-    return report(plan, played, log, rows, summary, watch, seconds) | {"seed": seed}
+    last = [row for row in rows if "env/faults" in row][-1]
+    found = report(plan, played, log, summary | {"last_row": last}, watch)
+    return found | {"seconds": round(seconds), "seed": seed}
 
 
 def report(
     plan: list[tuple[str, str]],
     played: list[str],
     log: str,
-    rows: list[dict[str, Any]],
     summary: dict[str, Any],
     watch: Watch,
-    seconds: float,
 ) -> dict[str, Any]:
     """Everything as plain values, with the checks that must hold."""
     logged = [line for line in log.splitlines() if re.search(r"the episode is discarded \(fault \d+, \w+\)", line)]
-    last = [row for row in rows if "env/faults" in row][-1]
     counted, injected = summary["faults_by_kind"], Counter(kind for kind, _ in plan)
     seen = {kind for kind, found in EXPECTED.items() if injected[kind] and counted.get(found[0])}
     left = [child.pid for child in psutil.Process().children(recursive=True)]
@@ -151,7 +152,7 @@ def report(
         "at least as many faults were counted": summary["faults"] >= len(plan),
         "one line in the log for each": len(logged) == summary["faults"],
         "the kinds add up to the total": sum(counted.values()) == summary["faults"],
-        "the last row of the metrics counts them all": last["env/faults"] == summary["faults"],
+        "the last row of the metrics counts them all": summary["last_row"]["env/faults"] == summary["faults"],
         "each kind was seen as what it is": seen == {kind for kind in injected if injected[kind]},
         "no step whose picture, place and frame number disagree": watch.torn_steps == 0,
         "no stored transition whose frames do not follow each other": watch.torn_transitions == 0,
@@ -175,7 +176,6 @@ def report(
             kind: {"n": len(times), "median": round(statistics.median(times), 1), "max": round(max(times), 1)}
             for kind, times in sorted(watch.recoveries.items())
         },
-        "seconds": round(seconds),
         "checks": {claim: bool(holds) for claim, holds in checks.items()},
         "log": logged,
     }
@@ -190,17 +190,18 @@ def section(found: dict[str, Any]) -> str:
         time_text = "" if recovery is None else f"{recovery['median']:g} ({recovery['max']:g})"
         rows.append(f"| {kind} | {what} | {found['injected'].get(kind, 0)} | `{wanted}` | {time_text} |")
     held = sum(found["checks"].values())
+    counted = ", ".join(f"{n} {kind}" for kind, n in sorted(found["counted"].items()))
     return "\n".join(
         [
             "| fault | the server | injected | counted as | seconds to the next good step: median (most) |",
             "|---|---|---|---|---|",
             *rows,
             "",
-            f"{sum(found['injected'].values())} faults injected into one run of {found['steps']:,} steps and {found['updates']:,} "
-            f"updates; {found['faults']} counted ({', '.join(f'{n} {kind}' for kind, n in sorted(found['counted'].items()))}: "
-            "a port taken is a crash first, and a server that is gone fails more than one start). "
-            f"{found['transitions_checked']:,} stored transitions checked frame by frame, "
-            f"{found['steps_discarded']:,} steps of broken episodes discarded, {held} of {len(found['checks'])} checks hold.",
+            f"{sum(found['injected'].values())} faults injected into one run of {found['steps']:,} steps and "
+            f"{found['updates']:,} updates; {found['faults']} counted ({counted}: a port taken is a crash first, and a "
+            f"server that is gone fails more than one start). {found['transitions_checked']:,} stored transitions checked "
+            f"frame by frame, {found['steps_discarded']:,} steps of broken episodes discarded, {held} of "
+            f"{len(found['checks'])} checks hold.",
         ]
     )
 

@@ -1,8 +1,8 @@
 """Long training on the stand-in with a fault a minute: ``python -m benchmarks.carla_soak [--minutes 60] [--write]``.
 
-The command line trains in a process of its own with client and server restarted every so many episodes. From outside, once a
-minute, the server is killed, the server is stopped (it hangs), or the client's process is killed, in turn. Memory, open files
-and processes are read every few seconds; what comes out is their slopes, with an interval, and what was left behind.
+The command line trains in a process of its own with client and server restarted every so many episodes. From outside,
+once a minute, the server is killed, the server is stopped (it hangs), or the client's process is killed, in turn. Memory,
+open files and processes are read every few seconds; what comes out is their slopes, with an interval, and what was left.
 ``--write`` puts the samples into ``docs/data`` and the result into ``docs/carla.md``. Without faults and restarts
 (``--every 0 --restart-every 0``) it shows what one client and one server gain.
 """
@@ -33,10 +33,11 @@ ROLES = {"client": "td3sweep.envs.carla.isolated", "server": "td3sweep.standin"}
 WARM_UP = 0.25  # share of the samples before memory is judged: until then the replay fills
 SAVE_S = 60.0  # for the trainer to save and leave
 START_S = 600.0  # to its first episode
-TASK = (
-    "steps=10000000 warmup=500 updates_per_step=.1 hyperparams.batch_size=16 log_every=25 eval_every=5000 eval_episodes=1 "
-    "env.max_episode_steps=100 tracking=off threads=1 save_every=5000 replay.capacity=3000 env.timeouts.tick=2"
-).split()
+TASK = [
+    *("steps=10000000", "warmup=500", "updates_per_step=.1", "hyperparams.batch_size=16", "replay.capacity=3000"),
+    *("log_every=25", "eval_every=5000", "eval_episodes=1", "save_every=5000", "tracking=off", "threads=1"),
+    *("env.max_episode_steps=100", "env.timeouts.tick=2"),
+]
 STRIKES: tuple[tuple[str, str, signal.Signals], ...] = (
     ("server killed", "server", signal.SIGKILL),
     ("server stopped", "server", signal.SIGSTOP),
@@ -155,7 +156,9 @@ def slopes(samples: dict[str, list[float]]) -> dict[str, list[float]]:
     found = {}
     for name in samples:
         if name != "minute":
-            rows = [(h, v) for h, v in zip(hours, samples[name][first:], strict=True) if v > 0]  # 0: just being replaced
+            rows = [
+                (h, v) for h, v in zip(hours, samples[name][first:], strict=True) if v > 0
+            ]  # 0: just being replaced
             slope, _, low, high = theilslopes([v for _, v in rows], [h for h, _ in rows])
             found[name] = [round(float(value), 2) for value in (slope, low, high)]
     return found
@@ -198,8 +201,9 @@ def section(found: dict[str, Any]) -> str:
 
     files = "; ".join(f"{role} {text(f'{role}_files')}" for role in ("trainer", "client", "server"))
     counted = ", ".join(f"{count} {kind}" for kind, count in sorted(found["faults"].items())) or "none"
+    done = ", ".join(f"{found[what]:,} {what}" for what in ("steps", "episodes", "updates"))
     rows = {
-        "length": f"{found['minutes']:g} min, {found['steps']:,} steps, {found['episodes']:,} episodes, {found['updates']:,} updates",
+        "length": f"{found['minutes']:g} min, {done}",
         "faults made": ", ".join(f"{count} x {name}" for name, count in found["strikes"].items()) or "none",
         "faults counted": counted,
         "client and server restarted": f"every {found['restart_every_episodes']} episodes"

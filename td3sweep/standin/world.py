@@ -23,7 +23,6 @@ from td3sweep.standin.raster import Raster, rasterize
 from td3sweep.standin.sensors import Moment
 from td3sweep.standin.settings import DEFAULT_WEATHER, EpisodeSettings
 
-
 MAX_ACTORS = 2000
 
 

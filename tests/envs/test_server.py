@@ -156,7 +156,10 @@ def test_a_port_taken_at_a_restart_may_be_left_again(monkeypatch):
     server = Server("standin", port=first)
     server.start()
     server.stop()
-    with socket.create_server(("127.0.0.1", first)), pytest.raises(SimulatorError, match=rf"port {first} is in") as found:
+    with (
+        socket.create_server(("127.0.0.1", first)),
+        pytest.raises(SimulatorError, match=rf"port {first} is in") as found,
+    ):
         server.start()
     assert found.value.kind == "port"
     server.start()

@@ -21,14 +21,24 @@ HUGE = [  # a type byte that announces up to four thousand million elements or b
 ]
 VALID = msgpack.packb([0, 1, "spawn_actor", [[False], [1, "vehicle.tesla.model3", []], [[0, 0, 0], [0, 0, 0]]]])
 NUMBERS = [0, 1, -1, 2, 7, 255, 2**31, 2**63 - 1, -(2**63), 1e308, -1e-308, float("nan"), float("inf"), 0.5]
-WORDS = ["", "a", "StandInTown", "vehicle.tesla.model3", "sensor.camera.rgb", "\x00", "ä" * 300, "../../etc/passwd", "1e9"]
+WORDS = [
+    "",
+    "a",
+    "StandInTown",
+    "vehicle.tesla.model3",
+    "sensor.camera.rgb",
+    "\x00",
+    "ä" * 300,
+    "../../etc/passwd",
+    "1e9",
+]
 CAMERA = [[name, 2, "64"] for name in ("image_size_x", "image_size_y", "fov", "sensor_tick")]
 POSE = [[1.0, 2.0, 0.3], [0.0, 90.0, 0.0]]
 CONTROL = [0.5, 0.1, 0.0, False, False, False, 0]
 XODR = (
-    '<OpenDRIVE><road id="1"><planView><geometry s="0" x="0" y="0" hdg="0" length="40"><line/></geometry></planView><lanes>'
-    '<laneSection s="0"><right><lane id="-1" type="driving"><width a="3.5"/></lane></right></laneSection></lanes></road>'
-    "</OpenDRIVE>"
+    '<OpenDRIVE><road id="1"><planView><geometry s="0" x="0" y="0" hdg="0" length="40"><line/></geometry></planView>'
+    '<lanes><laneSection s="0"><right><lane id="-1" type="driving"><width a="3.5"/></lane></right></laneSection></lanes>'
+    "</road></OpenDRIVE>"
 )
 RIGHT_CALLS: list[tuple[str, list[Any]]] = [
     ("spawn_actor", [[1, "vehicle.tesla.model3", [["color", 5, "1,2,3"]]], POSE]),
@@ -47,7 +57,10 @@ RIGHT_CALLS: list[tuple[str, list[Any]]] = [
     ("copy_opendrive_to_file", [XODR, [2.0, 50.0, 1.0, 0.6, True, True, True]]),
     ("load_new_episode", ["OpenDriveMap", False, 65535]),
     ("add_traffic_manager_running", [["127.0.0.1", 8000]]),
-    ("apply_batch", [[[[2, [2, CONTROL]]], [[0, [[1, "vehicle.audi.tt", []], POSE, [False], 0, "", [[[1, [0]]]]]]]], True]),
+    (
+        "apply_batch",
+        [[[[2, [2, CONTROL]]], [[0, [[1, "vehicle.audi.tt", []], POSE, [False], 0, "", [[[1, [0]]]]]]]], True],
+    ),
     ("destroy_actor", [2]),
 ]
 
@@ -109,18 +122,14 @@ def _with_one_changed(rng: random.Random, node: Any) -> Any:
 
 def value(rng: random.Random, depth: int) -> Any:
     """Any msgpack value; lists of three numbers, which many calls want, more often than by chance."""
+    simple: list[Any] = [
+        *(rng.choice(NUMBERS), rng.choice(WORDS), rng.choice([None, True, False]), rng.randbytes(rng.randrange(40))),
+        [rng.choice(NUMBERS[:6]) for _ in range(3)],
+    ]
     kind = rng.randrange(8 if depth else 5)
-    if kind == 0:
-        return rng.choice(NUMBERS)
-    if kind == 1:
-        return rng.choice(WORDS)
-    if kind == 2:
-        return rng.choice([None, True, False])
-    if kind == 3:
-        return rng.randbytes(rng.randrange(40))
-    if kind == 4:
-        return [rng.choice(NUMBERS[:6]) for _ in range(3)]
-    if kind == 5:
+    if kind < len(simple):
+        return simple[kind]
+    if kind == len(simple):
         return {rng.choice(WORDS): value(rng, depth - 1) for _ in range(rng.randrange(4))}
     return [value(rng, depth - 1) for _ in range(rng.randrange(6))]
 

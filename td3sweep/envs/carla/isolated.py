@@ -3,8 +3,8 @@
 When a server dies, the client's Traffic Manager throws in a thread of its own and aborts the whole process, and some
 calls hold Python's global lock while they wait for a server that hangs. Neither can be caught from within. Here the
 trainer talks to a worker process through a pipe, with a time limit above all others; a worker that dies, hangs or
-reports a SimulatorError is replaced at the next `reset()`. So is one that has served its number of episodes: real servers
-leak, and so does the client library.
+reports a SimulatorError is replaced at the next `reset()`. So is one that has served its number of episodes: real
+servers leak, and the library beside them may.
 """
 
 import contextlib

@@ -198,7 +198,7 @@ class Server:
         return [sys.executable, guard.__file__, *self._program, *flags]
 
     def _adapter(self) -> list[str]:
-        """The flag that puts the server on its GPU: the one asked for, else this process's first (Slurm and Ray say)."""
+        """The flag that puts the server on its GPU: the one asked for, else this process's first."""
         first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0]
         gpu = self._gpu if self._gpu is not None else int(first) if first.isdigit() else None
         return [] if gpu is None else [f"-graphicsadapter={gpu}"]
