@@ -1,11 +1,10 @@
 """A hundred faults of the simulator in one training run: ``python -m benchmarks.carla_faults [--faults N] [--write]``.
 
-The server is the stand-in, started through `faulty_server.py`, which plays one fault a start: it hangs, crashes, loads
-too slowly, loses, delays or garbles a camera frame, finds its port taken when it is started again, or is gone for a
-minute. Every picture bears its frame number and its place (`-fault-stamp-frames`), so that each transition can be checked
-on its way into the replay and where it lies at the end; the learner's networks and optimisers are compared before and
-after each fault.
-``--write`` puts the result into ``docs/data`` and ``docs/carla.md``.
+The server is the stand-in, started through `faulty_server.py`, which plays one fault a start: it hangs, crashes,
+loads too slowly, loses, delays or garbles a camera frame, finds its port taken when it is started again, or is gone
+for a minute. Every picture bears its frame number and its place (`-fault-stamp-frames`), so that each transition can
+be checked on its way into the replay and where it lies at the end; the learner's networks and optimisers are compared
+before and after each fault. ``--write`` puts the result into ``docs/data`` and ``docs/carla.md``.
 """
 
 from __future__ import annotations
@@ -199,8 +198,8 @@ def section(found: dict[str, Any]) -> str:
             "",
             f"{sum(found['injected'].values())} faults injected into one run of {found['steps']:,} steps and "
             f"{found['updates']:,} updates; {found['faults']} counted ({counted}: a port taken is a crash first, and a "
-            f"server that is gone fails more than one start). {found['transitions_checked']:,} stored transitions checked "
-            f"frame by frame, {found['steps_discarded']:,} steps of broken episodes discarded, {held} of "
+            f"server that is gone fails more than one start). {found['transitions_checked']:,} stored transitions "
+            f"checked frame by frame, {found['steps_discarded']:,} steps of broken episodes discarded, {held} of "
             f"{len(found['checks'])} checks hold.",
         ]
     )

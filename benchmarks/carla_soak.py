@@ -1,10 +1,10 @@
 """Long training on the stand-in with a fault a minute: ``python -m benchmarks.carla_soak [--minutes 60] [--write]``.
 
 The command line trains in a process of its own with client and server restarted every so many episodes. From outside,
-once a minute, the server is killed, the server is stopped (it hangs), or the client's process is killed, in turn. Memory,
-open files and processes are read every few seconds; what comes out is their slopes, with an interval, and what was left.
-``--write`` puts the samples into ``docs/data`` and the result into ``docs/carla.md``. Without faults and restarts
-(``--every 0 --restart-every 0``) it shows what one client and one server gain.
+once a minute, the server is killed, the server is stopped (it hangs), or the client's process is killed, in turn.
+Memory, open files and processes are read every few seconds; what comes out is their slopes, with an interval, and
+what was left. ``--write`` puts the samples into ``docs/data`` and the result into ``docs/carla.md``. Without faults
+and restarts (``--every 0 --restart-every 0``) it shows what one client and one server gain.
 """
 
 from __future__ import annotations

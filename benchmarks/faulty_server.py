@@ -1,9 +1,9 @@
 """A server that has a bad day by plan: ``python -m benchmarks.faulty_server PLAN FLAG...`` becomes the stand-in.
 
-Every start takes the first line off the plan file and plays it. A line holds flags of the stand-in (its fault switches),
-or begins with a word of its own: ``gone SECONDS`` refuses to start for so long; ``port SECONDS`` has somebody else listen
-on the server's port for so long once the server has ended. A plan that is used up leaves a healthy server. What was played
-is appended to PLAN.played.
+Every start takes the first line off the plan file and plays it. A line holds flags of the stand-in (its fault
+switches), or begins with a word of its own: ``gone SECONDS`` refuses to start for so long; ``port SECONDS`` has
+somebody else listen on the server's port for so long once the server has ended. A plan that is used up leaves a
+healthy server. What was played is appended to PLAN.played.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class Faults:
     """Which faults to play; zero means never. Counts are of ticks or of camera frames since start.
 
     ``count_driven`` counts only the ticks that a client asks for: a server that runs by itself while its client is
-    still on the way would spend the others. ``stamp_frames`` is no fault, but lets a test see what became of one: `stamp.py`.
+    still on the way would spend the others. ``stamp_frames`` is no fault, but shows what became of one: `stamp.py`.
     """
 
     slow_load: float = 0.0

@@ -37,8 +37,8 @@ POSE = [[1.0, 2.0, 0.3], [0.0, 90.0, 0.0]]
 CONTROL = [0.5, 0.1, 0.0, False, False, False, 0]
 XODR = (
     '<OpenDRIVE><road id="1"><planView><geometry s="0" x="0" y="0" hdg="0" length="40"><line/></geometry></planView>'
-    '<lanes><laneSection s="0"><right><lane id="-1" type="driving"><width a="3.5"/></lane></right></laneSection></lanes>'
-    "</road></OpenDRIVE>"
+    '<lanes><laneSection s="0"><right><lane id="-1" type="driving"><width a="3.5"/></lane></right></laneSection>'
+    "</lanes></road></OpenDRIVE>"
 )
 RIGHT_CALLS: list[tuple[str, list[Any]]] = [
     ("spawn_actor", [[1, "vehicle.tesla.model3", [["color", 5, "1,2,3"]]], POSE]),
