@@ -333,7 +333,7 @@ class Trainer:
             raise error
         log.warning("step %d: %s; the episode is discarded (fault %d, %s)", self.step, error, self.faults, error.kind)
         end = time.monotonic() + PAUSES_S[self._faults_in_a_row - 1]
-        while not self.interrupted() and (left := end - time.monotonic()) > 0.0:
+        while (left := end - time.monotonic()) > 0.0 and not self.interrupted():
             time.sleep(min(left, 0.5))
 
     # Save and restore
