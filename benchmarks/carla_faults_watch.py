@@ -82,8 +82,9 @@ class Watch:
     def _survive(self, error: Any) -> None:
         if self._fault is None or self._fault[0] != error.kind:  # the time of one followed by another tells of neither
             self._fault = error.kind, time.monotonic()
-        self.discarded += 0 if self._trainer._episode is None else len(self._trainer._episode.actions)
-        self._stray_prints.update(self._open)
+        if self._trainer._episode is not None:  # else the last one was over, and is rightly stored
+            self.discarded += len(self._trainer._episode.actions)
+            self._stray_prints.update(self._open)
         self._open = []
         if self._learner is None:
             self._learner = _learner_print(self._trainer.agent)

@@ -94,9 +94,17 @@ def test_a_stale_picture_is_seen(trainer):
 
 def test_a_transition_of_a_discarded_episode_is_seen(trainer):
     drive(trainer, 3)
+    trainer._episode = SimpleNamespace(actions=[None] * 3)
     trainer._survive(SimulatorError("crashed", "crash"))  # and the replay keeps what it should drop
     trainer.watch.check_replay()
-    assert trainer.watch.strays == 3
+    assert (trainer.watch.strays, trainer.watch.discarded) == (3, 3)
+
+
+def test_an_episode_that_was_over_before_the_fault_is_rightly_stored(trainer):
+    drive(trainer, 3)
+    trainer._survive(SimulatorError("crashed", "crash"))
+    trainer.watch.check_replay()
+    assert (trainer.watch.strays, trainer.watch.discarded, trainer.watch.stored) == (0, 0, 3)
 
 
 def test_a_learner_that_a_fault_changed_is_seen(trainer):
