@@ -40,8 +40,8 @@ SQUAT_S = 18.0  # longer than the environment waits for its own old port, and th
 KINDS = {
     "hang": "hangs in a tick",
     "crash": "dies in a tick",
-    "slow load": f"takes {SLOW_LOAD_S:g} s to load a map, {TIMEOUTS['load']:g} s allowed",
     "lost frame": "a camera frame never comes",
+    "slow load": f"takes {SLOW_LOAD_S:g} s to load a map, {TIMEOUTS['load']:g} s allowed",
     "late frame": "a camera frame comes one tick late",
     "garbled frame": "a camera frame is twenty bytes of rubbish",
     "port taken": f"dies; somebody else then listens on its port for {SQUAT_S:g} s",
