@@ -42,6 +42,8 @@ def build_env(settings: Settings, log_dir: Path) -> Any:
         host=env.host,
         port=env.port,
         path=env.path,
+        command=env.command,
+        gpu=env.gpu,
         flags=env.flags,
         map_name=env.map,
         vector=choice(env.vector),
@@ -62,6 +64,10 @@ def build_env(settings: Settings, log_dir: Path) -> Any:
         heading_jitter=env.heading_jitter,
         steer_scale=env.steer_scale,
         restart_every_episodes=env.restart_every,
+        start_timeout=env.timeouts.start,
+        load_timeout=env.timeouts.load,
+        tick_timeout=env.timeouts.tick,
+        frame_timeout=env.timeouts.frame,
         log_dir=str(log_dir),
     )
     carla_env.start()

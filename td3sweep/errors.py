@@ -1,5 +1,17 @@
 """The two kinds of fault a run can report, and the exit code each becomes."""
 
+SIMULATOR_FAULTS = {
+    "crash": "the server's process ended",
+    "hang": "the server did not answer a tick in time",
+    "load": "a map was not loaded in time",
+    "start": "the server did not become ready",
+    "frame": "a camera frame was lost or late",
+    "port": "the server's port was taken when it was started again",
+    "client": "the client library took its process down, or froze it",
+    "other": "anything else",
+}
+"""Kinds of :class:`SimulatorError`, as they are counted."""
+
 
 class UserError(Exception):
     """A fault in what the user asked: one line that names the key, the value and the remedy (exit code 2)."""
@@ -8,6 +20,14 @@ class UserError(Exception):
 
 
 class SimulatorError(Exception):
-    """A fault of the machine or of the simulator, which the same command may survive later (exit code 1)."""
+    """A fault of the machine or of the simulator, which the same command may survive later (exit code 1).
+
+    Attributes:
+        kind: one of ``SIMULATOR_FAULTS``.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", kind: str = "other") -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -128,6 +128,7 @@ def summarise(trainer: Any) -> dict[str, Any]:
         "updates": trainer.agent.updates,
         "episodes": trainer.episodes,
         "faults": trainer.faults,
+        "faults_by_kind": trainer.fault_kinds,
         "updates_per_s": None if per_update is None else 1.0 / per_update,
         "steps_per_s": None if per_step is None else 1.0 / per_step,
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

@@ -145,10 +145,20 @@ class CameraSettings:
 
 
 @dataclass(frozen=True)
+class TimeoutSettings:
+    """Seconds after which something is a fault of the simulator."""
+
+    start: float = setting(60.0, "a server's start", low=0.1, high=3600.0)
+    load: float = setting(60.0, "a map load", low=0.1, high=3600.0)
+    tick: float = setting(10.0, "one tick", low=0.1, high=3600.0)
+    frame: float = setting(5.0, "a camera frame after its tick", low=0.1, high=3600.0)
+
+
+@dataclass(frozen=True)
 class CarlaSettings(EnvSettings):
     """CARLA 0.9.16 or the stand-in, by the same client and the same code."""
 
-    server: str = setting("standin", "who runs the server", choices=("standin", "launch", "connect"))
+    server: str = setting("standin", "who runs the server", choices=("standin", "launch", "command", "connect"))
     host: str = setting("127.0.0.1", "server=connect: its host")
     port: int | None = setting(
         None,
@@ -157,7 +167,9 @@ class CarlaSettings(EnvSettings):
         high=65_532,
     )
     path: str | None = setting(None, "server=launch: CarlaUE4.sh")
-    flags: list[str] = setting([], "server=launch or standin: further command-line flags")
+    command: list[str] = setting([], "server=command: a command line that runs a server, such as docker run ...")
+    gpu: int | None = setting(None, "GPU of a server of ours; null: the first of CUDA_VISIBLE_DEVICES", low=0, high=63)
+    flags: list[str] = setting([], "further command-line flags for a server of ours")
     map: str = setting("StandInTown", "town or map name")
     vector: str = setting(
         "full", "numbers beside the image: full has way-points", choices=("full", "no_waypoints", "speed")
@@ -172,7 +184,10 @@ class CarlaSettings(EnvSettings):
     max_episode_steps: int = setting(250, "agent steps after which an episode is truncated", low=1, high=1_000_000)
     stalled_ticks: int | None = setting(100, "standing ticks that truncate; null: never", low=1, high=1_000_000)
     warmup_throttle: float = setting(-0.3, "lower bound of the random phase's throttle; -.5 to 0", low=-1.0, high=1.0)
-    restart_every: int | None = setting(None, "episodes after which the server is restarted; null: never", low=1)
+    restart_every: int | None = setting(
+        None, "episodes after which client and (if ours) server are restarted; null: never; 50 to 500", low=1
+    )
+    timeouts: TimeoutSettings = group(TimeoutSettings)
 
 
 PORTS = 4  # of one CARLA server
@@ -320,19 +335,9 @@ class Settings:
 # Differences that leave the training itself as it was; any other difference refuses a resume.
 FREE_ON_RESUME = frozenset(
     {"steps", "name", "device", "compile", "cuda_graphs", "threads", "log_every", "eval_every", "eval_episodes"}
-    | {
-        "save_every",
-        "resume",
-        "space",
-        "sweep",
-        "tracking",
-        "monitor",
-        "env.host",
-        "env.port",
-        "env.path",
-        "env.flags",
-        "env.restart_every",
-    }
+    | {"save_every", "resume", "space", "sweep", "tracking", "monitor"}
+    | {f"env.{key}" for key in ("host", "port", "path", "command", "gpu", "flags", "restart_every")}
+    | {f"env.timeouts.{key}" for key in ("start", "load", "tick", "frame")}
 )
 
 

@@ -109,6 +109,11 @@ class Trainer:
         return self.collector.faults
 
     @property
+    def fault_kinds(self) -> dict[str, int]:
+        """The same by kind."""
+        return dict(self.collector.fault_kinds)
+
+    @property
     def ended_early(self) -> bool:
         """Whether a signal, the monitor or the judge asks for the end."""
         return self.interrupted() or self.stopped_by_monitor or self.judged_hopeless
@@ -225,7 +230,10 @@ class Trainer:
             if self.step > 0:
                 self._save()
             raise error
-        log.warning("step %d: %s; the episode is discarded (fault %d)", self.step, error, self.faults)
+        log.warning("step %d: %s; the episode is discarded (fault %d, %s)", self.step, error, self.faults, error.kind)
+        end = time.monotonic() + self.collector.pause_s
+        while (left := end - time.monotonic()) > 0.0 and not self.interrupted():
+            time.sleep(min(left, 0.5))
 
     # Save and restore
 

@@ -121,14 +121,16 @@ def _check_env(s: Settings) -> None:
         raise UserError("env.server=launch without env.path: give env.path=/path/to/CarlaUE4.sh")
     if env.server != "launch" and env.path is not None:
         raise UserError(f"env.path={env.path} with env.server={env.server}: add env.server=launch or drop env.path")
+    if env.server != "command" and env.command:
+        raise UserError(f"env.command with env.server={env.server}: add env.server=command or drop env.command")
+    if env.server == "command" and not env.command:
+        raise UserError("env.server=command without env.command: give the command line that runs a server")
     if env.server == "connect" and env.port is None:
         raise UserError(
             "env.server=connect without env.port: give the port of the running server, such as env.port=2000"
         )
-    if env.server == "connect" and (env.flags or env.restart_every is not None):
-        raise UserError(
-            "env.flags and env.restart_every need a server of our own: drop them or choose env.server=launch"
-        )
+    if env.server == "connect" and (env.flags or env.gpu is not None):
+        raise UserError("env.flags and env.gpu need a server of our own: drop them or choose env.server=launch")
     if env.server != "connect" and env.host != "127.0.0.1":
         raise UserError(f"env.host={env.host} with env.server={env.server}: add env.server=connect or drop env.host")
     if env.route_min > env.route_max:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import time
 from functools import partial
 
 import numpy as np
@@ -277,7 +278,31 @@ def test_a_simulator_fault_discards_the_episode_and_stores_none_of_it(tmp_path):
     assert len(set(trainer.env.resets)) == len(trainer.env.resets)  # the next episode is another one
 
 
-def test_a_simulator_that_never_comes_back_ends_the_run_with_everything_saved(tmp_path):
+def test_faults_are_counted_by_kind_in_the_rows_and_through_a_resume(tmp_path):
+    trainer = make(tmp_path, env=DotEnv(fail_at=[18, 20]), save_every=10, steps=30)
+    trainer.run()
+    assert trainer.fault_kinds == {"hang": 2}
+    last = [row for row in rows(tmp_path) if "loss/critic" in row][-1]
+    assert (last["env/faults"], last["env/faults/hang"]) == (2.0, 2.0)
+    again = make(tmp_path, steps=40)
+    again.run()
+    assert (again.faults, again.fault_kinds) == (2, {"hang": 2})
+
+
+def test_a_simulator_that_is_gone_for_a_while_is_waited_for(tmp_path, monkeypatch):
+    slept = []
+    monkeypatch.setattr("td3sweep.collect.here.PAUSES_S", (0.0, 0.02, 0.3, 1.1))
+    monkeypatch.setattr("td3sweep.trainer.time.sleep", lambda seconds, sleep=time.sleep: slept.append(sleep(seconds)))
+    trainer = make(tmp_path, env=DotEnv(fail_at=range(20, 24)))
+    begun = time.monotonic()
+    trainer.run()
+    assert (trainer.step, trainer.faults) == (40, 4)
+    assert time.monotonic() - begun > 1.42
+    assert len(slept) >= 5  # in short sleeps, so that a signal is heeded
+
+
+def test_a_simulator_that_never_comes_back_ends_the_run_with_everything_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr("td3sweep.collect.here.PAUSES_S", (0.0,) * (FAULTS_IN_A_ROW - 1))
     trainer = make(tmp_path, env=DotEnv(fail_at=range(20, 9999)))
     with pytest.raises(SimulatorError, match="injected"):
         trainer.run()

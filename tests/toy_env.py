@@ -33,7 +33,7 @@ class DotEnv(gymnasium.Env):
     def step(self, action):
         self.total_steps += 1
         if self.total_steps in self.fail_at:
-            raise SimulatorError(f"injected at step {self.total_steps}")
+            raise SimulatorError(f"injected at step {self.total_steps}", "hang")
         self.place += 6.0 * float(action[0]) + float(self.np_random.normal())
         self.time += 1
         self.stack = np.concatenate([self.stack[1:], self._frame()[None]])

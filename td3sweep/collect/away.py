@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from td3sweep.agent.td3 import TD3
-from td3sweep.collect.collector import FAULTS_IN_A_ROW, Collector, Step
+from td3sweep.collect.collector import FAULTS_IN_A_ROW, PAUSES_S, Collector, Step
 from td3sweep.collect.episode import Episode, Moment
 from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated, Go
 from td3sweep.collect.parameters import SharedParameters
@@ -39,6 +39,7 @@ class Seat:
         ahead: leaves given for steps that are not stored yet.
         heard: environment step when it last answered.
         faults_in_a_row: of its simulator.
+        rests_until: when its simulator is tried again (of the monotonic clock).
     """
 
     def __init__(self, name: str, remote: Remote, shard: Shard) -> None:
@@ -48,6 +49,7 @@ class Seat:
         self.employed = self.acting = False
         self.ahead = self.heard = 0
         self.faults_in_a_row = 0
+        self.rests_until = 0.0
 
 
 class Away(Collector):
@@ -119,7 +121,8 @@ class Away(Collector):
             if not seat.remote.alive:
                 continue
             # Until a first step has arrived, one that failed waits for what the others have to say.
-            if begin and not seat.employed and (self._worked or seat.faults_in_a_row == 0):
+            rested = time.monotonic() >= seat.rests_until and (self._worked or seat.faults_in_a_row == 0)
+            if begin and not seat.employed and rested:
                 seat.employed = True
                 seat.remote.send(Begin(*self._seeds(seat)))
             while seat.acting and seat.ahead < LEAD and self._promised() < self.plan.steps:
@@ -171,7 +174,7 @@ class Away(Collector):
         """
         self._publish()
         tried = [seat for seat in self._seats if seat.faults_in_a_row < FAULTS_IN_A_ROW]
-        seat = min(tried, key=lambda seat: (not seat.remote.alive, seat.employed))
+        seat = min(tried, key=lambda seat: (not seat.remote.alive, seat.rests_until > time.monotonic(), seat.employed))
         if not seat.remote.alive:
             raise self._fault(seat, None)
         self._vacate(seat)
@@ -194,6 +197,11 @@ class Away(Collector):
     # Faults
 
     @property
+    def pause_s(self) -> float:  # type: ignore[override]
+        """See :class:`Collector`: none as long as one simulator need not rest."""
+        return max(0.0, min(seat.rests_until for seat in self._seats) - time.monotonic())
+
+    @property
     def hopeless(self) -> bool:
         """See :class:`Collector`; one that fails before any ever worked is not tried again and again."""
         limit = FAULTS_IN_A_ROW if self._worked else 1
@@ -204,8 +212,10 @@ class Away(Collector):
         if isinstance(answer, UserError):
             raise answer
         how = str(answer) if answer is not None else f"its process {seat.remote.end()}"
-        self.faults += 1
+        error = SimulatorError(f"{seat.name}: {how}", getattr(answer, "kind", "other"))
+        self._count(error)
         seat.faults_in_a_row += 1
+        seat.rests_until = time.monotonic() + PAUSES_S[min(seat.faults_in_a_row, len(PAUSES_S)) - 1]
         seat.number += 1
         self._vacate(seat)
         if seat.faults_in_a_row >= FAULTS_IN_A_ROW:
@@ -213,7 +223,7 @@ class Away(Collector):
             log.warning("%s failed %d times in a row: given up until a resume", seat.name, FAULTS_IN_A_ROW)
         elif not seat.remote.alive:
             seat.remote.start()
-        return SimulatorError(f"{seat.name}: {how}")
+        return error
 
     def _vacate(self, seat: Seat) -> None:
         """Forget an actor's open episode, and what is left of it on the way."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from td3sweep.collect.episode import Episode, Moment
+from td3sweep.errors import SimulatorError
 from td3sweep.evaluate import Observer
 from td3sweep.plan import Plan
 
 FAULTS_IN_A_ROW = 5  # simulator faults without a single good step between them after which a simulator is given up
+PAUSES_S = (0.0, 2.0, 15.0, 60.0)  # after each of them but the last: a server may be gone for a minute
 
 
 class Store(Protocol):
@@ -47,11 +50,16 @@ class Collector(ABC):
         step: environment steps stored since the run began, those of discarded episodes included.
         episodes: finished ones.
         faults: simulator faults survived.
+        fault_kinds: the same by kind.
+        pause_s: seconds that the loop should wait after a fault before it collects again.
     """
+
+    pause_s = 0.0
 
     def __init__(self, plan: Plan, agent: Any) -> None:
         self.plan, self.agent = plan, agent
         self.step = self.episodes = self.faults = 0
+        self.fault_kinds: Counter[str] = Counter()
 
     @abstractmethod
     def collect(self) -> Step | None:
@@ -74,15 +82,22 @@ class Collector(ABC):
 
     def row(self) -> dict[str, float]:
         """What it adds to a row of metrics."""
-        return {"env/faults": float(self.faults)}
+        kinds = {f"env/faults/{kind}": float(count) for kind, count in self.fault_kinds.items()}
+        return {"env/faults": float(self.faults)} | kinds
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
-        return {"env_step": self.step, "episodes": self.episodes, "faults": self.faults}
+        counts = {"env_step": self.step, "episodes": self.episodes, "faults": self.faults}
+        return counts | {"fault_kinds": dict(self.fault_kinds)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there; the replay memory must have been restored before."""
         self.step, self.episodes, self.faults = state["env_step"], state["episodes"], state["faults"]
+        self.fault_kinds = Counter(state.get("fault_kinds", {}))  # older checkpoints lack it
+
+    def _count(self, error: SimulatorError) -> None:
+        self.faults += 1
+        self.fault_kinds[error.kind] += 1
 
     def _store(self, store: Store, episode: Episode, moment: Moment, started: float) -> Step:
         """Store and count one step, begun at ``started``."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from td3sweep.agent.td3 import TD3
-from td3sweep.collect.collector import FAULTS_IN_A_ROW, Collector, Step, Store
+from td3sweep.collect.collector import FAULTS_IN_A_ROW, PAUSES_S, Collector, Step, Store
 from td3sweep.collect.episode import Episode, Moment, Observation, choose
 from td3sweep.errors import SimulatorError
 from td3sweep.evaluate import FIRST_SEED, Observer, evaluate
@@ -77,6 +77,11 @@ class Here(Collector):
         return found
 
     @property
+    def pause_s(self) -> float:  # type: ignore[override]
+        """See :class:`Collector`."""
+        return PAUSES_S[min(self._faults_in_a_row, len(PAUSES_S)) - 1]
+
+    @property
     def hopeless(self) -> bool:
         """See :class:`Collector`."""
         return self._faults_in_a_row >= FAULTS_IN_A_ROW
@@ -92,8 +97,8 @@ class Here(Collector):
         """Forget the open episode at a simulator fault; the next one starts on a new server."""
         try:
             yield
-        except SimulatorError:
-            self.faults += 1
+        except SimulatorError as error:
+            self._count(error)
             self._faults_in_a_row += 1
             if self.episode is not None:
                 self._replay.discard_episode()

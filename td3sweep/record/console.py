@@ -16,6 +16,7 @@ from td3sweep.plan import stalest
 from td3sweep.record.progress import format_duration
 from td3sweep.settings import CarlaSettings, Settings
 
+STANDIN_MAPS = "StandIn"  # how all of its maps' names begin, and none of CARLA's
 SEED_STEPS, SEED_UPDATES, SEED_BATCH = 5000, 4000, 256  # experiment=seed_5k
 
 
@@ -94,7 +95,8 @@ def simulator(settings: Settings) -> str:
     env = settings.env
     if not isinstance(env, CarlaSettings):
         return f"env=gym id={getattr(env, 'id', '')}"
-    what = "stand-in server, not CARLA" if env.server == "standin" else f"CARLA server, {env.server}"
+    standin = env.server == "standin" or env.map.startswith(STANDIN_MAPS)  # however it was started
+    what = "stand-in server, not CARLA" if standin else f"CARLA server, {env.server}"
     return f"env=carla ({what}) map={env.map} traffic={env.traffic} reward={settings.reward.name}"
 
 

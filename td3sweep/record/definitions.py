@@ -1,14 +1,22 @@
 """Every logged metric, once: its name and what it is. The table in docs/training.md is made from this.
 
 ``python -m td3sweep.record.definitions`` prints the table. Capitals in a name stand for one word of several: NET
-(`actor`, `critic`), PART (`cnn`, `memory`, `head`; `joint` is all of them), TERM (a term of the reward).
+(`actor`, `critic`), PART (`cnn`, `memory`, `head`; `joint` is all of them), TERM (a term of the reward), KIND (of a
+simulator's fault, ``td3sweep.errors``).
 """
 
 from __future__ import annotations
 
 import re
 
-WORDS = {"NET": "(actor|critic)", "PART": "(cnn|memory|head|joint)", "TERM": "[^/]+"}
+from td3sweep.errors import SIMULATOR_FAULTS
+
+WORDS = {
+    "NET": "(actor|critic)",
+    "PART": "(cnn|memory|head|joint)",
+    "TERM": "[^/]+",
+    "KIND": f"({'|'.join(SIMULATOR_FAULTS)})",
+}
 DEFINITIONS = {
     "loss/critic": "loss that the two critics minimise together",
     "loss/actor": "loss that the actor minimises: -`q/actor`, and the penalty on pre-tanh outputs if there is one",
@@ -57,6 +65,8 @@ DEFINITIONS = {
     "divergence/length_trend": "Theil-Sen slope of the phase's episode lengths, steps per 1,000 steps",
     "replay/size": "transitions stored",
     "env/faults": "simulator faults survived",
+    "env/faults/KIND": "those of one kind: "
+    + "; ".join(f"`{kind}`, {text}" for kind, text in SIMULATOR_FAULTS.items()),
     "actors/staleness": "updates made between an action's choice and its storing, mean of the actions stored since the "
     "last row (`actors` above 0)",
     "actors/staleness_max": "the largest of them",

@@ -188,6 +188,10 @@ def _write_mark(lane: ElementTree.Element, mark: Mark) -> None:
 
 
 MARK_WIDTH = 0.15
+MAX_LENGTH = 100_000.0  # m of roads in all
+MAX_AREA = 4e6  # m2 around them: a picture of 1.6 GB
+MAX_LANES, MAX_LANE_WIDTH = 10, 20.0  # a side; m
+CHECK_SPACING = 25.0  # m
 
 
 def read(name: str, xodr: str, speed_limit: float) -> RoadMap:
@@ -199,7 +203,22 @@ def read(name: str, xodr: str, speed_limit: float) -> RoadMap:
     roads = tuple(_read_road(node) for node in root.iter("road"))
     if not roads:
         raise ValueError("there is no road in it")
+    _check_size(roads)
     return RoadMap(name, roads, speed_limit, xodr)
+
+
+def _check_size(roads: Iterable[Road]) -> None:
+    """Raise ValueError for a map whose picture would not fit in memory, or whose numbers are no road's."""
+    primitives = [primitive for road in roads for primitive in road.primitives]
+    if sum(primitive.length for primitive in primitives) > MAX_LENGTH:
+        raise ValueError(f"the roads are longer than {MAX_LENGTH:g} m in all")
+    points = []
+    for primitive in primitives:
+        count = math.ceil(primitive.length / CHECK_SPACING)
+        points += [primitive.at(index * primitive.length / count)[:2] for index in range(count + 1)]
+    x, y = zip(*points, strict=True)
+    if (max(x) - min(x)) * (max(y) - min(y)) > MAX_AREA:
+        raise ValueError(f"the map covers more than {MAX_AREA / 1e6:g} km2")
 
 
 def _read_road(node: ElementTree.Element) -> Road:
@@ -233,12 +252,17 @@ def _read_road(node: ElementTree.Element) -> Road:
 def _read_side(section: ElementTree.Element, side: str) -> tuple[Lane, ...]:
     lanes = sorted(section.iterfind(f"{side}/lane"), key=lambda node: abs(int(node.get("id", "0"))))
     driving = [node for node in lanes if node.get("type") == "driving"]
+    if len(driving) > MAX_LANES:
+        raise ValueError(f"a road has more than {MAX_LANES} lanes to a side")
     return tuple(Lane(_read_width(node), _read_mark(node)) for node in driving)
 
 
 def _read_width(lane: ElementTree.Element) -> float:
-    width = lane.find("width")
-    return 0.0 if width is None else float(width.get("a", "0"))
+    node = lane.find("width")
+    width = 0.0 if node is None else float(node.get("a", "0"))
+    if not 0.0 <= width <= MAX_LANE_WIDTH:
+        raise ValueError(f"a lane is {width} m wide")
+    return width
 
 
 def _read_mark(lane: ElementTree.Element) -> Mark:

@@ -28,7 +28,10 @@ Scores obtained on it are not CARLA results.
   -fault-crash-after=TICKS     die after so many ticks
   -fault-drop-frame-every=N    every Nth camera frame is lost
   -fault-late-frame-every=N    every Nth camera frame comes one tick late
+  -fault-garble-frame-every=N  every Nth camera frame is twenty bytes of rubbish
   -fault-die-at-start          die before listening
+  -fault-count-driven          count the ticks that a client asks for only
+  -fault-stamp-frames          no fault: each picture bears its frame number and the camera's place
 """
 
 IGNORED = frozenset(

@@ -21,7 +21,12 @@ WORLD_STREAM = 1
 MAP_CHANGED = 1
 """Snapshot flag that makes the client fetch map info and OpenDRIVE again."""
 
-MAX_REQUEST_BYTES = 64 * 1024 * 1024
+MAX_REQUEST_BYTES = 16 * 1024 * 1024
+"""The longest calls upload a map."""
+
+MAX_LIST = 10_000
+"""Elements of a list in a request; a batch of commands or of actor ids is the longest."""
+
 REQUEST, RESPONSE = 0, 1
 
 
@@ -52,18 +57,28 @@ class RequestReader:
     """Cuts one connection's bytes into requests."""
 
     def __init__(self) -> None:
+        self._fed = 0
         self._unpacker = msgpack.Unpacker(
             raw=False,
             strict_map_key=False,
             max_buffer_size=MAX_REQUEST_BYTES,
+            max_array_len=MAX_LIST,  # five bytes may announce four thousand million elements: memory is taken at once
+            max_map_len=MAX_LIST,
+            max_ext_len=0,
         )
+
+    @property
+    def pending(self) -> int:
+        """Bytes of a request that is not complete yet."""
+        return self._fed - int(self._unpacker.tell())
 
     def feed(self, data: bytes) -> Iterator[Request]:
         """Yield the requests completed by ``data``; raises ProtocolError on anything that is none."""
+        self._fed += len(data)
         try:
             self._unpacker.feed(data)
             yield from map(_as_request, self._unpacker)
-        except (ValueError, msgpack.exceptions.UnpackException) as error:
+        except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:  # TypeError: a list as a map's key
             raise ProtocolError(f"not msgpack: {error}") from error
 
 

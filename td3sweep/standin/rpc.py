@@ -211,6 +211,8 @@ class Service:
 
     def _add_traffic_manager(self, address: Any) -> bool:
         host, port = address
+        if not 0 < int(port) < 1 << 16:
+            raise ValueError(f"{port} is no port")
         if port in self._traffic_managers:
             return False
         self._traffic_managers[int(port)] = _TrafficManager(str(host), self._caller)

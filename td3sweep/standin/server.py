@@ -35,7 +35,20 @@ MAX_VARIABLE_DELTA = 0.1
 WATCH_PERIOD = 0.5
 RECEIVE_BYTES = 1 << 18
 STREAM_ID_BYTES = 4
+STALL_SECONDS = 5.0
+"""A subscriber that takes nothing for so long is dropped: every tick waits for the slowest."""
 
+MAX_CONNECTIONS = 400
+MAX_HOARD = 128 << 20
+LARGE = 1 << 20
+"""Bytes that unfinished requests and unread answers may take, all together; a connection is charged from LARGE on."""
+
+MAX_COMPLAINT = 200
+
+BAD_ARGUMENTS = (
+    *(TypeError, ValueError, LookupError, AttributeError, ArithmeticError, struct.error),
+    *(RecursionError, MemoryError),
+)
 _callers = count(1)
 
 
@@ -47,10 +60,16 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock = sock
         self.backlog = bytearray()
+        self.moved = time.monotonic()  # when the peer last took something
 
     @property
     def is_closed(self) -> bool:
         return self.sock.fileno() < 0
+
+    @property
+    def hoard(self) -> int:
+        """Bytes that are kept for this peer."""
+        return len(self.backlog)
 
     def send(self, parts: list[bytes]) -> None:
         """Send or queue; raises OSError when the peer is gone."""
@@ -58,6 +77,7 @@ class Connection:
             for part in parts:
                 self.backlog += part
             return
+        self.moved = time.monotonic()
         try:
             sent = self.sock.sendmsg(parts)
         except BlockingIOError:
@@ -71,6 +91,7 @@ class Connection:
         """Send what is queued, as far as the peer takes it; raises OSError when it is gone."""
         try:
             del self.backlog[: self.sock.send(self.backlog)]
+            self.moved = time.monotonic()
         except BlockingIOError:
             return
 
@@ -82,6 +103,10 @@ class RpcConnection(Connection):
         super().__init__(sock)
         self.reader = RequestReader()
         self.caller = next(_callers)
+
+    @property
+    def hoard(self) -> int:
+        return len(self.backlog) + self.reader.pending
 
 
 class StreamConnection(Connection):
@@ -109,6 +134,8 @@ class Server:
         self._orphaned = orphaned
         self._service = Service(world, self)
         self._selector = selectors.DefaultSelector()
+        self._connections = 0
+        self._strangers: dict[Connection, None] = {}  # which have not said anything that makes sense, oldest first
         self._requests: deque[tuple[RpcConnection, Request]] = deque()
         self._subscribers: dict[int, list[StreamConnection]] = {}
         self._expected: Counter[int] = Counter()
@@ -139,6 +166,8 @@ class Server:
         self._frame(delta)
 
     def expect_subscription(self, stream_id: int) -> None:
+        if time.monotonic() > self._expected_until:
+            self._expected.clear()
         self._expected[stream_id] += 1
         self._expected_until = time.monotonic() + SUBSCRIPTION_WAIT
 
@@ -171,7 +200,7 @@ class Server:
                 if not data:
                     self._close(connection)
                 elif isinstance(connection, RpcConnection):
-                    self._requests.extend((connection, request) for request in connection.reader.feed(data))
+                    self._on_requests(connection, data)
                 else:
                     self._on_greeting(connection, data)
         except BlockingIOError:
@@ -182,9 +211,29 @@ class Server:
     def _accept(self, listener: socket.socket, kind: type[RpcConnection] | type[StreamConnection]) -> None:
         try:
             sock, _ = listener.accept()
-            self._selector.register(sock, selectors.EVENT_READ, kind(sock))
+            connection = kind(sock)
+            self._selector.register(sock, selectors.EVENT_READ, connection)
         except OSError:  # a probe that is gone already
             return
+        self._connections += 1
+        self._strangers[connection] = None
+        if self._connections > MAX_CONNECTIONS:
+            self._close(next(iter(self._strangers)))
+
+    def _on_requests(self, connection: RpcConnection, data: bytes) -> None:
+        for request in connection.reader.feed(data):
+            self._strangers.pop(connection, None)
+            self._requests.append((connection, request))
+        self._charge(connection)
+
+    def _charge(self, connection: Connection) -> None:
+        """Drop a connection that makes the server keep too much: it sends no end, or reads no answers."""
+        if connection.hoard < LARGE:
+            return
+        peers = (key.data for key in self._selector.get_map().values() if isinstance(key.data, Connection))
+        if sum(peer.hoard for peer in peers) > MAX_HOARD:
+            self._close(connection)
+            self._requests = deque(entry for entry in self._requests if entry[0] is not connection)
 
     def _on_greeting(self, connection: StreamConnection, data: bytes) -> None:
         if connection.stream_id is not None:
@@ -192,6 +241,7 @@ class Server:
         connection.greeting += data
         if len(connection.greeting) < STREAM_ID_BYTES:
             return
+        self._strangers.pop(connection, None)
         stream_id = int.from_bytes(connection.greeting[:STREAM_ID_BYTES], "little")
         connection.stream_id = stream_id
         self._subscribers.setdefault(stream_id, []).append(connection)
@@ -204,6 +254,8 @@ class Server:
             return
         self._selector.unregister(connection.sock)
         connection.sock.close()
+        self._connections -= 1
+        self._strangers.pop(connection, None)
         connection.backlog.clear()
         if isinstance(connection, RpcConnection):
             self._service.disconnected(connection.caller)
@@ -233,9 +285,10 @@ class Server:
             return response(request.msgid, result)
         except UnknownMethodError as error:
             return error_response(request.msgid, str(error))
-        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, struct.error) as error:
-            print(f"stand-in: bad call of {request.method}: {error}", file=sys.stderr, flush=True)
-            return error_response(request.msgid, f"rpc: bad arguments for '{request.method}': {error}")
+        except BAD_ARGUMENTS as error:
+            complaint = str(error)[:MAX_COMPLAINT]
+            print(f"stand-in: bad call of {request.method}: {complaint}", file=sys.stderr, flush=True)
+            return error_response(request.msgid, f"rpc: bad arguments for '{request.method}': {complaint}")
 
     def _streams_ready(self) -> bool:
         """In synchronous mode nobody misses a frame: new subscribers are awaited, slow ones too."""
@@ -245,7 +298,11 @@ class Server:
             if time.monotonic() < self._expected_until:
                 return False
             self._expected.clear()
-        return not any(c.backlog for subscribers in self._subscribers.values() for c in subscribers)
+        slow = [c for subscribers in self._subscribers.values() for c in subscribers if c.backlog]
+        for connection in slow:
+            if time.monotonic() > connection.moved + STALL_SECONDS:
+                self._close(connection)
+        return all(connection.is_closed for connection in slow)
 
     def _free_run(self, now: float) -> None:
         delta = self._world.settings.fixed_delta or min(now - self._last_frame_time, MAX_VARIABLE_DELTA)
@@ -253,7 +310,7 @@ class Server:
         self._frame(delta)
 
     def _frame(self, delta: float) -> None:
-        self._faults.ticking()
+        self._faults.ticking(self._world.settings.synchronous)
         messages = self._world.tick(delta, self._subscribers.__contains__)
         for message in self._faults.deliver(messages):
             self._publish(message)
@@ -274,6 +331,8 @@ class Server:
             self._watch(connection)
         except OSError:
             self._close(connection)
+            return
+        self._charge(connection)
 
 
 def _ticks(request: Request) -> bool:

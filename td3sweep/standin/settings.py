@@ -42,6 +42,7 @@ class EpisodeSettings:
         synchronous, no_rendering, delta, substepping, max_substep, max_substeps, *rest = wire
         if len(rest) != 5:
             raise ValueError(f"{len(rest) + 6} settings instead of 11")
+        culling, ragdolls, tiles, active, spectator = rest  # typed: the next client could not read anything else
         fixed = float(delta[1]) if delta[0] else 0.0
         if not 0.0 <= fixed <= MAX_DELTA or not 0.0 <= float(max_substep) <= MAX_DELTA:
             raise ValueError(f"a step of {fixed} s in substeps of {max_substep} s is out of range")
@@ -52,7 +53,7 @@ class EpisodeSettings:
             bool(substepping),
             float(max_substep),
             min(int(max_substeps), MAX_SUBSTEPS),
-            tuple(rest),
+            (float(culling), bool(ragdolls), float(tiles), float(active), bool(spectator)),
         )
 
     def wire(self) -> list[Any]:

@@ -23,6 +23,8 @@ from td3sweep.standin.raster import Raster, rasterize
 from td3sweep.standin.sensors import Moment
 from td3sweep.standin.settings import DEFAULT_WEATHER, EpisodeSettings
 
+MAX_ACTORS = 2000
+
 
 class WorldError(Exception):
     """A request the world refuses; the message is what the client's RuntimeError says."""
@@ -82,6 +84,8 @@ class World:
             parent = self.actors.get(parent_id)
             if parent is None:
                 raise WorldError("unable to attach actor: parent actor not found")
+        if len(self.actors) >= MAX_ACTORS:
+            raise WorldError(f"the stand-in holds {MAX_ACTORS} actors at most")
         values = attribute_values(blueprint, attributes)
         try:
             model = MODELS.get(type_id)

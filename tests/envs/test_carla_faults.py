@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -40,21 +41,22 @@ def hash_of(env, seed):
 
 
 FAULTS = [
-    ("-fault-crash-after=60", "ticking: .*time-out"),
-    ("-fault-hang-after=60", "ticking: .*time-out"),
-    ("-fault-drop-frame-every=60", r"camera frame \d+ did not arrive"),
-    ("-fault-late-frame-every=60", r"camera frame \d+ did not arrive"),
+    ("-fault-crash-after=60", "crash", "ticking: .*time-out.*exit code 139"),
+    ("-fault-hang-after=60", "hang", "ticking: .*time-out"),
+    ("-fault-drop-frame-every=60", "frame", r"camera frame \d+ did not arrive"),
+    ("-fault-late-frame-every=60", "frame", r"camera frame \d+ did not arrive"),
 ]
 
 
-@pytest.mark.parametrize(("flag", "message"), FAULTS)
-def test_after_a_fault_the_next_reset_starts_anew(flag, message):
+@pytest.mark.parametrize(("flag", "kind", "message"), FAULTS)
+def test_after_a_fault_the_next_reset_starts_anew(flag, kind, message):
     with CarlaDriveEnv(flags=[flag], tick_timeout=1.5, frame_timeout=0.5) as env:
         expected = hash_of(env, seed=3)
         first = server_pid(env)
-        with pytest.raises(SimulatorError, match=message):
+        with pytest.raises(SimulatorError, match=message) as caught:
             run_until_fault(env)
-        assert env.faults == 1
+        assert (env.faults, caught.value.kind) == (1, kind)
+        assert "\n" not in str(caught.value)
         with pytest.raises(ProcessLookupError):
             os.kill(first, 0)
         with pytest.raises(gymnasium.error.ResetNeeded):
@@ -65,7 +67,7 @@ def test_after_a_fault_the_next_reset_starts_anew(flag, message):
 
 @pytest.mark.parametrize(
     "flag",
-    [flag if "crash" in flag else pytest.param(flag, marks=pytest.mark.slow) for flag, _ in FAULTS],
+    [flag if "crash" in flag else pytest.param(flag, marks=pytest.mark.slow) for flag, *_ in FAULTS],
 )
 def test_with_traffic_the_isolated_environment_survives_too(flag, tmp_path):
     block = free_block()
@@ -87,11 +89,12 @@ def test_with_traffic_the_isolated_environment_survives_too(flag, tmp_path):
 def test_a_worker_that_is_killed_or_hangs_is_replaced(monkeypatch):
     monkeypatch.setattr("td3sweep.envs.carla.isolated.MARGIN_S", 0.5)
     monkeypatch.setattr("td3sweep.envs.carla.isolated.GRACE_S", 0.5)
-    with IsolatedCarlaEnv(tick_timeout=0.5, frame_timeout=0.5) as env:
+    with IsolatedCarlaEnv(tick_timeout=2.0, frame_timeout=0.5) as env:
         expected = hash_of(env, seed=3)
         env._worker.kill()
-        with pytest.raises(SimulatorError, match="process was ended by SIGKILL"):
+        with pytest.raises(SimulatorError, match="process was ended by SIGKILL") as caught:
             env.step(ACTION)
+        assert caught.value.kind == "client"  # as it came through the pipe
         assert hash_of(env, seed=3) == expected
         env._worker.send_signal(signal.SIGSTOP)
         with pytest.raises(SimulatorError, match="did not answer within"):
@@ -149,6 +152,53 @@ def test_restart_every_so_many_episodes():
             pids.append(server_pid(env))
     assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4]
     assert env.faults == 0
+
+
+def test_client_and_server_are_replaced_together_every_so_many_episodes():
+    with IsolatedCarlaEnv(restart_every_episodes=2) as env:
+        workers, firsts = [], []
+        for _ in range(5):
+            observation, _ = env.reset(seed=1)
+            workers.append(env._worker.pid)
+            firsts.append(observation["image"].tobytes())
+    assert workers[0] == workers[1] != workers[2] == workers[3] != workers[4]
+    assert len(set(firsts)) == 1
+    assert env.faults == 0
+
+
+def test_a_slow_load_is_a_fault_of_its_kind():
+    with (
+        CarlaDriveEnv(flags=["-fault-slow-load=9"], load_timeout=1.0) as env,
+        pytest.raises(SimulatorError, match="loading the map") as caught,
+    ):
+        env.reset(seed=0)
+    assert caught.value.kind == "load"
+
+
+def descendants(pid):
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*children, *(below for child in children for below in descendants(child))]
+
+
+@pytest.mark.parametrize("flag", ["-fault-slow-load=0", "-fault-hang-after=30"], ids=["idle", "hung"])
+def test_kill_9_of_the_trainer_leaves_no_process(flag):
+    code = (
+        "import numpy as np\nfrom td3sweep.envs.carla.isolated import IsolatedCarlaEnv\n"
+        f"env = IsolatedCarlaEnv(flags=[{flag!r}, '-fault-count-driven'], tick_timeout=4.0)\n"
+        "env.reset(seed=0)\nprint('ready', flush=True)\n"
+        "while True: env.step(np.zeros(2, np.float32))\n"
+    )
+    trainer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert trainer.stdout.readline() == "ready\n"
+    time.sleep(1.0)  # into the hang
+    family = descendants(trainer.pid)
+    assert len(family) == 2  # the client's process and the server
+    trainer.kill()
+    trainer.communicate()
+    deadline = time.monotonic() + 20.0
+    while any(os.path.exists(f"/proc/{pid}") for pid in family):
+        assert time.monotonic() < deadline, family
+        time.sleep(0.1)
 
 
 def test_connect_leaves_the_server_running_and_the_world_empty():

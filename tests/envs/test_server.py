@@ -15,7 +15,7 @@ import pytest
 
 from td3sweep.envs.carla.client import check_versions, load_carla
 from td3sweep.envs.carla.ports import BLOCK, block_at, free_block, taken_port
-from td3sweep.envs.carla.server import Server
+from td3sweep.envs.carla.server import GRACE_S, Server
 from td3sweep.errors import SimulatorError, UserError
 
 pytest.importorskip("carla")
@@ -148,6 +148,27 @@ def test_an_asked_port_is_used_and_can_be_used_again():
     assert not ports & set(range(first, first + 3))
 
 
+def test_a_port_taken_at_a_restart_may_be_left_again(monkeypatch):
+    monkeypatch.setattr("td3sweep.envs.carla.server.PATIENCE_S", 0.2)
+    block = free_block()
+    first = block.first
+    block.release()
+    server = Server("standin", port=first)
+    server.start()
+    server.stop()
+    with (
+        socket.create_server(("127.0.0.1", first)),
+        pytest.raises(SimulatorError, match=rf"port {first} is in") as found,
+    ):
+        server.start()
+    assert found.value.kind == "port"
+    server.start()
+    server.wait_ready(20.0)
+    server.stop()
+    with pytest.raises(UserError, match=r"env\.port=80:"):
+        Server("standin", port=80).start(again=True)
+
+
 def test_blocks_are_disjoint_in_a_process_and_between_processes():
     code = (
         "import sys, td3sweep.envs.carla.ports as ports\n"
@@ -207,7 +228,7 @@ def test_launch_uses_the_gpu_that_the_job_was_given(tmp_path, monkeypatch, devic
 
 
 def test_a_server_that_ignores_sigterm_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr("td3sweep.envs.carla.server.GRACE_S", 0.3)
+    monkeypatch.setitem(GRACE_S, "launch", 0.3)
     path = script(tmp_path, "trap '' TERM\necho deaf=$$\nwhile true; do sleep 0.1; done\n")
     server = Server("launch", path=path, log_dir=str(tmp_path))
     server.start()

@@ -13,8 +13,13 @@ import time
 from pathlib import Path
 
 import msgpack
+import numpy as np
 import pytest
 from standin_process import free_ports, is_listening, launch, wait_until
+
+from td3sweep.standin.faults import FaultInjector, Faults
+from td3sweep.standin.protocol import SensorType, StreamMessage
+from td3sweep.standin.stamp import read_stamp
 
 os.environ.setdefault("HOME", "/tmp")
 carla = pytest.importorskip("carla")
@@ -193,6 +198,55 @@ def test_late_frames_come_with_the_next_tick(start_standin):
     assert [camera.next().frame for _ in range(2)] == [third, fourth]
 
 
+def test_garbled_frames_are_twenty_bytes(start_standin):
+    standin = start_standin("-fault-garble-frame-every=3")
+    world, _ = drive(standin)
+    with socket.create_connection(("127.0.0.1", standin.port + 1), 5.0) as raw:
+        raw.sendall((2).to_bytes(4, "little"))  # the camera's stream; the client's own connection will not survive it
+        world.tick()
+        world.tick()
+        sizes = []
+        while len(sizes) < 2:
+            sizes.append(int.from_bytes(read_exactly(raw, 4), "little"))
+            read_exactly(raw, sizes[-1])
+    assert sizes == [48 + 12 + 4 * 84 * 84] * 2
+    injector = FaultInjector(Faults(garble_frame_every=2))
+    message = StreamMessage(2, SensorType.RGB, bytes(60), bytes(8))
+    assert [len(sent.header + sent.body) for _ in range(4) for sent in injector.deliver([message])] == [68, 20, 68, 20]
+
+
+def read_exactly(sock, size):
+    data = b""
+    while len(data) < size:
+        data += sock.recv(size - len(data))
+    return data
+
+
+def test_only_driven_ticks_are_counted_where_asked_for(start_standin):
+    standin = start_standin("-fault-crash-after=5", "-fault-count-driven")
+    client = standin.client(timeout=1.0)
+    for _ in range(10):
+        client.get_world().wait_for_tick()
+    world = standin.synchronous_world(client)
+    with pytest.raises(RuntimeError, match="time-out"):
+        tick_many(world)
+    assert "crashed after 5 ticks" in standin.log.read_text()
+
+
+def test_a_stamped_frame_says_its_number_and_place(start_standin):
+    standin = start_standin("-fault-stamp-frames")
+    world, camera = drive(standin)
+    for _ in range(3):
+        frame, image = world.tick(), camera.next()
+        pixels = np.frombuffer(image.raw_data, np.uint8).reshape(84, 84, 4)
+        stamp = read_stamp(pixels[..., 0])
+        place = image.transform
+        assert stamp.frame == frame
+        assert (stamp.x, stamp.y, stamp.yaw) == (place.location.x, place.location.y, place.rotation.yaw)
+    with pytest.raises(ValueError, match="no stamp"):
+        read_stamp(np.full((84, 84), 7, np.uint8))
+
+
 def test_a_killed_subscriber_does_not_stop_the_others(standin, tmp_path):
     world, camera = drive(standin)
     script = (
@@ -210,8 +264,10 @@ def test_a_killed_subscriber_does_not_stop_the_others(standin, tmp_path):
         assert world.tick() == camera.next().frame
 
 
-def test_it_listens_on_loopback_only_unless_told_otherwise(standin):
+@pytest.mark.parametrize(("flags", "address"), [([], "0100007F"), (["-carla-host=0.0.0.0"], "00000000")])
+def test_it_listens_on_loopback_only_unless_told_otherwise(start_standin, flags, address):
+    standin = start_standin(*flags)
     listening = Path(f"/proc/{standin.process.pid}/net/tcp").read_text().splitlines()[1:]
-    ours = f":{standin.port:04X}"
-    addresses = {line.split()[1] for line in listening if line.split()[3] == "0A" and ours in line.split()[1]}
-    assert addresses == {f"0100007F{ours}"}
+    ours = [f":{port:04X}" for port in (standin.port, standin.port + 1)]
+    addresses = {line.split()[1] for line in listening if line.split()[3] == "0A" and line.split()[1][8:] in ours}
+    assert addresses == {address + port for port in ours}

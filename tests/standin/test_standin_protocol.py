@@ -43,6 +43,9 @@ def test_a_request_may_arrive_byte_by_byte_and_two_at_once():
         msgpack.packb([0, 1, "version", []]),  # no metadata element
         msgpack.packb([0, 1, 5, [[False]]]),
         b"\x91" * 4096,  # nested beyond reason
+        b"\x81\x90\x01",  # a map whose key is a list
+        b"\xdd\xff\xff\xff\xff",  # a list of four thousand million elements
+        b"\xc9\xff\xff\xff\xff\x01",  # an extension of as many bytes
     ],
 )
 def test_rubbish_is_named_as_such(rubbish):

@@ -42,7 +42,9 @@ def connect(carla: ModuleType, host: str, port: int, timeout: float) -> Any:
     try:
         server_version = client.get_server_version()
     except RuntimeError as error:
-        raise SimulatorError(f"no CARLA server answered at {host}:{port} within {timeout:g} s: {error}") from error
+        raise SimulatorError(
+            f"no CARLA server answered at {host}:{port} within {timeout:g} s: {error}", "start"
+        ) from error
     check_versions(client.get_client_version(), server_version)
     return client
 

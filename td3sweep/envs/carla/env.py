@@ -52,6 +52,8 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         host: str = "127.0.0.1",
         port: int | None = None,
         path: str | None = None,
+        command: Sequence[str] = (),
+        gpu: int | None = None,
         flags: Sequence[str] = (),
         map_name: str = "StandInTown",
         vector: VectorKind = "full",
@@ -86,10 +88,13 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         """Nothing is started here; `start()` or the first `reset()` does.
 
         Args:
-            server: `standin` | `launch` (CarlaUE4.sh at `path`) | `connect` (one running at `host`, `port`).
+            server: `standin` | `launch` (CarlaUE4.sh at `path`) | `command` (any command line) | `connect` (one
+                running at `host`, `port`).
             host: where to connect.
             port: RPC port of the server; None takes a free block of ports.
             path: CarlaUE4.sh.
+            command: what runs a server in the foreground; see `Server`.
+            gpu: what the server renders on; None takes the first of CUDA_VISIBLE_DEVICES.
             flags: more command-line flags for a server started here.
             map_name: a map of the server, without its folder.
             vector: `full` (78 numbers) | `no_waypoints` (3) | `speed` (1).
@@ -149,7 +154,17 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._ends: list[End] = [Collision(), OffRoad(off_road), RouteDone()]
         if stalled_ticks is not None:
             self._ends.append(Stalled(stalled_ticks))
-        self._server = Server(server, host=host, port=port, path=path, flags=flags, map_name=map_name, log_dir=log_dir)
+        self._server = Server(
+            server,
+            host=host,
+            port=port,
+            path=path,
+            command=command,
+            gpu=gpu,
+            flags=flags,
+            map_name=map_name,
+            log_dir=log_dir,
+        )
         self._map_name = map_name
         self._camera = Camera(camera_width, camera_height, camera_fov, camera_x, camera_z, camera_pitch)
         self._timeouts = Timeouts(start_timeout, load_timeout, tick_timeout, frame_timeout)
@@ -182,12 +197,12 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         step = self._action_repeat * (2.0 * limits.tick + limits.frame)
         return step, limits.start + 3.0 * limits.load
 
-    def start(self, patience: float = 0.0) -> None:
+    def start(self, again: bool = False) -> None:
         """Begin to start the server and return at once: what follows until `reset()` overlaps with it.
 
-        `patience` is how long to wait for `port` if it is in use, in seconds.
+        `again`: a server of an environment before this one had the port; see `Server.start`.
         """
-        self._server.start(patience)
+        self._server.start(again)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -15,11 +15,11 @@ import sys
 import time
 
 POLL_S = 0.2
-GRACE_S = 5.0
+GRACE_S = 15.0  # a container takes its time; a server that heeds no signal is killed after it
 
 
 def main(command: list[str]) -> int:
-    """Run `command` until it ends or the parent does; return its exit code."""
+    """Run `command` until it ends or the parent does; return its exit code, 128 + N where signal N ended it."""
     parent = os.getppid()
     signal.signal(signal.SIGTERM, lambda *_: None)  # meant for the group: leave when the command has left
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
@@ -31,7 +31,7 @@ def main(command: list[str]) -> int:
                 time.sleep(POLL_S)
             os.killpg(0, signal.SIGKILL)
         time.sleep(POLL_S)
-    return child.returncode
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode  # as a shell says it
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 When a server dies, the client's Traffic Manager throws in a thread of its own and aborts the whole process, and some
 calls hold Python's global lock while they wait for a server that hangs. Neither can be caught from within. Here the
 trainer talks to a worker process through a pipe, with a time limit above all others; a worker that dies, hangs or
-reports a SimulatorError is replaced at the next `reset()`.
+reports a SimulatorError is replaced at the next `reset()`. So is one that has served its number of episodes: real
+servers leak, and the library beside them may.
 """
 
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -25,8 +27,9 @@ from td3sweep.errors import SimulatorError, UserError
 log = logging.getLogger(__name__)
 
 MARGIN_S = 10.0  # above the time limits inside, which should come first
-GRACE_S = 5.0
-PATIENCE_S = 10.0  # for an explicit port that the server of a dead worker is just leaving
+WATCHDOG_S = 20.0  # above them as well: for a worker that is stuck when its trainer is gone
+GRACE_S = 5.0  # for a worker to leave after a fault
+CLOSE_S = 20.0  # for one to leave the server tidily
 
 PASSED_ON = (UserError, SimulatorError, ValueError, gymnasium.error.ResetNeeded)
 
@@ -39,7 +42,8 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
     def __init__(self, **arguments: Any) -> None:
         """
         Args:
-            arguments: see `CarlaDriveEnv`; checked here at once.
+            arguments: see `CarlaDriveEnv`; checked here at once. `restart_every_episodes` replaces the client's process
+                with the server, or alone where the server is not ours.
 
         Raises:
             UserError: as there.
@@ -52,7 +56,10 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
         self.faults = 0
         self.server_version = ""
         self._step_limit, self._reset_limit = (limit + MARGIN_S for limit in prototype.time_limits)
+        self._restart_every = arguments.pop("restart_every_episodes", None)
         self._arguments = arguments
+        self._workers = 0
+        self._episodes = 0  # of the present worker
         self._worker: subprocess.Popen[bytes] | None = None
         self._pipe: Connection[Any, Any] | None = None
 
@@ -60,6 +67,8 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
         """Begin to start the worker and its server, and return at once."""
         if self._worker is not None:
             return
+        self._episodes = 0
+        self._workers += 1
         self._pipe, theirs = Pipe()
         with theirs, _log(self._arguments.get("log_dir")) as output:
             self._worker = subprocess.Popen(
@@ -70,13 +79,16 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
                 stderr=output,
                 start_new_session=True,  # an interrupt from the terminal is the trainer's to handle
             )
-        self._pipe.send((self._arguments, PATIENCE_S if self.faults else 0.0))
+        self._pipe.send((self._arguments, self._workers > 1))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """See `CarlaDriveEnv.reset`."""
+        if self._restart_every and self._episodes >= self._restart_every:
+            self._end_worker(CLOSE_S)
         self.start()
+        self._episodes += 1
         self.server_version, (observation, info) = self._call("reset", (seed, options), self._reset_limit)
         if info["cars_spawned"] < info["cars_asked"]:  # said in the worker as well, where nobody reads it
             log.warning("asked for %d cars, got %d", info["cars_asked"], info["cars_spawned"])
@@ -94,28 +106,28 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
 
     def close(self) -> None:
         """Leave the server tidily, and end the worker."""
-        self._end_worker()
+        self._end_worker(CLOSE_S)
 
     def _call(self, method: str, arguments: tuple[Any, ...], limit: float) -> Any:
         assert self._pipe is not None
         try:
             self._pipe.send((method, arguments))
             if not self._pipe.poll(limit):
-                raise SimulatorError(f"{method}: the environment's process did not answer within {limit:g} s")
+                raise SimulatorError(f"{method}: the environment's process did not answer within {limit:g} s", "client")
             answer = self._pipe.recv()
             if isinstance(answer, SimulatorError):
                 raise answer
         except (SimulatorError, EOFError, OSError) as error:
             self.faults += 1
-            how = self._end_worker()
+            how = self._end_worker(GRACE_S)
             if isinstance(error, SimulatorError):
                 raise
-            raise SimulatorError(f"{method}: the environment's process {how}") from error
+            raise SimulatorError(f"{method}: the environment's process {how}", "client") from error
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def _end_worker(self) -> str:
+    def _end_worker(self, grace: float) -> str:
         """End the worker and say how it had ended; a server of its own follows it (`server.py`, `guard.py`)."""
         worker, self._worker = self._worker, None
         pipe, self._pipe = self._pipe, None
@@ -123,7 +135,7 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
             return ""
         pipe.close()  # a worker that still runs reads the end of the pipe, closes its environment and leaves
         try:
-            code = worker.wait(GRACE_S)
+            code = worker.wait(grace)
         except subprocess.TimeoutExpired:
             worker.kill()
             code = worker.wait()
@@ -144,17 +156,19 @@ def _log(folder: str | None) -> Any:
 
 def serve(pipe: Any) -> None:
     """The worker: answer calls until the pipe ends."""
-    arguments, patience = pipe.recv()
+    arguments, again = pipe.recv()
     env = CarlaDriveEnv(**arguments)
+    limit = sum(env.time_limits) + WATCHDOG_S
     failure: Exception | None = None
     try:
-        env.start(patience)
+        env.start(again)
     except (UserError, SimulatorError) as error:
         failure = error  # reported by the first call
     try:
         while True:
             method, values = pipe.recv()
             try:
+                faulthandler.dump_traceback_later(limit, exit=True)  # needs no lock of Python's, unlike all else here
                 if failure:
                     raise failure
                 if method == "reset":
@@ -164,9 +178,11 @@ def serve(pipe: Any) -> None:
                     pipe.send(getattr(env, method)(*values))
             except PASSED_ON as error:
                 pipe.send(error)
+            faulthandler.cancel_dump_traceback_later()
     except (EOFError, OSError):
         pass  # the trainer is gone, or has had enough
     finally:
+        faulthandler.dump_traceback_later(limit, exit=True)
         env.close()
 
 

@@ -62,7 +62,7 @@ def block_at(port: int, patience: float = 0.0) -> PortBlock:
     Raises:
         UserError: one of its ports is in use.
     """
-    if not 1024 <= port <= 65535 - BLOCK:
+    if not port_allowed(port):
         raise UserError(f"env.port={port}: choose a port between 1024 and {65535 - BLOCK}, or null for a free one")
     deadline = time.monotonic() + patience
     while True:
@@ -78,6 +78,11 @@ def block_at(port: int, patience: float = 0.0) -> PortBlock:
                 "choose another, or env.port=null for a free block"
             )
         time.sleep(POLL_S)
+
+
+def port_allowed(first: int) -> bool:
+    """Whether a block may start at that port."""
+    return 1024 <= first <= 65535 - BLOCK
 
 
 def taken_port(first: int) -> int | None:

@@ -99,7 +99,7 @@ class Simulation:
         self.cars: list[Car] = []
         self.half_length = self.half_width = 0.0
         self._open.add(self)
-        with _faults("loading the map"):
+        with self._faults("loading the map", "load"):
             server.start()
             self._client = server.wait_ready(timeouts.start)
             self.version: str = self._client.get_server_version()
@@ -126,7 +126,7 @@ class Simulation:
         Returns:
             The first tick with a camera frame, or None when the ego's place is blocked.
         """
-        with _faults("starting an episode"):
+        with self._faults("starting an episode", "hang"):
             self._clear()
             location = self._carla.Location(pose.x, pose.y, height + SPAWN_HEIGHT)
             rotation = self._carla.Rotation(yaw=math.degrees(pose.yaw))
@@ -154,7 +154,7 @@ class Simulation:
 
     def tick(self, throttle: float, steer: float, brake: float) -> Tick:
         """Apply a control for one tick and wait for everything that belongs to its frame."""
-        with _faults("ticking"):
+        with self._faults("ticking", "hang"):
             self._ego.apply_control(self._carla.VehicleControl(throttle, steer, brake))
             frame = self._tick_world()
             return self._gather(frame, self._image(frame))
@@ -162,7 +162,7 @@ class Simulation:
     def close(self) -> None:
         """Leave the world without listeners or actors, and asynchronous; end an own server."""
         try:
-            with _faults("leaving the world"):
+            with self._faults("leaving the world", "hang"):
                 self._clear()
                 if self._manager is not None:
                     self._manager.set_synchronous_mode(False)
@@ -250,7 +250,7 @@ class Simulation:
             frame = self._tick_world()
         while (image := self._newest_image(frame)) is None:
             if time.monotonic() > deadline:
-                raise SimulatorError(f"no camera frame arrived within {self._timeouts.load:g} s of its start")
+                raise self._fault(f"no camera frame arrived within {self._timeouts.load:g} s of its start", "frame")
             frame = self._tick_world()
         while not self._impacts.empty():  # touching down is no accident
             self._impacts.get()
@@ -284,7 +284,7 @@ class Simulation:
     def _image(self, frame: int) -> Any:
         image = self._newest_image(frame)
         if image is None:
-            raise SimulatorError(f"camera frame {frame} did not arrive within {self._timeouts.frame:g} s")
+            raise self._fault(f"camera frame {frame} did not arrive within {self._timeouts.frame:g} s", "frame")
         return image
 
     def _newest_image(self, frame: int) -> Any:
@@ -325,14 +325,18 @@ class Simulation:
                 if sensor.is_listening:
                     sensor.stop()
 
+    @contextlib.contextmanager
+    def _faults(self, doing: str, kind: str) -> Iterator[None]:
+        """The client reports every failure as a plain RuntimeError."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise self._fault(f"{doing}: {error}", kind) from error
 
-@contextlib.contextmanager
-def _faults(doing: str) -> Iterator[None]:
-    """The client reports every failure as a plain RuntimeError."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise SimulatorError(f"{doing}: {error}") from error
+    def _fault(self, message: str, kind: str) -> SimulatorError:
+        """Whatever failed: if the server's process has ended, that is why."""
+        end = self._server.ended
+        return SimulatorError(f"{message}; {end}", "crash") if end else SimulatorError(message, kind)
 
 
 atexit.register(Simulation.discard_all)
