@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -34,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from td3sweep.evaluate.protocol import run_protocol
+    from td3sweep.evaluate.protocol import as_json, run_protocol, write
     from td3sweep.evaluate.table import print_table
 
     path, overrides = _split(options.what)
@@ -44,13 +43,12 @@ def _evaluate(options: argparse.Namespace) -> None:
 
         torch.set_num_threads(settings.threads)
     driver, step = _driver(options.policy, settings, checkpoint)
-    explain = None
     if options.explain:
         if checkpoint is None:
             raise UserError("--explain: it asks what a trained policy looked at; give a checkpoint to drive")
-        from td3sweep.evaluate.explain import explainer
+        from td3sweep.evaluate.explain import Explainer
 
-        explain = explainer(driver)
+        driver = Explainer(driver)
     out = options.out or _default_out(options.policy, path, step)
     console = Console(highlight=False, stderr=options.json)
     result = run_protocol(
@@ -66,8 +64,11 @@ def _evaluate(options: argparse.Namespace) -> None:
         },
         tell=lambda line: console.print(line, markup=False, soft_wrap=True),
     )
+    if options.explain:
+        result["explain"] = driver.explain(out / "explain.png", result["simulator"])
+        write(result, out)
     if options.json:
-        print(json.dumps(result, indent=2), flush=True)
+        print(as_json(result), flush=True)
     else:
         print_table(result, console)
     console.print(f"written: {out}", markup=False, soft_wrap=True)
@@ -86,7 +87,9 @@ def _settings(policy: str, path: Path | None, overrides: list[str]) -> tuple[Pat
 
     if path is None:
         if policy == "checkpoint":
-            raise UserError("give a run directory or a checkpoint, or a baseline such as --policy pid; --help says more")
+            raise UserError(
+                "give a run directory or a checkpoint, or a baseline such as --policy pid; --help says more"
+            )
         return None, compose_settings(overrides)
     checkpoint, config = find(path)
     settings = saved_settings(config, overrides)
@@ -107,7 +110,9 @@ def _driver(policy: str, settings: Settings, checkpoint: Path | None) -> tuple[A
         return Policy(agent), step
     if policy == "pid":
         if settings.env.name != "carla":
-            raise UserError(f"--policy pid: it follows the route of env=carla, not env={settings.env.name}; take random")
+            raise UserError(
+                f"--policy pid: it follows the route of env=carla, not env={settings.env.name}; take random"
+            )
         return Pid(), None
     size = observed_sizes(settings)[1]
     if policy == "constant":
@@ -134,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         "  python -m td3sweep.evaluate RUN/checkpoints/step-000000004000.pt env.map=StandInRing env.traffic=20\n"
         "  python -m td3sweep.evaluate --policy pid RUN                              a baseline on the run's routes\n"
         "  python -m td3sweep.evaluate --policy random env.map=StandInTown           a baseline without a run\n\n"
-        "Exit codes: 0 done, 1 the simulator failed, 2 a fault in what was asked. docs/evaluation.md defines each metric.",
+        "Exit codes: 0 done, 1 the simulator failed, 2 a fault in what was asked. docs/evaluation.md has each metric.",
     )
     add = parser.add_argument
     add("what", nargs="*", metavar="RUN|CHECKPOINT KEY=VALUE", help="a run directory or a checkpoint in one, then "

@@ -86,9 +86,7 @@ def save_picture(recording: Recording, path: Path, lines: Sequence[str]) -> None
     sheet.save(path)
 
 
-def _disc(
-    draw: ImageDraw.ImageDraw, at: tuple[float, float], radius: float, fill: str | None, outline: str
-) -> None:
+def _disc(draw: ImageDraw.ImageDraw, at: tuple[float, float], radius: float, fill: str | None, outline: str) -> None:
     x, y = at
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill, outline=outline)
 

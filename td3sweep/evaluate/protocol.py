@@ -25,6 +25,7 @@ from td3sweep.settings import CarlaSettings, Settings
 log = logging.getLogger(__name__)
 
 TRIES = 3  # of an episode, when the simulator fails
+INTERVALS = "95 %: Wilson for success, bootstrap over episodes for means, the wider of Poisson and bootstrap for rates"
 EPISODE_FILES = ("video-*.mp4", "route-*.png")
 
 
@@ -37,7 +38,6 @@ def run_protocol(
     video: bool,
     about: Mapping[str, Any],
     tell: Callable[[str], None] = lambda line: None,
-    first: Callable[[Recording], None] | None = None,
 ) -> dict[str, Any]:
     """Drive ``episodes`` episodes and write ``out``: evaluation.json, and a picture and a video of each.
 
@@ -49,7 +49,6 @@ def run_protocol(
         video: whether to film.
         about: what the result should say of the driver: ``policy``, ``checkpoint``, ``env_step``.
         tell: told of each episode in one line.
-        first: given the recording of the first episode.
 
     Returns:
         What evaluation.json holds.
@@ -77,13 +76,13 @@ def run_protocol(
             line = _line(episode)
             tell(f"episode {number + 1} of {episodes}: {line}")
             if recording.places:
-                save_picture(recording, out / f"route-{number:02}.png", [label, f"{about['policy']}, seed {seed}", line])
+                save_picture(
+                    recording, out / f"route-{number:02}.png", [label, f"{about['policy']}, seed {seed}", line]
+                )
             if video:
                 from td3sweep.evaluate.video import save_video
 
                 save_video(recording, out / f"video-{number:02}.mp4", label, _rate(env, settings))
-            if number == 0 and first is not None:
-                first(recording)
         version = getattr(env, "server_version", "")
     finally:
         env.close()
@@ -95,16 +94,24 @@ def run_protocol(
         "deterministic_policy": True,
         "episodes": measured,
         "totals": {key: dataclasses.asdict(value) for key, value in totals(measured).items()},
-        "interval": "95 %: Wilson for success, bootstrap over episodes for means, the wider of Poisson and bootstrap for "
-        "rates",
+        "interval": INTERVALS,
         "driving_score": SCORE_COVERS,
         "faults": faults,
         "made": {"at": datetime.now(timezone.utc).isoformat(), **software()},
         "settings": dataclasses.asdict(settings),
     }
-    result = _without_nan(result)
-    write_atomically(out / "evaluation.json", json.dumps(result, indent=2) + "\n")
+    write(result, out)
     return result
+
+
+def write(result: Mapping[str, Any], out: Path) -> None:
+    """Write ``out``/evaluation.json."""
+    write_atomically(out / "evaluation.json", as_json(result) + "\n")
+
+
+def as_json(result: Mapping[str, Any]) -> str:
+    """The result as one JSON object; what is not a number becomes null."""
+    return json.dumps(_without_nan(result), indent=2, allow_nan=False)
 
 
 def _drive(env: Any, driver: Driver, seed: int) -> tuple[Outcome, Recording, int]:
@@ -138,8 +145,7 @@ def _rate(env: Any, settings: Settings) -> float:
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: null."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_nan(item) for item in value]

@@ -49,5 +49,13 @@ def print_table(result: Mapping[str, Any], console: Console) -> None:
     if set(ends) != {""}:
         say(console, "ends: " + ", ".join(f"{count} {end or 'other'}" for end, count in sorted(ends.items())))
         say(console, f"driving score: {result['driving_score']}")
+    if "explain" in result:
+        image, memory, head = (1e3 * result["explain"][key] for key in ("image_s", "memory_s", "memory_head_s"))
+        say(
+            console,
+            f"explaining a moment takes {image:.1f} ms to the image, {memory:.1f} ms to the memory layer "
+            f"({100 * memory / image:.1f} %), {head:.2f} ms to its units through the head alone "
+            f"({100 * head / image:.2f} %)",
+        )
     if result["faults"]:
         say(console, f"simulator faults survived: {result['faults']}")
