@@ -95,6 +95,7 @@ def attributors(agent: TD3) -> dict[str, Attributor]:
     """
     from captum.attr import IntegratedGradients, LayerIntegratedGradients
 
+    units = torch.nn.Identity()  # the memory layer's output passes through it; the layer itself also returns its state
     encoder = agent.critic.encoder if agent.actor.encoder is None else agent.actor.encoder
 
     def memory_state(state: torch.Tensor) -> torch.Tensor:
@@ -102,7 +103,7 @@ def attributors(agent: TD3) -> dict[str, Attributor]:
 
     def steer(image: torch.Tensor, vector: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         features = encoder(image[:, None], memory_state(state))[0]
-        return head(features[:, 0], vector)
+        return head(units(features[:, 0]), vector)
 
     def head(features: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
         return agent.actor.head(features, vector)[:, STEER]
@@ -111,7 +112,7 @@ def attributors(agent: TD3) -> dict[str, Attributor]:
         return encoder.cnn.scaled(image)
 
     pixels, alone = IntegratedGradients(steer), IntegratedGradients(head)
-    layer = LayerIntegratedGradients(steer, encoder.memory)
+    layer = LayerIntegratedGradients(steer, units)
 
     def to_image(image: torch.Tensor, vector: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         start = scaled(torch.zeros_like(image))
@@ -120,7 +121,7 @@ def attributors(agent: TD3) -> dict[str, Attributor]:
     def to_memory(image: torch.Tensor, vector: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         return layer.attribute(
             scaled(image), scaled(torch.zeros_like(image)), additional_forward_args=(vector, state), n_steps=POINTS
-        )[0]
+        )
 
     def to_units(image: torch.Tensor, vector: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 
 from td3sweep.assemble import build_agent, observed_sizes
@@ -49,9 +50,10 @@ def saved_settings(config: Path, overrides: list[str]) -> Settings:
     """
     try:
         saved = OmegaConf.to_container(OmegaConf.load(config))
-        assert isinstance(saved, dict)
+        if not isinstance(saved, dict):
+            raise TypeError("it holds no mapping")
         before = override_saved(saved, [])
-    except (*COMPOSITION_ERRORS, AssertionError, KeyError, TypeError) as error:
+    except (*COMPOSITION_ERRORS, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{config}: not this version's config.yaml ({' '.join(str(error).split())})") from error
     settings = override_saved(saved, overrides)
     old, new = flatten(before), flatten(settings)
