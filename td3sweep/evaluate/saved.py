@@ -49,7 +49,7 @@ def saved_settings(config: Path, overrides: list[str]) -> Settings:
         UserError: they cannot be read, an override is wrong, or it asks for another architecture.
     """
     try:
-        saved = OmegaConf.to_container(OmegaConf.load(config))
+        saved: Any = OmegaConf.to_container(OmegaConf.load(config))
         if not isinstance(saved, dict):
             raise TypeError("it holds no mapping")
         before = override_saved(saved, [])

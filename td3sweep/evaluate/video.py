@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import imageio.v2 as imageio
 import numpy as np
@@ -22,7 +23,8 @@ FASTEST = 15.0  # m/s at the bar's end
 
 def save_video(recording: Recording, path: Path, label: str, fps: float) -> None:
     """Write an mp4 (H.264) at ``fps`` moments a second; ``label`` stands in every frame."""
-    with imageio.get_writer(path, format="FFMPEG", fps=fps, codec="libx264", macro_block_size=16) as writer:  # type: ignore[arg-type]
+    writer: Any = imageio.get_writer(path, fps=fps, codec="libx264", macro_block_size=16)
+    with writer:
         for frame in frames(recording, label):
             writer.append_data(frame)
 

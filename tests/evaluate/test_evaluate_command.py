@@ -93,8 +93,8 @@ def test_baselines(policy, end, tmp_path):
 @pytest.mark.slow
 def test_a_collision_is_counted_by_kind(tmp_path, monkeypatch):
     monkeypatch.setattr(drivers, "TARGET_SPEED", 12.0)  # the others keep to 30 km/h, and it does not see them
-    evaluate("--policy", "pid", "experiment=drive", "env.traffic=20", "env.map=StandInRing", "threads=1", "--episodes", 2,
-             "--out", tmp_path, "--no-video")  # fmt: skip
+    evaluate("--policy", "pid", "experiment=drive", "env.traffic=20", "env.map=StandInRing", "threads=1",
+             "--episodes", 2, "--out", tmp_path, "--no-video")  # fmt: skip
     result = json.loads((tmp_path / "evaluation.json").read_text())
     hits = [episode for episode in result["episodes"] if episode["end"] == "collision"]
     assert hits
