@@ -156,8 +156,7 @@ def _save_strip(
         for place, bar in enumerate(bars):
             x, height = column * SIDE + 2 + place * width, float(bar) / largest * UNITS / 2
             draw.rectangle((x, middle - max(height, 0.0), x + max(width - 1, 0), middle - min(height, 0.0)), fill=PATH)
-    draw.text(
-        (4, SIDE + UNITS + 8), "above: pixels that moved the steering; below: units of the memory layer (without one: features)", fill=INK
-    )
+    told = "above: pixels that moved the steering; below: units of the memory layer (without one: features)"
+    draw.text((4, SIDE + UNITS + 8), told, fill=INK)
     draw.text((4, SIDE + UNITS + 22), label, fill=INK)
     sheet.save(path)
