@@ -25,8 +25,11 @@ def choice(name: str) -> Any:
     return name
 
 
-def build_env(settings: Settings, log_dir: Path) -> Any:
-    """The environment; its server process, if it has one, is starting when this returns."""
+def build_env(settings: Settings, log_dir: Path, *, detail: bool = False) -> Any:
+    """The environment; its server process, if it has one, is starting when this returns.
+
+    With ``detail`` CARLA's info tells of every tick, for an evaluation's metrics.
+    """
     env = settings.env
     if isinstance(env, GymSettings):
         from td3sweep.envs.gym import GymImageEnv
@@ -69,6 +72,7 @@ def build_env(settings: Settings, log_dir: Path) -> Any:
         tick_timeout=env.timeouts.tick,
         frame_timeout=env.timeouts.frame,
         log_dir=str(log_dir),
+        detail=detail,
     )
     carla_env.start()
     return carla_env

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import difflib
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -67,6 +72,46 @@ def compose_settings(overrides: list[str]) -> Settings:
         raise UserError(explain(error)) from error
     finally:
         GlobalHydra.instance().hydra = outer
+
+
+def override_saved(saved: Mapping[str, Any], overrides: list[str]) -> Settings:
+    """Settings as a run saved them, with overrides as the command line takes them.
+
+    Each key that an override names gets the value that a new run of the same environment and reward would have.
+
+    Raises:
+        UserError: an override is wrong, or the saved settings are not this version's.
+    """
+    register()
+    groups = {group: saved[group]["name"] for group in ("env", "reward")}
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        named = [override.key_or_group for override in parsed]
+        if "experiment" in named:
+            raise UserError("experiment=: it says what to train; name the keys to change one by one")
+        base = [
+            f"{group}={name}"
+            for group, name in groups.items()
+            if group not in named and (Path(config_directory()) / group / f"{name}.yaml").is_file()
+        ]
+        composed = dataclasses.asdict(compose_settings([*base, *overrides])) if overrides else {}
+        kept = copy.deepcopy(dict(saved))
+        for key in named:
+            *parents, last = key.split(".")
+            source, target = composed, kept
+            try:
+                for parent in parents:
+                    source, target = source[parent], target[parent]
+                target[last] = source[last]
+            except KeyError as error:
+                raise UserError(f"{key}: not a setting that a run keeps; drop it") from error
+        schema_node = _writable(Settings)
+        schema_node.env = _writable(schema.CarlaSettings if kept["env"]["name"] == "carla" else schema.GymSettings)
+        merged = OmegaConf.merge(schema_node, kept)
+    except COMPOSITION_ERRORS as error:
+        raise UserError(explain(error)) from error
+    assert isinstance(merged, DictConfig)
+    return to_settings(merged)
 
 
 def explain(error: BaseException) -> str:

@@ -173,8 +173,8 @@ class Away(Collector):
         At the end of a run all are within episodes: then one breaks its own off.
         """
         self._publish()
-        tried = [seat for seat in self._seats if seat.faults_in_a_row < FAULTS_IN_A_ROW]
-        seat = min(tried, key=lambda seat: (not seat.remote.alive, seat.rests_until > time.monotonic(), seat.employed))
+        now = time.monotonic()
+        seat = min(self._tried(), key=lambda seat: (not seat.remote.alive, seat.rests_until > now, seat.employed))
         if not seat.remote.alive:
             raise self._fault(seat, None)
         self._vacate(seat)
@@ -199,7 +199,7 @@ class Away(Collector):
     @property
     def pause_s(self) -> float:  # type: ignore[override]
         """See :class:`Collector`: none as long as one simulator need not rest."""
-        return max(0.0, min(seat.rests_until for seat in self._seats) - time.monotonic())
+        return max(0.0, min((seat.rests_until for seat in self._tried()), default=0.0) - time.monotonic())
 
     @property
     def hopeless(self) -> bool:
@@ -224,6 +224,10 @@ class Away(Collector):
         elif not seat.remote.alive:
             seat.remote.start()
         return error
+
+    def _tried(self) -> list[Seat]:
+        """Those that are not given up."""
+        return [seat for seat in self._seats if seat.faults_in_a_row < FAULTS_IN_A_ROW]
 
     def _vacate(self, seat: Seat) -> None:
         """Forget an actor's open episode, and what is left of it on the way."""

@@ -62,14 +62,10 @@ class RunDirectory:
     def write_provenance(self, seed: int, simulator: str) -> None:
         """Stamp what produced the run: commit, versions, hardware, seed, command, simulator."""
         sittings = self.read(self.provenance).get("sittings", [])
-        versions = {name: _version(name) for name in ("td3sweep", *PACKAGES)}
         record = {
             "seed": seed,
             "simulator": simulator,
-            "commit": _git("rev-parse", "HEAD"),
-            "dirty": bool(_git("status", "--porcelain")),
-            "python": platform.python_version(),
-            "versions": versions,
+            **software(),
             "hardware": {
                 "machine": platform.platform(),
                 "processor": processor(),
@@ -95,6 +91,16 @@ class RunDirectory:
         except (OSError, ValueError):
             return {}
         return value if isinstance(value, dict) else {}
+
+
+def software() -> dict[str, Any]:
+    """Which code is running: commit, whether it was changed since, Python and package versions."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain")),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in ("td3sweep", *PACKAGES)},
+    }
 
 
 def unfinished(root: Path, steps: int) -> Path | None:

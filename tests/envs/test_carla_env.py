@@ -232,3 +232,18 @@ def test_misuse_is_an_error(env):
     env.reset(seed=0)
     with pytest.raises(ValueError, match="not finite"):
         env.step(np.array([np.nan, 0.0], np.float32))
+
+
+def test_in_detail_every_tick_is_told_and_the_sensor_sees_markings_crossed():
+    with CarlaDriveEnv(detail=True, action_repeat=4, spawn_jitter=0.0, heading_jitter=0.0) as env:
+        _, info = env.reset(seed=0)
+        assert info["max_steer"] == pytest.approx(np.radians(40.0))
+        ticks, ended = [], False
+        while not ended:
+            _, _, terminated, truncated, info = env.step(np.array([0.1, 0.5], np.float32))
+            assert 1 <= len(info["ticks"]) <= 4
+            ticks += info["ticks"]
+            ended = terminated or truncated
+        assert info["end"] == "off_road"
+        assert sum(tick.crossings for tick in ticks) >= sum(tick.lane_invasion for tick in ticks) == 1
+        assert ticks[-1].position == info["position"]

@@ -21,6 +21,7 @@ from td3sweep.envs.carla.reward import TARGET_SPEED, Preset, build_reward, rewar
 from td3sweep.envs.carla.route import Pose, Route
 from td3sweep.envs.carla.server import Server, ServerMode
 from td3sweep.envs.carla.simulation import SUBSTEP, SUBSTEPS, Camera, Simulation, Tick, Timeouts
+from td3sweep.envs.carla.state import DriveState
 from td3sweep.envs.carla.terminate import Collision, End, EndReason, OffRoad, RouteDone, Stalled, first_end
 from td3sweep.envs.carla.tracker import DriveTracker
 from td3sweep.envs.protocol import Action, Observation, observation_space
@@ -83,6 +84,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         tick_timeout: float = 10.0,
         frame_timeout: float = 5.0,
         log_dir: str | None = None,
+        detail: bool = False,
         render_mode: str | None = None,
     ) -> None:
         """Nothing is started here; `start()` or the first `reset()` does.
@@ -118,6 +120,9 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             restart_every_episodes: restart an own server so often (real servers leak); None never.
             start_timeout, load_timeout, tick_timeout, frame_timeout: seconds; see `Timeouts`.
             log_dir: folder for `server.log`; None uses a temporary file.
+            detail: `info["ticks"]` of a step lists the `DriveState` of each of its ticks, with the crossings that
+                CARLA's lane-invasion sensor saw; `info["fixed_delta"]` is a tick's length in seconds; from `reset`,
+                `info["max_steer"]` is the wheels' angle for a steer of 1, rad.
             render_mode: None or `rgb_array`, the camera's picture.
 
         Raises:
@@ -176,6 +181,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._traffic = traffic
         self._route_length = route_length
         self._jitter = (spawn_jitter, heading_jitter)
+        self._detail = detail
         self._restart_every = restart_every_episodes
         self._simulation: Simulation | None = None
         self._episodes = 0
@@ -217,15 +223,17 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             SimulatorError: the simulator failed; everything is discarded and the next call starts anew.
 
         Returns:
-            Observation and info: `reward_terms` (weighted, their sum is the reward), `speed` m/s, `lateral` m and
-            `heading_error` rad (positive right), `route_fraction`, `route_length` m, `success`, `end` (its reason,
-            or empty), `frame` (simulator frames since the start), `cars_asked` and `cars_spawned`.
+            Observation and info: `reward_terms` (weighted, their sum is the reward), `position` m, `heading` rad,
+            `speed` m/s, `lateral` m and `heading_error` rad (positive right), `route_fraction`, `route_length` m,
+            `success`, `end` (its reason, or empty), `frame` (simulator frames since the start), `cars_asked` and
+            `cars_spawned`; from `reset` also `route`, (n, 2) m.
         """
         super().reset(seed=seed)
         self._tick = self._tracker = None
         try:
             simulation = self._ready_simulation()
             tick, route = self._place(simulation, options or {})
+            max_steer = simulation.max_steer if self._detail else 0.0
         except BaseException:
             self._discard()
             raise
@@ -241,6 +249,8 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._steps = 0
         self._stack.restart(_frame(tick))
         info = self._info(tick, dict.fromkeys(self._reward.names, 0.0), "")
+        if self._detail:
+            info["max_steer"] = max_steer * self._steer_scale
         return self._observation(tick), info | {"route": route.points}
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -258,6 +268,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         steer = min(max(steer, -1.0), 1.0) * self._steer_scale
         throttle, brake = min(max(drive, 0.0), 1.0), min(max(-drive, 0.0), 1.0)
         terms = dict.fromkeys(self._reward.names, 0.0)
+        ticks: list[DriveState] = []
         end: EndReason = ""
         for _ in range(self._action_repeat):
             try:
@@ -266,6 +277,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
                 self._discard()
                 raise
             state = self._tracker.update(tick, self._simulation.cars)
+            ticks.append(state)
             for name, value in self._reward(state).items():
                 terms[name] += value
             if end := first_end(self._ends, state):
@@ -277,13 +289,10 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._stack.push(_frame(tick))
         truncated = end in TRUNCATING
         terminated = bool(end) and not truncated
-        return (
-            self._observation(tick),
-            sum(terms.values()),
-            terminated,
-            truncated,
-            self._info(tick, terms, end),
-        )
+        info = self._info(tick, terms, end)
+        if self._detail:
+            info |= {"ticks": ticks, "fixed_delta": self._fixed_delta}
+        return self._observation(tick), sum(terms.values()), terminated, truncated, info
 
     def render(self) -> Any:
         """The camera's last picture, uint8 (height, width, 3) RGB; None before the first episode."""
@@ -311,6 +320,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
                 camera=self._camera,
                 fixed_delta=self._fixed_delta,
                 timeouts=self._timeouts,
+                watch_markings=self._detail,
             )
         self._episodes += 1
         return self._simulation
@@ -350,6 +360,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         return {
             "reward_terms": terms,
             "position": (tick.pose.x, tick.pose.y),
+            "heading": tick.pose.yaw,
             "speed": tick.speed,
             "lateral": self._tracker.place.lateral,
             "heading_error": self._tracker.place.heading_error,

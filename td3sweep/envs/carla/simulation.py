@@ -59,7 +59,8 @@ class Tick:
         speed: of the ego in the plane, m/s.
         acceleration: of the ego in the plane, m/s^2.
         image: `carla.Image`.
-        collided: whether the ego touched something in this frame.
+        hit: type of what the ego touched in this frame, such as `vehicle.audi.tt`; empty for nothing.
+        crossings: times that CARLA's lane-invasion sensor saw the ego cross a marking, where it was asked for.
         snapshot: `carla.WorldSnapshot`.
     """
 
@@ -68,7 +69,8 @@ class Tick:
     speed: float
     acceleration: tuple[float, float]
     image: Any
-    collided: bool
+    hit: str
+    crossings: int
     snapshot: Any
 
 
@@ -78,9 +80,16 @@ class Simulation:
     _open: ClassVar[weakref.WeakSet["Simulation"]] = weakref.WeakSet()
 
     def __init__(
-        self, server: Server, *, map_name: str, camera: Camera, fixed_delta: float, timeouts: Timeouts
+        self,
+        server: Server,
+        *,
+        map_name: str,
+        camera: Camera,
+        fixed_delta: float,
+        timeouts: Timeouts,
+        watch_markings: bool = False,
     ) -> None:
-        """Connect, load the map, and go into synchronous mode.
+        """Connect, load the map, and go into synchronous mode; `watch_markings` adds the lane-invasion sensor.
 
         Raises:
             SimulatorError: the server does not start, answer or load.
@@ -93,7 +102,9 @@ class Simulation:
         self._manager: Any = None
         self._sensors: list[Any] = []
         self._images: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._impacts: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._impacts: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        self._crossings: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._watch_markings = watch_markings
         self._ego: Any = None
         self._ego_id = 0
         self.cars: list[Car] = []
@@ -151,6 +162,13 @@ class Simulation:
             self.half_length, self.half_width = extent.x, extent.y
             self._attach_sensors()
             return self._settle()
+
+    @property
+    def max_steer(self) -> float:
+        """The wheels' angle at full lock, rad."""
+        with _faults("asking for the car's physics"):
+            wheels = self._ego.get_physics_control().wheels
+            return math.radians(max(wheel.max_steer_angle for wheel in wheels))
 
     def tick(self, throttle: float, steer: float, brake: float) -> Tick:
         """Apply a control for one tick and wait for everything that belongs to its frame."""
@@ -231,13 +249,20 @@ class Simulation:
         )
         # Fresh queues: a late item of the last episode must not reach this one.
         images: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        impacts: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._images, self._impacts = images, impacts
+        impacts: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        crossings: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._images, self._impacts, self._crossings = images, impacts, crossings
         collision = self._world.spawn_actor(
             library.find("sensor.other.collision"), self._carla.Transform(), attach_to=self._ego
         )
         self._sensors.append(collision)
-        collision.listen(lambda event: impacts.put(event.frame))
+        collision.listen(lambda event: impacts.put((event.frame, event.other_actor.type_id)))
+        if self._watch_markings:
+            markings = self._world.spawn_actor(
+                library.find("sensor.other.lane_invasion"), self._carla.Transform(), attach_to=self._ego
+            )
+            self._sensors.append(markings)
+            markings.listen(lambda event: crossings.put(event.frame))
         camera = self._world.spawn_actor(model, mount, attach_to=self._ego)
         self._sensors.append(camera)
         camera.listen(images.put)
@@ -252,8 +277,8 @@ class Simulation:
             if time.monotonic() > deadline:
                 raise self._fault(f"no camera frame arrived within {self._timeouts.load:g} s of its start", "frame")
             frame = self._tick_world()
-        while not self._impacts.empty():  # touching down is no accident
-            self._impacts.get()
+        self._hit(frame)  # touching down is no accident
+        self._crossed()
         return self._gather(frame, image)
 
     def _tick_world(self) -> int:
@@ -277,7 +302,8 @@ class Simulation:
             speed=math.hypot(velocity.x, velocity.y),
             acceleration=(acceleration.x, acceleration.y),
             image=image,
-            collided=self._collided(frame),
+            hit=self._hit(frame),
+            crossings=self._crossed(),
             snapshot=snapshot,
         )
 
@@ -298,12 +324,22 @@ class Simulation:
             if image.frame >= frame:
                 return image if image.frame == frame else None
 
-    def _collided(self, frame: int) -> bool:
-        """Whether an impact up to this frame has come in; one that arrives late counts in the next tick."""
-        collided = False
+    def _hit(self, frame: int) -> str:
+        """What was touched, going by the impacts that have come in; one that arrives late counts in the next tick."""
+        hit = ""
         while not self._impacts.empty():
-            collided = self._impacts.get() <= frame or collided
-        return collided
+            at, what = self._impacts.get()
+            if at <= frame:
+                hit = what
+        return hit
+
+    def _crossed(self) -> int:
+        """Markings crossed, going by the events that have come in; a late one counts in the next tick."""
+        crossings = 0
+        while not self._crossings.empty():
+            self._crossings.get()
+            crossings += 1
+        return crossings
 
     def _clear(self) -> None:
         """Destroy sensors, then cars, and tick once so that their places are free."""

@@ -18,6 +18,9 @@ class DriveState:
         route_done: the end of the route is reached.
         collision_speed: speed at an impact in this tick, m/s; None without one.
         lane_invasion: in this tick the car's outline began to cross an edge of its lane.
+        position: of the car in the world, m.
+        hit: type of what was touched in this tick; empty for nothing.
+        crossings: lane markings crossed in this tick by CARLA's own sensor, where it was asked for.
         gap: free metres to the nearest car ahead in the own lane; infinite without one.
         time_to_collision: gap over closing speed, s; infinite when not closing.
         stopped_ticks: ticks in a row, this one included, at a standstill.
@@ -33,6 +36,9 @@ class DriveState:
     route_done: bool = False
     collision_speed: float | None = None
     lane_invasion: bool = False
+    position: tuple[float, float] = (0.0, 0.0)
+    hit: str = ""
+    crossings: int = 0
     gap: float = float("inf")
     time_to_collision: float = float("inf")
     stopped_ticks: int = 0

@@ -58,8 +58,11 @@ class DriveTracker:
             waypoints_passed=passed,
             route_done=place.done,
             # The impact may have stopped the car within its tick.
-            collision_speed=max(self._speed, tick.speed) if tick.collided else None,
+            collision_speed=max(self._speed, tick.speed) if tick.hit else None,
             lane_invasion=self._outside and not was_outside,
+            position=(tick.pose.x, tick.pose.y),
+            hit=tick.hit,
+            crossings=tick.crossings,
             gap=gap,
             time_to_collision=time_to_collision,
             stopped_ticks=self._stopped_ticks,

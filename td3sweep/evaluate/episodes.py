@@ -1,18 +1,29 @@
-"""Evaluation: fixed seeds, no exploration noise, undiscounted returns."""
+"""Episodes on fixed seeds, no exploration noise, undiscounted returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from td3sweep.agent.td3 import TD3
+from td3sweep.evaluate.drivers import Driver, Policy
 
 FIRST_SEED = 2**31  # training episodes draw their seeds below this, so that the two never meet
 
 
 Observer = Callable[[dict[str, Any], Any, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an episode went: undiscounted return, agent steps, and the last step's info."""
+
+    total: float
+    length: int
+    info: dict[str, Any]
 
 
 def evaluate(
@@ -38,31 +49,41 @@ def evaluate(
     """
     results = []
     for seed in range(FIRST_SEED, FIRST_SEED + episodes):
-        result = _episode(env, agent, seed, interrupted, observer if seed == FIRST_SEED else None)
-        if result is None:
+        outcome = drive(env, Policy(agent), seed, interrupted, observer if seed == FIRST_SEED else None)
+        if outcome is None:
             return None
-        results.append(result)
+        results.append(_result(outcome))
     keys: Iterable[str] = results[0]
     return {f"eval/{key}": float(np.mean([result[key] for result in results])) for key in keys}
 
 
-def _episode(
-    env: Any, agent: TD3, seed: int, interrupted: Callable[[], bool], observer: Observer | None
-) -> dict[str, float] | None:
+def drive(
+    env: Any,
+    driver: Driver,
+    seed: int,
+    interrupted: Callable[[], bool] = lambda: False,
+    observer: Observer | None = None,
+) -> Outcome | None:
+    """One episode from its seed to its end; None when interrupted."""
     observation, info = env.reset(seed=seed)
     if observer is not None:
         observer(observation, None, info)
-    state = agent.initial_state()
+    driver.begin(seed, info)
     total, length, ended = 0.0, 0, False
     while not ended:
         if interrupted():
             return None
-        action, state = agent.act(observation, state, noise=0.0)
+        action = driver.act(observation, info)
         observation, reward, terminated, truncated, info = env.step(action)
         if observer is not None:
             observer(observation, action, info)
         total, length, ended = total + float(reward), length + 1, terminated or truncated
-    result = {"return": total, "length": float(length), "success": float(info.get("success", False))}
+    return Outcome(total, length, info)
+
+
+def _result(outcome: Outcome) -> dict[str, float]:
+    info = outcome.info
+    result = {"return": outcome.total, "length": float(outcome.length), "success": float(info.get("success", False))}
     if "route_fraction" in info:
         result["route_fraction"] = float(info["route_fraction"])
     return result

@@ -1,0 +1,165 @@
+"""The door of ``python -m td3sweep.evaluate CHECKPOINT_OR_RUN [overrides]``: find, drive, measure, show."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle OpenMP threads would take the simulator's core
+
+from rich.console import Console
+
+from td3sweep.compose import COMPOSITION_ERRORS, compose_settings
+from td3sweep.errors import SimulatorError, UserError
+from td3sweep.failures import Parser, explain_failure, refuse
+from td3sweep.settings import Settings
+
+POLICIES = ("checkpoint", "pid", "constant", "random")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit codes: 0 done, 1 the simulator failed, 2 a fault in what was asked."""
+    try:
+        _evaluate(_parser().parse_intermixed_args(arguments))
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (UserError, SimulatorError, OSError, ValueError, *COMPOSITION_ERRORS) as error:
+        refuse(*explain_failure(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from td3sweep.evaluate.protocol import as_json, run_protocol, write
+    from td3sweep.evaluate.table import print_table
+
+    path, overrides = _split(options.what)
+    checkpoint, settings = _settings(options.policy, path, overrides)
+    if settings.threads is not None:
+        import torch
+
+        torch.set_num_threads(settings.threads)
+    driver, step = _driver(options.policy, settings, checkpoint)
+    if options.explain:
+        if checkpoint is None:
+            raise UserError("--explain: it asks what a trained policy looked at; give a checkpoint to drive")
+        from td3sweep.evaluate.explain import Explainer
+
+        driver = Explainer(driver)
+    out = options.out or _default_out(options.policy, path, step)
+    console = Console(highlight=False, stderr=options.json)
+    result = run_protocol(
+        settings,
+        driver,
+        out,
+        episodes=options.episodes,
+        video=options.video,
+        about={
+            "policy": options.policy,
+            "checkpoint": None if checkpoint is None else str(checkpoint),
+            "env_step": step,
+        },
+        tell=lambda line: console.print(line, markup=False, soft_wrap=True),
+    )
+    if options.explain:
+        result["explain"] = driver.explain(out / "explain.png", result["simulator"])
+        write(result, out)
+    if options.json:
+        print(as_json(result), flush=True)
+    else:
+        print_table(result, console)
+    console.print(f"written: {out}", markup=False, soft_wrap=True)
+
+
+def _split(what: list[str]) -> tuple[Path | None, list[str]]:
+    """The path, if the first word is one, and the overrides."""
+    if what and ("=" not in what[0] or Path(what[0]).exists()):
+        return Path(what[0]), what[1:]
+    return None, what
+
+
+def _settings(policy: str, path: Path | None, overrides: list[str]) -> tuple[Path | None, Settings]:
+    """The checkpoint to drive (None for a baseline), and what to drive on."""
+    from td3sweep.evaluate.saved import find, saved_settings
+
+    if path is None:
+        if policy == "checkpoint":
+            raise UserError(
+                "give a run directory or a checkpoint, or a baseline such as --policy pid; --help says more"
+            )
+        return None, compose_settings(overrides)
+    checkpoint, config = find(path)
+    settings = saved_settings(config, overrides)
+    if policy != "checkpoint":
+        return None, settings
+    if checkpoint is None:
+        raise UserError(f"{path}: it has no checkpoints/step-*.pt yet; wait for its first, or give another run")
+    return checkpoint, settings
+
+
+def _driver(policy: str, settings: Settings, checkpoint: Path | None) -> tuple[Any, int | None]:
+    from td3sweep.assemble import observed_sizes, random_bounds
+    from td3sweep.evaluate.drivers import CONSTANT, Constant, Pid, Policy, Random
+    from td3sweep.evaluate.saved import load_agent
+
+    if checkpoint is not None:
+        agent, step = load_agent(settings, checkpoint)
+        return Policy(agent), step
+    if policy == "pid":
+        if settings.env.name != "carla":
+            raise UserError(
+                f"--policy pid: it follows the route of env=carla, not env={settings.env.name}; take random"
+            )
+        return Pid(), None
+    size = observed_sizes(settings)[1]
+    if policy == "constant":
+        return Constant((CONSTANT + (0.0,) * size)[:size]), None
+    return Random(*random_bounds(settings, size)), None
+
+
+def _default_out(policy: str, path: Path | None, step: int | None) -> Path:
+    """Inside the run it evaluates; a baseline's below ``runs``."""
+    if path is None:
+        return Path("runs") / "evaluation" / policy
+    run = path if path.is_dir() else path.resolve().parent.parent
+    return run / "evaluation" / (policy if step is None else f"step-{step:012}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m td3sweep.evaluate",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="How well does it drive? The same seeds and routes for every driver, none of them trained on,\n"
+        "without exploration noise: metrics with 95 % intervals, and a picture and a video of each episode.",
+        epilog="examples:\n"
+        "  python -m td3sweep.evaluate runs/drive/2026-11-24_12-00-00                 its newest checkpoint\n"
+        "  python -m td3sweep.evaluate RUN/checkpoints/step-000000004000.pt env.map=StandInRing env.traffic=20\n"
+        "  python -m td3sweep.evaluate --policy pid RUN                              a baseline on the run's routes\n"
+        "  python -m td3sweep.evaluate --policy random env.map=StandInTown           a baseline without a run\n\n"
+        "Exit codes: 0 done, 1 the simulator failed, 2 a fault in what was asked. docs/evaluation.md has each metric.",
+    )
+    add = parser.add_argument
+    add("what", nargs="*", metavar="RUN|CHECKPOINT KEY=VALUE", help="a run directory or a checkpoint in one, then "
+        "overrides of its settings; a baseline does with overrides alone")  # fmt: skip
+    add("--policy", choices=POLICIES, default="checkpoint", help="who drives: the checkpoint; pid: pure pursuit and a "
+        "speed controller that know the route; constant: straight on; random: as in a warm-up")  # fmt: skip
+    add("--episodes", type=_count, default=20, metavar="N", help="20")
+    add("--out", type=Path, metavar="DIR", help="where to write; RUN/evaluation/step-N, or runs/evaluation/POLICY")
+    add("--json", action="store_true", help="print evaluation.json instead of the table")
+    add("--video", action=argparse.BooleanOptionalAction, default=True, help="film each episode (on)")
+    add("--explain", action="store_true", help="also show what the policy looked at in the first episode (needs "
+        "pip install 'td3sweep[explain]')")  # fmt: skip
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of episodes from 1 to 10000")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""The evaluation protocol: the same seeds for every driver, each episode measured, drawn and filmed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from td3sweep.assemble import build_env
+from td3sweep.errors import SimulatorError
+from td3sweep.evaluate.drivers import Driver
+from td3sweep.evaluate.episodes import FIRST_SEED, Outcome, drive
+from td3sweep.evaluate.metrics import SCORE_COVERS, measure, totals
+from td3sweep.evaluate.picture import save_picture
+from td3sweep.evaluate.recording import Recording
+from td3sweep.record.console import simulator
+from td3sweep.record.rundir import software, write_atomically
+from td3sweep.settings import CarlaSettings, Settings
+
+log = logging.getLogger(__name__)
+
+TRIES = 3  # of an episode, when the simulator fails
+INTERVALS = "95 %: Wilson for success, bootstrap over episodes for means, the wider of Poisson and bootstrap for rates"
+EPISODE_FILES = ("video-*.mp4", "route-*.png")
+
+
+def run_protocol(
+    settings: Settings,
+    driver: Driver,
+    out: Path,
+    *,
+    episodes: int,
+    video: bool,
+    about: Mapping[str, Any],
+    tell: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Drive ``episodes`` episodes and write ``out``: evaluation.json, and a picture and a video of each.
+
+    Args:
+        settings: what is driven, and on what.
+        driver: who drives.
+        out: directory; an earlier evaluation there is replaced.
+        episodes: how many, on the seeds from ``FIRST_SEED``.
+        video: whether to film.
+        about: what the result should say of the driver: ``policy``, ``checkpoint``, ``env_step``.
+        tell: told of each episode in one line.
+
+    Returns:
+        What evaluation.json holds.
+
+    Raises:
+        SimulatorError: an episode failed three times.
+        UserError: the driver cannot drive here.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for pattern in EPISODE_FILES:
+        for old in out.glob(pattern):
+            old.unlink()
+    label = simulator(settings)
+    env = build_env(settings, out, detail=True)
+    measured, faults = [], 0
+    try:
+        for number in range(episodes):
+            seed = FIRST_SEED + number
+            outcome, recording, failed = _drive(env, driver, seed)
+            faults += failed
+            episode = {"episode": number, "seed": seed, **measure(outcome, recording.ticks)}
+            if "cars_spawned" in outcome.info:
+                episode |= {key: outcome.info[key] for key in ("cars_asked", "cars_spawned")}
+            measured.append(episode)
+            line = _line(episode)
+            tell(f"episode {number + 1} of {episodes}: {line}")
+            if recording.places:
+                save_picture(
+                    recording, out / f"route-{number:02}.png", [label, f"{about['policy']}, seed {seed}", line]
+                )
+            if video:
+                from td3sweep.evaluate.video import save_video
+
+                save_video(recording, out / f"video-{number:02}.mp4", label, _rate(env, settings))
+        version = getattr(env, "server_version", "")
+    finally:
+        env.close()
+    result = {
+        **about,
+        "simulator": label,
+        "standin": isinstance(settings.env, CarlaSettings) and settings.env.server == "standin",
+        "server_version": version,
+        "deterministic_policy": True,
+        "episodes": measured,
+        "totals": {key: dataclasses.asdict(value) for key, value in totals(measured).items()},
+        "interval": INTERVALS,
+        "driving_score": SCORE_COVERS,
+        "faults": faults,
+        "made": {"at": datetime.now(timezone.utc).isoformat(), **software()},
+        "settings": dataclasses.asdict(settings),
+    }
+    write(result, out)
+    return result
+
+
+def write(result: Mapping[str, Any], out: Path) -> None:
+    """Write ``out``/evaluation.json."""
+    write_atomically(out / "evaluation.json", as_json(result) + "\n")
+
+
+def as_json(result: Mapping[str, Any]) -> str:
+    """The result as one JSON object; what is not a number becomes null."""
+    return json.dumps(_without_nan(result), indent=2, allow_nan=False)
+
+
+def _drive(env: Any, driver: Driver, seed: int) -> tuple[Outcome, Recording, int]:
+    """One whole episode, from its seed again after a simulator fault, and how many faults there were."""
+    for attempt in range(TRIES):
+        recording = Recording()
+        try:
+            outcome = drive(env, driver, seed, observer=recording.note)
+        except SimulatorError as error:
+            if attempt == TRIES - 1:
+                raise
+            log.warning("seed %d: %s; driven again", seed, error)
+            continue
+        assert outcome is not None  # nobody interrupts it
+        return outcome, recording, attempt
+    raise AssertionError("unreachable")
+
+
+def _line(episode: Mapping[str, Any]) -> str:
+    parts = [episode["end"] or ("success" if episode["success"] else "ended"), f"return {episode['return']:.1f}"]
+    if "route_completion" in episode:
+        parts += [f"{100 * episode['route_completion']:.0f} % of {episode['route_length']:.0f} m"]
+        parts += [f"{episode['speed']:.1f} m/s", f"{episode['collisions']} collisions"]
+        parts += [f"left its lane {episode['lane_departures']} times"]
+    return ", ".join(parts)
+
+
+def _rate(env: Any, settings: Settings) -> float:
+    """Agent steps a simulated second."""
+    return float(env.metadata.get("render_fps", 20)) / settings.env.action_repeat
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
