@@ -18,7 +18,7 @@ from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated, Go
 from td3sweep.collect.parameters import SharedParameters
 from td3sweep.collect.remote import Fleet, Remote
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.evaluate import FIRST_SEED, Observer
+from td3sweep.evaluate.episodes import FIRST_SEED, Observer
 from td3sweep.monitor.bias import Bias
 from td3sweep.plan import LEAD, Plan
 from td3sweep.replay.shards import Shard, ShardedReplay

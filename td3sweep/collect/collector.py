@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from td3sweep.collect.episode import Episode, Moment
 from td3sweep.errors import SimulatorError
-from td3sweep.evaluate import Observer
+from td3sweep.evaluate.episodes import Observer
 from td3sweep.plan import Plan
 
 FAULTS_IN_A_ROW = 5  # simulator faults without a single good step between them after which a simulator is given up

@@ -16,7 +16,7 @@ from td3sweep.agent.td3 import TD3
 from td3sweep.collect.collector import FAULTS_IN_A_ROW, PAUSES_S, Collector, Step, Store
 from td3sweep.collect.episode import Episode, Moment, Observation, choose
 from td3sweep.errors import SimulatorError
-from td3sweep.evaluate import FIRST_SEED, Observer, evaluate
+from td3sweep.evaluate.episodes import FIRST_SEED, Observer, evaluate
 from td3sweep.monitor.bias import Bias
 from td3sweep.plan import Plan
 

@@ -166,7 +166,7 @@ class Simulation:
     @property
     def max_steer(self) -> float:
         """The wheels' angle at full lock, rad."""
-        with _faults("asking for the car's physics"):
+        with self._faults("asking for the car's physics", "hang"):
             wheels = self._ego.get_physics_control().wheels
             return math.radians(max(wheel.max_steer_angle for wheel in wheels))
 
