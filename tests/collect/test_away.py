@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +14,12 @@ from td3sweep.collect.collector import FAULTS_IN_A_ROW
 from td3sweep.errors import SimulatorError
 from td3sweep.plan import LEAD, stalest
 from td3sweep.record.definitions import is_defined
+
+
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch):
+    """A simulator that failed is tried again at once."""
+    monkeypatch.setattr("td3sweep.collect.away.PAUSES_S", (0.0,) * (FAULTS_IN_A_ROW - 1))
 
 
 def test_steps_updates_and_random_actions_are_as_many_as_asked_for(tmp_path):
@@ -136,8 +143,25 @@ def test_a_fault_of_one_simulator_costs_its_open_episode_only(tmp_path, caplog):
     assert (trainer.step, trainer.faults) == (60, 1)
     lost = 60 - trainer.held
     assert 0 < lost < 5
-    assert "actor 0: injected at step 5; the episode is discarded (fault 1)" in caplog.text
+    assert "actor 0: injected at step 5; the episode is discarded (fault 1, hang)" in caplog.text
     assert trainer.replay.shards[0].size > 0  # it came back
+
+
+def test_a_simulator_that_rests_after_its_faults_stops_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr("td3sweep.collect.away.PAUSES_S", (0.0, 1000.0))
+    trainer = make_away(tmp_path, [Absent, *marked(2)], steps=60)
+    trainer.run()
+    assert (trainer.step, trainer.fault_kinds) == (60, {"other": 2})
+    assert trainer.collector.pause_s == 0.0
+
+
+def test_where_all_rest_the_loop_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("td3sweep.collect.away.PAUSES_S", (1.0, 1.0, 1.0, 1.0))
+    trainer = make_away(tmp_path, marked(1, fail_at=[5]), steps=20)
+    begun = time.monotonic()
+    trainer.run()
+    assert (trainer.step, trainer.faults) == (20, 1)
+    assert time.monotonic() - begun > 1.0
 
 
 def test_a_simulator_that_never_comes_back_is_given_up_and_the_others_finish(tmp_path, caplog):
@@ -172,7 +196,7 @@ def test_an_actor_that_dies_is_started_again(tmp_path, caplog, count):
     trainer = make_away(tmp_path, marked(count), steps=60, die_at=9)
     trainer.run()
     assert (trainer.step, trainer.faults) == (60, 1)
-    assert "actor 0: its process ended; the episode is discarded (fault 1)" in caplog.text
+    assert "actor 0: its process ended; the episode is discarded (fault 1, other)" in caplog.text
     assert trainer.collector._seats[0].remote.starts == 2
 
 
