@@ -1,0 +1,64 @@
+"""One live sweep by the method the replays favour, its winner judged on fresh seeds: ``python -m benchmarks.pruning_live``.
+
+The task of the recorded table (`benchmarks/pruning_record.py`), searched by ``sweep.sampler=tpe sweep.pruner=none``.
+The best point and the hand-chosen numbers of ``experiment=drive`` (batch 32) then train on seeds that neither has seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmarks.pruning_record import TASK
+from td3sweep.sweep import frame
+
+WINDOW = 3  # last evaluations whose mean is a run's score, as a sweep's
+BATCHES = "hyperparams.batch_size=choice(16,32)"
+
+
+def score(overrides: list[str], seed: int) -> float:
+    """A run's score on a seed."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "td3sweep", *TASK, *overrides, f"seed={seed}", f"hydra.run.dir={folder}"]
+        subprocess.run(command, check=True, capture_output=True)
+        rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    return fmean([row["eval/return"] for row in rows if row["phase"] == "evaluation"][-WINDOW:])
+
+
+def main() -> None:
+    """Search, judge, print, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--seeds", type=int, default=3, help="fresh ones, from 100 on")
+    parser.add_argument("--width", type=int, default=2, help="runs at a time")
+    parser.add_argument("--directory", type=Path, default=Path("runs/pruning_live"), help="of the sweep, which resumes")
+    parser.add_argument("--out", type=Path, default=Path("docs/data/pruning_live.json"))
+    options = parser.parse_args()
+    search = [
+        "--multirun", *TASK, "space=gamma_tau_lr_batch", BATCHES, "sweep.enqueue=[]", f"sweep.trials={options.trials}",
+        f"sweep.width={options.width}", f"hydra.sweep.dir={options.directory}",
+    ]  # fmt: skip
+    subprocess.run([sys.executable, "-m", "td3sweep", *search], check=True)
+    trials = frame(options.directory)
+    best: dict[str, Any] = trials.loc[trials["value"].idxmax()].to_dict()
+    winner = [f"{key}={value!r}" for key, value in best.items() if key.startswith("hyperparams.")]
+    seeds = range(100, 100 + options.seeds)
+    contestants = {"winner": winner, "experiment=drive": ["hyperparams.batch_size=32"]}
+    with ThreadPoolExecutor(options.width) as pool:
+        scores = {
+            name: list(pool.map(score, [overrides] * len(seeds), seeds)) for name, overrides in contestants.items()
+        }
+    found = {"trials": trials["value"].tolist(), "best": best["value"], "point": winner, "fresh": scores}
+    options.out.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
