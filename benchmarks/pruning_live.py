@@ -1,4 +1,4 @@
-"""One live sweep by the method the replays favour, its winner judged on fresh seeds: ``python -m benchmarks.pruning_live``.
+"""One live sweep by the method that the replays favour, judged on fresh seeds: ``python -m benchmarks.pruning_live``.
 
 The task of the recorded table (`benchmarks/pruning_record.py`), searched by ``sweep.sampler=tpe sweep.pruner=none``.
 The best point and the hand-chosen numbers of ``experiment=drive`` (batch 32) then train on seeds that neither has seen.

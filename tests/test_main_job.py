@@ -1,4 +1,4 @@
-"""The main job on the stand-in: every combination trains, a kill changes nothing, signals save, runs extend."""
+"""The main job on the stand-in: every combination trains, signals save, runs extend; kills: test_kill_9.py."""
 
 import json
 import os
@@ -6,25 +6,11 @@ import signal
 import time
 
 import pytest
-import torch
 from command import LAST_LINE, QUICK, command, finish, start
 
 from td3sweep.run import run
 
 pytestmark = pytest.mark.slow
-
-
-def networks(directory):
-    newest = sorted((directory / "checkpoints").glob("*.pt"))[-1]
-    agent = torch.load(newest, weights_only=True)["agent"]
-    return {f"{part}.{key}": value for part in ("actor", "critic", "target_actor", "target_critic")
-            for key, value in agent[part].items()}  # fmt: skip
-
-
-def assert_same_networks(one, other):
-    a, b = networks(one), networks(other)
-    assert a.keys() == b.keys()
-    assert [key for key in a if not torch.equal(a[key], b[key])] == []
 
 
 @pytest.mark.parametrize("cnn", ["nature", "pooled"])
@@ -45,36 +31,6 @@ def test_every_hyperparams_preset_trains(tmp_path, settings, preset):
     overrides = ["hyperparams=" + preset, "target=mpg"] if preset == "mpg" else ["hyperparams=" + preset]
     outcome = run(settings(*overrides, *QUICK, "steps=90"), tmp_path)
     assert outcome.summary["updates"] == 30
-
-
-@pytest.mark.parametrize("recurrent", ["none", "gru48"])
-def test_kill_9_and_the_same_command_ends_as_the_undisturbed_run(tmp_path, recurrent):
-    arguments = [*QUICK, f"recurrent={recurrent}", "save_every=10"]
-    assert command(*arguments, f"hydra.run.dir={tmp_path}/whole")[0] == 0
-    killed = tmp_path / "killed"
-    for wanted in (2, 8):
-        process = start(*arguments, f"hydra.run.dir={killed}")
-        deadline = time.monotonic() + 120
-        while not any(step_of(path) >= 10 * wanted for path in killed.glob("checkpoints/step-*.pt")):
-            assert process.poll() is None, finish(process)
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.kill()
-        finish(process)
-    code, out, err = command(*arguments, f"hydra.run.dir={killed}")
-    assert code == 0, err
-    assert "resumed at step" in out
-    assert_same_networks(tmp_path / "whole", killed)
-    assert timeless(tmp_path / "whole") == timeless(killed)
-
-
-def step_of(path):
-    return int(path.stem.partition("-")[2])
-
-
-def timeless(directory):
-    rows = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if not key.startswith("time/")} for row in rows]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR2, 140)])
