@@ -44,9 +44,10 @@ class Watch:
         self._fault: tuple[str, float] | None = None
         self._learner: int | None = None
         self._updates = 0
-        env, agent = trainer.env, trainer.agent
-        self._plain = env.reset, env.step, trainer._survive, agent.update
-        env.reset, env.step, trainer._survive, agent.update = self._reset, self._step, self._survive, self._update
+        acting, agent = trainer.collector, trainer.agent
+        env = acting.env
+        self._plain = env.reset, env.step, acting._count, agent.update
+        env.reset, env.step, acting._count, agent.update = self._reset, self._step, self._fault_seen, self._update
 
     def _reset(self, **arguments: Any) -> tuple[Any, Any]:
         observation, info = self._plain[0](**arguments)
@@ -79,11 +80,13 @@ class Watch:
         self._open.append(mark)
         self._vectors[mark] = np.asarray(observation["vector"], np.float32).tobytes()
 
-    def _survive(self, error: Any) -> None:
+    def _fault_seen(self, error: Any) -> None:
+        """Called while the episode that the fault broke is still open."""
         if self._fault is None or self._fault[0] != error.kind:  # the time of one followed by another tells of neither
             self._fault = error.kind, time.monotonic()
-        if self._trainer._episode is not None:  # else the last one was over, and is rightly stored
-            self.discarded += len(self._trainer._episode.actions)
+        broken = self._trainer.collector.episode
+        if broken is not None:  # else the last one was over, and is rightly stored
+            self.discarded += len(broken.actions)
             self._stray_prints.update(self._open)
         self._open = []
         if self._learner is None:

@@ -17,7 +17,6 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.pruning_record import TASK
-from td3sweep.sweep import frame
 
 WINDOW = 3  # last evaluations whose mean is a run's score, as a sweep's
 BATCHES = "hyperparams.batch_size=choice(16,32)"
@@ -46,16 +45,17 @@ def main() -> None:
         f"sweep.width={options.width}", f"hydra.sweep.dir={options.directory}",
     ]  # fmt: skip
     subprocess.run([sys.executable, "-m", "td3sweep", *search], check=True)
-    trials = frame(options.directory)
-    best: dict[str, Any] = trials.loc[trials["value"].idxmax()].to_dict()
-    winner = [f"{key}={value!r}" for key, value in best.items() if key.startswith("hyperparams.")]
+    sweep: dict[str, Any] = json.loads((options.directory / "sweep.json").read_text())
+    best = sweep["best"]
+    winner = [word for word in best["command"].split() if word.startswith("hyperparams.")]
     seeds = range(100, 100 + options.seeds)
     contestants = {"winner": winner, "experiment=drive": ["hyperparams.batch_size=32"]}
     with ThreadPoolExecutor(options.width) as pool:
         scores = {
             name: list(pool.map(score, [overrides] * len(seeds), seeds)) for name, overrides in contestants.items()
         }
-    found = {"trials": trials["value"].tolist(), "best": best["value"], "point": winner, "fresh": scores}
+    values = [trial["value"] for trial in sweep["trials"]]
+    found = {"trials": values, "best": best["value"], "point": winner, "fresh": scores}
     options.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 

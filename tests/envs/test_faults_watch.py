@@ -57,17 +57,20 @@ def trainer():
     )
     replay = FrameReplay(50, vector_size=1, action_size=1, gamma=0.9, n_step=1, seed=0)
     one = SimpleNamespace(
-        env=Env(), agent=agent, replay=replay, _survive=lambda error: None, _episode=None, weight=weight
+        collector=SimpleNamespace(env=Env(), episode=None, _count=lambda error: None),
+        agent=agent,
+        replay=replay,
+        weight=weight,
     )
     one.watch = Watch(one, REPEAT)
     return one
 
 
 def drive(trainer, steps):
-    observation, _ = trainer.env.reset()
+    observation, _ = trainer.collector.env.reset()
     trainer.replay.begin(observation)
     for _ in range(steps):
-        observation, *_ = trainer.env.step(None)
+        observation, *_ = trainer.collector.env.step(None)
         trainer.replay.add(np.zeros(1, np.float32), 0.0, False, False, observation)
 
 
@@ -85,7 +88,7 @@ def test_a_right_run_has_no_complaint(trainer):
 
 
 def test_a_stale_picture_is_seen(trainer):
-    trainer.env.lie = "stale"
+    trainer.collector.env.lie = "stale"
     drive(trainer, 5)
     trainer.watch.check_replay()
     assert trainer.watch.torn_steps == 5
@@ -94,25 +97,25 @@ def test_a_stale_picture_is_seen(trainer):
 
 def test_a_transition_of_a_discarded_episode_is_seen(trainer):
     drive(trainer, 3)
-    trainer._episode = SimpleNamespace(actions=[None] * 3)
-    trainer._survive(SimulatorError("crashed", "crash"))  # and the replay keeps what it should drop
+    trainer.collector.episode = SimpleNamespace(actions=[None] * 3)
+    trainer.collector._count(SimulatorError("crashed", "crash"))  # and the replay keeps what it should drop
     trainer.watch.check_replay()
     assert (trainer.watch.strays, trainer.watch.discarded) == (3, 3)
 
 
 def test_an_episode_that_was_over_before_the_fault_is_rightly_stored(trainer):
     drive(trainer, 3)
-    trainer._survive(SimulatorError("crashed", "crash"))
+    trainer.collector._count(SimulatorError("crashed", "crash"))
     trainer.watch.check_replay()
     assert (trainer.watch.strays, trainer.watch.discarded, trainer.watch.stored) == (0, 0, 3)
 
 
 def test_a_learner_that_a_fault_changed_is_seen(trainer):
-    trainer._survive(SimulatorError("crashed", "crash"))
+    trainer.collector._count(SimulatorError("crashed", "crash"))
     trainer.agent.update()
     trainer.agent.updates = 1
     assert (trainer.watch.learner_changes, trainer.watch.update_gaps) == (0, 0)
-    trainer._survive(SimulatorError("crashed", "crash"))
+    trainer.collector._count(SimulatorError("crashed", "crash"))
     trainer.weight += 1.0
     trainer.agent.updates = 3
     trainer.agent.update()
