@@ -61,6 +61,7 @@ def build_env(settings: Settings, log_dir: Path, *, detail: bool = False) -> Any
         stalled_ticks=env.stalled_ticks,
         traffic=env.traffic,
         reward=settings.reward.terms,
+        gamma=settings.hyperparams.gamma,
         progress_scale=settings.reward.progress_scale,
         route_length=(env.route_min, env.route_max),
         spawn_jitter=env.spawn_jitter,

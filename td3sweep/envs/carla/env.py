@@ -78,6 +78,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         progress_scale: float | None = None,
         target_speed: float = TARGET_SPEED,
         reward_scale: float = 1.0,
+        gamma: float = 0.99,
         restart_every_episodes: int | None = None,
         start_timeout: float = 60.0,
         load_timeout: float = 60.0,
@@ -117,6 +118,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             progress_scale: reward of a metre in the `progress` term; None keeps the preset's.
             target_speed: m/s, of the terms `efficiency` and `cruise_speed`.
             reward_scale: multiplies the whole reward.
+            gamma: the learner's discount, for the terms `centre` and `apf` (`shaping.py`).
             restart_every_episodes: restart an own server so often (real servers leak); None never.
             start_timeout, load_timeout, tick_timeout, frame_timeout: seconds; see `Timeouts`.
             log_dir: folder for `server.log`; None uses a temporary file.
@@ -154,6 +156,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             progress_scale=preset.progress_scale if progress_scale is None else progress_scale,
             target_speed=target_speed,
             off_road=off_road,
+            gamma=gamma,
             scale=reward_scale,
         )
         self._ends: list[End] = [Collision(), OffRoad(off_road), RouteDone()]
@@ -223,10 +226,10 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             SimulatorError: the simulator failed; everything is discarded and the next call starts anew.
 
         Returns:
-            Observation and info: `reward_terms` (weighted, their sum is the reward), `position` m, `heading` rad,
-            `speed` m/s, `lateral` m and `heading_error` rad (positive right), `route_fraction`, `route_length` m,
-            `success`, `end` (its reason, or empty), `frame` (simulator frames since the start), `cars_asked` and
-            `cars_spawned`; from `reset` also `route`, (n, 2) m.
+            Observation and info: `reward_terms` (weighted, their sum is the reward; `shaping` is the sum of those that
+            are), `position` m, `heading` rad, `speed` m/s, `lateral` m and `heading_error` rad (positive right),
+            `route_fraction`, `route_length` m, `success`, `end` (its reason, or empty), `frame` (simulator frames since
+            the start), `cars_asked` and `cars_spawned`; from `reset` also `route`, (n, 2) m.
         """
         super().reset(seed=seed)
         self._tick = self._tracker = None
@@ -244,6 +247,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             half_length=simulation.half_length,
             half_width=simulation.half_width,
         )
+        self._reward.shaping.begin(self._tracker.first(tick, simulation.cars))
         self._tick = tick
         self._first_frame = tick.frame
         self._steps = 0
@@ -289,6 +293,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._stack.push(_frame(tick))
         truncated = end in TRUNCATING
         terminated = bool(end) and not truncated
+        terms |= self._reward.shaping(state, terminated)
         info = self._info(tick, terms, end)
         if self._detail:
             info |= {"ticks": ticks, "fixed_delta": self._fixed_delta}
@@ -359,6 +364,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         assert self._simulation is not None
         return {
             "reward_terms": terms,
+            "shaping": sum(terms[name] for name in self._reward.shaping.names),
             "position": (tick.pose.x, tick.pose.y),
             "heading": tick.pose.yaw,
             "speed": tick.speed,
