@@ -365,7 +365,8 @@ def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
     A key that the older one lacks was added since: that run had its default.
     """
-    before, after = flatten(Settings()) | flatten(old), flatten(new)
+    env = CarlaSettings() if old.get("env", {}).get("name") == "carla" else GymSettings()
+    before, after = flatten(Settings(env=env)) | flatten(old), flatten(new)
     return sorted(
         key
         for key in before.keys() | after.keys()

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from td3sweep.assemble import build_env
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.carla.reward import PRESETS, build_reward
 from td3sweep.envs.carla.shaping import Shaping, apf, centre
@@ -64,22 +63,6 @@ def test_the_preset_adds_it_to_the_described_reward():
     assert reward.names == tuple(shaped.weights)
     reward.shaping.begin(DriveState())
     assert reward.shaping(DriveState(), False) == pytest.approx({"centre": -2.0, "apf": -2.0})  # 4 x (.5 x 1 - 1)
-
-
-def test_it_is_shaped_with_the_runs_own_gamma(settings, tmp_path, monkeypatch):
-    built = {}
-
-    class Recorder:
-        def __init__(self, **arguments):
-            built.update(arguments)
-
-        def start(self):
-            pass
-
-    monkeypatch.setattr("td3sweep.envs.carla.isolated.IsolatedCarlaEnv", Recorder)
-    build_env(settings("reward=seed_phase3", "hyperparams.gamma=.93"), tmp_path)
-    assert built["gamma"] == 0.93
-    assert built["reward"]["centre"] == 1.0
 
 
 class Straight:
