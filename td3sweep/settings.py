@@ -171,11 +171,15 @@ class CarlaSettings(EnvSettings):
     gpu: int | None = setting(None, "GPU of a server of ours; null: the first of CUDA_VISIBLE_DEVICES", low=0, high=63)
     flags: list[str] = setting([], "further command-line flags for a server of ours")
     map: str = setting("StandInTown", "town or map name")
+    weather: str | None = setting(None, "preset of carla.WeatherParameters, such as WetSunset; null: the map's own")
     vector: str = setting(
         "full", "numbers beside the image: full has way-points", choices=("full", "no_waypoints", "speed")
     )
     camera: CameraSettings = group(CameraSettings)
     traffic: int = setting(0, "other cars, driven by the Traffic Manager; 0 to 100", low=0, high=500)
+    routes: list[list[int]] = setting(
+        [], "fixed routes, of which the seed draws: spawn points [first,last] of each; []: random ones"
+    )
     route_min: float = setting(250.0, "shortest route, metres", low=10.0, high=100_000.0)
     route_max: float = setting(350.0, "longest route, metres", low=10.0, high=100_000.0)
     spawn_jitter: float = setting(0.6, "start up to so many metres off the lane's centre; 0 to 1", low=0.0, high=2.0)
@@ -183,6 +187,9 @@ class CarlaSettings(EnvSettings):
     steer_scale: float = setting(1.0, "share of the wheel's lock that action 1 asks for; .3 to 1", low=0.01, high=1.0)
     max_episode_steps: int = setting(250, "agent steps after which an episode is truncated", low=1, high=1_000_000)
     stalled_ticks: int | None = setting(100, "standing ticks that truncate; null: never", low=1, high=1_000_000)
+    terminate: list[str] = setting(
+        ["collision", "off_road"], "what ends an episode besides the route's end: collision, off_road"
+    )
     warmup_throttle: float = setting(-0.3, "lower bound of the random phase's throttle; -.5 to 0", low=-1.0, high=1.0)
     restart_every: int | None = setting(
         None, "episodes after which client and (if ours) server are restarted; null: never; 50 to 500", low=1
@@ -358,7 +365,8 @@ def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
     A key that the older one lacks was added since: that run had its default.
     """
-    before, after = flatten(Settings()) | flatten(old), flatten(new)
+    env = CarlaSettings() if old.get("env", {}).get("name") == "carla" else GymSettings()
+    before, after = flatten(Settings(env=env)) | flatten(old), flatten(new)
     return sorted(
         key
         for key in before.keys() | after.keys()

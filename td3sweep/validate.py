@@ -117,6 +117,15 @@ def _check_env(s: Settings) -> None:
         raise UserError("env: choose env=carla or env=gym")
     if not s.reward.terms:
         raise UserError(f"reward={s.reward.name} with env=carla: no term has a weight; choose reward=cruise")
+    _check_server(env)
+    odd = [pair for pair in env.routes if len(pair) != 2 or min(pair) < 0]
+    if odd:
+        raise UserError(f"env.routes={odd[0]}: give pairs of spawn points, first and last, such as [[0,9],[4,17]]")
+    if env.route_min > env.route_max:
+        raise UserError(f"env.route_min={env.route_min} exceeds env.route_max={env.route_max}: lower env.route_min")
+
+
+def _check_server(env: CarlaSettings) -> None:
     if env.server == "launch" and env.path is None:
         raise UserError("env.server=launch without env.path: give env.path=/path/to/CarlaUE4.sh")
     if env.server != "launch" and env.path is not None:
@@ -133,5 +142,3 @@ def _check_env(s: Settings) -> None:
         raise UserError("env.flags and env.gpu need a server of our own: drop them or choose env.server=launch")
     if env.server != "connect" and env.host != "127.0.0.1":
         raise UserError(f"env.host={env.host} with env.server={env.server}: add env.server=connect or drop env.host")
-    if env.route_min > env.route_max:
-        raise UserError(f"env.route_min={env.route_min} exceeds env.route_max={env.route_max}: lower env.route_min")

@@ -19,7 +19,7 @@ Observer = Callable[[dict[str, Any], Any, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an episode went: undiscounted return, agent steps, and the last step's info."""
+    """How an episode went: undiscounted return without shaping, agent steps, and the last step's info."""
 
     total: float
     length: int
@@ -44,8 +44,8 @@ def evaluate(
         observer: told of every moment of the first episode: observation, the action before it (or None), info.
 
     Returns:
-        ``eval/return`` (undiscounted), ``eval/length`` (agent steps), ``eval/success`` (share) and, where the
-        environment reports it, ``eval/route_fraction``; None when interrupted.
+        ``eval/return`` (undiscounted, without shaping), ``eval/length`` (agent steps), ``eval/success`` (share) and,
+        where the environment reports it, ``eval/route_fraction``; None when interrupted.
     """
     results = []
     for seed in range(FIRST_SEED, FIRST_SEED + episodes):
@@ -77,7 +77,9 @@ def drive(
         observation, reward, terminated, truncated, info = env.step(action)
         if observer is not None:
             observer(observation, action, info)
-        total, length, ended = total + float(reward), length + 1, terminated or truncated
+        # Shaping depends on the learner's gamma: with it, returns of a sweep's trials would not compare.
+        total += float(reward) - float(info.get("shaping", 0.0))
+        length, ended = length + 1, terminated or truncated
     return Outcome(total, length, info)
 
 

@@ -48,7 +48,7 @@ DEFINITIONS = {
     "episode/length": "its agent steps",
     "episode/success": "1 if it reached its goal",
     "episode/reward/TERM": "share of one term of the reward in its return",
-    "eval/return": "undiscounted return of an evaluation: fixed seeds, no noise",
+    "eval/return": "undiscounted return of an evaluation: fixed seeds, no noise, no shaping",
     "eval/length": "agent steps of its episodes",
     "eval/success": "share of them that reached their goal",
     "eval/route_fraction": "share of the route driven",

@@ -1,7 +1,8 @@
 import pytest
 
 from td3sweep.envs.carla.state import DriveState
-from td3sweep.envs.carla.terminate import Collision, OffRoad, RouteDone, Stalled, first_end
+from td3sweep.envs.carla.terminate import Collision, OffRoad, RouteDone, Stalled, build_ends, first_end
+from td3sweep.errors import UserError
 
 ENDS = [Collision(), OffRoad(2.5), RouteDone(), Stalled(100)]
 
@@ -22,3 +23,12 @@ ENDS = [Collision(), OffRoad(2.5), RouteDone(), Stalled(100)]
 )
 def test_first_end(state, reason):
     assert first_end(ENDS, state) == reason
+
+
+def test_ends_are_chosen_by_name_and_the_routes_end_always_is_one():
+    assert build_ends(["collision", "off_road"], off_road=2.5, stalled_ticks=100) == ENDS
+    assert build_ends([], off_road=2.5, stalled_ticks=None) == [RouteDone()]
+    assert first_end(build_ends(["collision"], off_road=1.0, stalled_ticks=None), DriveState(lateral=9.0)) == ""
+    assert first_end(build_ends(["off_road"], off_road=1.0, stalled_ticks=None), DriveState(lateral=1.1)) == "off_road"
+    with pytest.raises(UserError, match=r"env\.terminate=lane: no such end; choose from collision, off_road"):
+        build_ends(["lane"], off_road=2.5, stalled_ticks=None)

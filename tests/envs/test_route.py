@@ -142,3 +142,45 @@ def test_a_tick_costs_a_fraction_of_a_millisecond(ring):
         place = route.locate(pose)
         route.ahead(place.distance, pose, 25)
     assert (time.perf_counter() - begin) / 200 < 0.0005
+
+
+def between(carla_map, first, last):
+    start, end = (carla_map.get_waypoint(carla.Location(x=x, y=1.75)) for x in (first, last))
+    return LaneGraph(carla_map).between(start, end)
+
+
+def test_a_fixed_route_ends_at_its_last_place(bend):
+    route = between(bend, 10.0, 42.0)
+    assert route.points[0] == pytest.approx([10.0, 1.75], abs=0.01)
+    assert route.points[-1] == pytest.approx([42.0, 1.75], abs=0.01)
+    assert route.length == pytest.approx(32.0, abs=0.01)
+
+
+def test_a_fixed_route_goes_round_to_what_lies_behind_where_the_road_closes(ring, bend):
+    lap = 100.0 + 2 * math.pi * (RADIUS + 1.75)  # the ring turns left, so the right lane is the outer one
+    assert between(ring, 40.0, 10.0).length == pytest.approx(lap - 30.0, abs=1.0)
+    assert between(ring, 20.0, 20.0).length == pytest.approx(lap, abs=1.0)
+    assert between(bend, 40.0, 10.0) is None
+
+
+def test_a_fixed_route_takes_the_shorter_of_two_ways():
+    # Lanes 1 -> {2, 3} -> 4 as a graph of entries; only lengths matter here.
+    class Place:
+        def __init__(self, road, s):
+            self.road_id, self.section_id, self.lane_id, self.s, self.lane_width = road, 0, -1, s, 3.5
+            location = carla.Location(
+                x=float({1: 0, 2: 10, 3: 10, 4: 60}[road] + s), y={2: 5.0, 3: -5.0}.get(road, 0.0)
+            )
+            self.transform = carla.Transform(location, carla.Rotation())
+
+        def next_until_lane_end(self, spacing):
+            return [Place(self.road_id, s) for s in range(1, {1: 10, 2: 50, 3: 20, 4: 10}[self.road_id])]
+
+    class Map:
+        def get_topology(self):
+            return [(Place(a, 0), Place(b, 0)) for a, b in ((1, 2), (1, 3), (2, 4), (3, 4))] + [
+                (Place(4, 0), Place(4, 9))
+            ]
+
+    route = LaneGraph(Map()).between(Place(1, 0), Place(4, 5))
+    assert {float(y) for y in route.points[:, 1]} == {0.0, -5.0}  # by way of 3

@@ -45,6 +45,21 @@ def test_a_setting_that_was_added_since_the_run_began_had_its_default(tmp_path, 
         run.open(settings("replay=per"))
 
 
+def test_so_had_one_of_carla(tmp_path, settings):
+    run = RunDirectory(tmp_path / "run")
+    run.open(settings())
+    (run.checkpoints / "step-000000000001.pt").touch()
+    before_routes = run.config.read_text().replace("  routes: []\n", "")
+    before_routes = before_routes.replace("  terminate:\n  - collision\n  - off_road\n", "")
+    assert "routes" not in before_routes
+    assert "terminate" not in before_routes
+    run.config.write_text(before_routes)
+    run.open(settings())
+    run.config.write_text(before_routes)
+    with pytest.raises(UserError, match=r"env\.routes"):
+        run.open(settings("env.routes=[[1,11]]"))
+
+
 def test_a_run_that_was_refused_before_it_learnt_anything_binds_nobody(tmp_path, settings):
     run = RunDirectory(tmp_path)
     run.open(settings("env.server=launch", "env.path=/nowhere/CarlaUE4.sh"))

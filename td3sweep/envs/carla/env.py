@@ -18,11 +18,12 @@ from td3sweep.envs.carla.observe import (
     vector_size,
 )
 from td3sweep.envs.carla.reward import TARGET_SPEED, Preset, build_reward, reward_preset
-from td3sweep.envs.carla.route import Pose, Route
+from td3sweep.envs.carla.route import Route
 from td3sweep.envs.carla.server import Server, ServerMode
 from td3sweep.envs.carla.simulation import SUBSTEP, SUBSTEPS, Camera, Simulation, Tick, Timeouts
+from td3sweep.envs.carla.starts import Starts
 from td3sweep.envs.carla.state import DriveState
-from td3sweep.envs.carla.terminate import Collision, End, EndReason, OffRoad, RouteDone, Stalled, first_end
+from td3sweep.envs.carla.terminate import EndReason, build_ends, first_end
 from td3sweep.envs.carla.tracker import DriveTracker
 from td3sweep.envs.protocol import Action, Observation, observation_space
 from td3sweep.errors import SimulatorError, UserError
@@ -57,6 +58,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         gpu: int | None = None,
         flags: Sequence[str] = (),
         map_name: str = "StandInTown",
+        weather: str | None = None,
         vector: VectorKind = "full",
         camera_width: int = 84,
         camera_height: int = 84,
@@ -68,9 +70,11 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         steer_scale: float = 1.0,
         max_episode_steps: int = 1000,
         stalled_ticks: int | None = None,
+        terminate: Sequence[str] = ("collision", "off_road"),
         off_road: float = 2.5,
         fixed_delta: float = 0.05,
         traffic: int = 0,
+        routes: Sequence[Sequence[int]] = (),
         route_length: tuple[float, float] = (250.0, 350.0),
         spawn_jitter: float = 0.6,
         heading_jitter: float = 0.1,
@@ -78,6 +82,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         progress_scale: float | None = None,
         target_speed: float = TARGET_SPEED,
         reward_scale: float = 1.0,
+        gamma: float = 0.99,
         restart_every_episodes: int | None = None,
         start_timeout: float = 60.0,
         load_timeout: float = 60.0,
@@ -99,6 +104,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             gpu: what the server renders on; None takes the first of CUDA_VISIBLE_DEVICES.
             flags: more command-line flags for a server started here.
             map_name: a map of the server, without its folder.
+            weather: one of the presets of `carla.WeatherParameters`; None leaves the map's.
             vector: `full` (78 numbers) | `no_waypoints` (3) | `speed` (1).
             camera_width, camera_height: pixels; resized to 84 x 84 by areas.
             camera_fov: horizontal, degrees.
@@ -108,15 +114,18 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             max_episode_steps: agent steps until truncation; `gymnasium.make` keeps this name for itself and
                 adds a TimeLimit wrapper, which can only shorten the default.
             stalled_ticks: ticks at a standstill until truncation; None never.
+            terminate: what ends an episode besides the route's end.
             off_road: metres from the lane's centre at which the road ends.
             fixed_delta: simulated seconds a tick.
             traffic: other cars to ask for; `info` says how many came.
-            route_length: shortest and longest route, metres.
+            routes: fixed routes by the numbers of their first and last spawn point; none: random ones.
+            route_length: shortest and longest random route, metres.
             spawn_jitter, heading_jitter: uniform offset of the start, metres to a side and radians.
             reward: a preset's name, or weights by term (`reward.py`).
             progress_scale: reward of a metre in the `progress` term; None keeps the preset's.
             target_speed: m/s, of the terms `efficiency` and `cruise_speed`.
             reward_scale: multiplies the whole reward.
+            gamma: the learner's discount, for the terms `centre` and `apf` (`shaping.py`).
             restart_every_episodes: restart an own server so often (real servers leak); None never.
             start_timeout, load_timeout, tick_timeout, frame_timeout: seconds; see `Timeouts`.
             log_dir: folder for `server.log`; None uses a temporary file.
@@ -154,11 +163,10 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             progress_scale=preset.progress_scale if progress_scale is None else progress_scale,
             target_speed=target_speed,
             off_road=off_road,
+            gamma=gamma,
             scale=reward_scale,
         )
-        self._ends: list[End] = [Collision(), OffRoad(off_road), RouteDone()]
-        if stalled_ticks is not None:
-            self._ends.append(Stalled(stalled_ticks))
+        self._ends = build_ends(terminate, off_road=off_road, stalled_ticks=stalled_ticks)
         self._server = Server(
             server,
             host=host,
@@ -170,7 +178,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             map_name=map_name,
             log_dir=log_dir,
         )
-        self._map_name = map_name
+        self._map_name, self._weather = map_name, weather
         self._camera = Camera(camera_width, camera_height, camera_fov, camera_x, camera_z, camera_pitch)
         self._timeouts = Timeouts(start_timeout, load_timeout, tick_timeout, frame_timeout)
         self._fixed_delta = fixed_delta
@@ -179,11 +187,12 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._steer_scale = steer_scale
         self._max_episode_steps = max_episode_steps
         self._traffic = traffic
-        self._route_length = route_length
+        self._routes, self._route_length = routes, route_length
         self._jitter = (spawn_jitter, heading_jitter)
         self._detail = detail
         self._restart_every = restart_every_episodes
         self._simulation: Simulation | None = None
+        self._starts: Starts | None = None
         self._episodes = 0
         self._stack = FrameStack()
         self._tick: Tick | None = None
@@ -217,16 +226,16 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
 
         Args:
             seed: decides start, route, jitter and traffic.
-            options: `{"route": i}` takes the map's i-th fixed route without jitter; the seed decides traffic.
+            options: `{"route": i}` takes the i-th of `routes` or of the map, without jitter; the seed decides traffic.
 
         Raises:
             SimulatorError: the simulator failed; everything is discarded and the next call starts anew.
 
         Returns:
-            Observation and info: `reward_terms` (weighted, their sum is the reward), `position` m, `heading` rad,
-            `speed` m/s, `lateral` m and `heading_error` rad (positive right), `route_fraction`, `route_length` m,
-            `success`, `end` (its reason, or empty), `frame` (simulator frames since the start), `cars_asked` and
-            `cars_spawned`; from `reset` also `route`, (n, 2) m.
+            Observation and info: `reward_terms` (weighted, their sum is the reward; `shaping` is the sum of those that
+            are), `position` m, `heading` rad, `speed` m/s, `lateral` m and `heading_error` rad (positive right),
+            `route_fraction`, `route_length` m, `success`, `end` (its reason, or empty), `frame` (simulator frames since
+            the start), `cars_asked` and `cars_spawned`; from `reset` also `route`, (n, 2) m.
         """
         super().reset(seed=seed)
         self._tick = self._tracker = None
@@ -244,6 +253,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             half_length=simulation.half_length,
             half_width=simulation.half_width,
         )
+        self._reward.shaping.begin(self._tracker.first(tick, simulation.cars))
         self._tick = tick
         self._first_frame = tick.frame
         self._steps = 0
@@ -289,6 +299,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._stack.push(_frame(tick))
         truncated = end in TRUNCATING
         terminated = bool(end) and not truncated
+        terms |= self._reward.shaping(state, terminated)
         info = self._info(tick, terms, end)
         if self._detail:
             info |= {"ticks": ticks, "fixed_delta": self._fixed_delta}
@@ -317,30 +328,27 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             self._simulation = Simulation(
                 self._server,
                 map_name=self._map_name,
+                weather=self._weather,
                 camera=self._camera,
                 fixed_delta=self._fixed_delta,
                 timeouts=self._timeouts,
                 watch_markings=self._detail,
+            )
+            self._starts = Starts(
+                *(self._simulation.lanes, self._simulation.places, self._simulation.waypoints),
+                length=self._route_length,
+                pairs=self._routes,
+                jitter=self._jitter,
             )
         self._episodes += 1
         return self._simulation
 
     def _place(self, simulation: Simulation, options: Mapping[str, Any]) -> tuple[Tick, Route]:
         """Draw a start and a route until the ego fits there, and begin the episode in the world."""
-        index = options.get("route")
-        endless = [place for place, start in enumerate(simulation.starts) if simulation.lanes.is_endless(start)]
-        places = endless or list(range(len(simulation.starts)))
+        assert self._starts is not None
+        index, starts = options.get("route"), self._starts
         for attempt in range(PLACES_TRIED):
-            if index is None:
-                rng, (side, turn) = self.np_random, self.np_random.uniform(-1.0, 1.0, 2) * self._jitter
-                place = places[int(rng.integers(len(places)))]
-            else:
-                rng, side, turn = np.random.default_rng(index), 0.0, 0.0
-                place = np.random.default_rng(0).permutation(places)[(index + attempt) % len(places)]
-            route = simulation.lanes.plan(simulation.starts[place], rng.uniform(*self._route_length), rng)
-            x, y, _, yaw = (float(value) for value in route.start)
-            pose = Pose(x - math.sin(yaw) * side, y + math.cos(yaw) * side, yaw + turn)
-            height = simulation.places[place].location.z
+            route, pose, height = starts.draw(self.np_random) if index is None else starts.numbered(index, attempt)
             seed = int(self.np_random.integers(2**31))
             if tick := simulation.begin(pose, height, traffic=self._traffic, seed=seed):
                 return tick, route
@@ -359,6 +367,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         assert self._simulation is not None
         return {
             "reward_terms": terms,
+            "shaping": sum(terms[name] for name in self._reward.shaping.names),
             "position": (tick.pose.x, tick.pose.y),
             "heading": tick.pose.yaw,
             "speed": tick.speed,

@@ -3,7 +3,8 @@
 A preset is data: weights by term, and the progress term's scale. `seed_20nov` and `seed_later` are the
 described system's, whose progress scales differ a hundredfold, so their returns do not compare; `race` is
 v (cos a - |d|) (Jaritz et al. 2018, "End-to-end race driving with deep reinforcement learning"); `cruise`
-has its optimum at the target speed.
+has its optimum at the target speed; `seed_phase3` adds the shaping (`shaping.py`) that the described
+system's plan names for its third phase, without weights.
 """
 
 import math
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from td3sweep.envs.carla.shaping import POTENTIALS, Shaping
 from td3sweep.envs.carla.state import DriveState
 from td3sweep.errors import UserError
 
@@ -154,6 +156,10 @@ PRESETS: Mapping[str, Preset] = {
     "seed_20nov": Preset(
         {"efficiency": 1.0, "lane": 2.0, "comfort": 0.5, "safety": 1.0, "progress": 2.0}, progress_scale=50.0
     ),
+    "seed_phase3": Preset(
+        {"efficiency": 1.0, "lane": 2.0, "comfort": 0.5, "safety": 1.0, "progress": 2.0, "centre": 1.0, "apf": 1.0},
+        progress_scale=50.0,
+    ),
     "seed_later": Preset(
         {"efficiency": 2.0, "lane": 2.0, "comfort": 1.0, "safety": 1.0, "progress": 3.0}, progress_scale=0.5
     ),
@@ -161,18 +167,19 @@ PRESETS: Mapping[str, Preset] = {
 
 
 class Reward:
-    """A weighted sum of terms."""
+    """A weighted sum of terms, those of every tick and, in `shaping`, those of every agent step."""
 
-    def __init__(self, terms: Mapping[str, tuple[float, Term]]) -> None:
+    def __init__(self, terms: Mapping[str, tuple[float, Term]], shaping: Shaping) -> None:
         self._terms = dict(terms)
+        self.shaping = shaping
 
     @property
     def names(self) -> tuple[str, ...]:
         """The terms, in order."""
-        return tuple(self._terms)
+        return (*self._terms, *self.shaping.names)
 
     def __call__(self, state: DriveState) -> dict[str, float]:
-        """The weighted value of every term; the reward is their sum."""
+        """The weighted value of every term of a tick; the reward is the sum of all terms."""
         return {name: weight * term(state) for name, (weight, term) in self._terms.items()}
 
 
@@ -182,15 +189,17 @@ def build_reward(
     progress_scale: float = 0.5,
     target_speed: float = TARGET_SPEED,
     off_road: float = 2.5,
+    gamma: float = 0.99,
     scale: float = 1.0,
 ) -> Reward:
     """Build a reward from weights by term name.
 
     Args:
-        terms: weight of each term; see the classes of this module for the formulas.
+        terms: weight of each term; see the classes of this module, and `shaping.py`, for the formulas.
         progress_scale: reward of one metre in `progress`, before its weight.
         target_speed: m/s, for `efficiency` and `cruise_speed`.
         off_road: metres from the lane's centre at which the road ends, for `safety` and `failure`.
+        gamma: the learner's discount, for the shaping.
         scale: multiplies every weight.
 
     Raises:
@@ -208,9 +217,13 @@ def build_reward(
         "safety": lambda: Safety(off_road),
     }
     for name in terms:
-        if name not in makers:
-            raise UserError(f"reward.terms.{name}: no such term; choose from {', '.join(makers)}")
-    return Reward({name: (weight * scale, makers[name]()) for name, weight in terms.items()})
+        if name not in makers and name not in POTENTIALS:
+            raise UserError(f"reward.terms.{name}: no such term; choose from {', '.join([*makers, *POTENTIALS])}")
+    weights = {name: weight * scale for name, weight in terms.items()}
+    return Reward(
+        {name: (weight, makers[name]()) for name, weight in weights.items() if name in makers},
+        Shaping({name: weight for name, weight in weights.items() if name in POTENTIALS}, gamma),
+    )
 
 
 def reward_preset(name: str) -> Preset:

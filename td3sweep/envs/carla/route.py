@@ -5,6 +5,7 @@ signed lateral number here is positive to the right.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,29 +56,52 @@ class LaneGraph:
         It avoids lanes that lead to a dead end; where all do, the route ends with the road.
         """
         key = _key(start)
-        lane = self._lane(key)
-        place = start.transform.location
-        first = int(np.argmin(np.hypot(lane.points[:, 0] - place.x, lane.points[:, 1] - place.y)))
-        lanes = [Lane(lane.points[first:], lane.half_width[first:], lane.length - SPACING * first)]
+        lanes = [self._part(key, self._nearest(start), None)]
         metres = lanes[0].length
         while metres < length and (choices := self._successors(key)):
             key = choices[int(rng.integers(len(choices)))]
             lanes.append(self._lane(key))
             metres += lanes[-1].length
-        points = np.concatenate([lane.points for lane in lanes])
-        half_width = np.concatenate([lane.half_width for lane in lanes])
-        steps = np.hypot(*np.diff(points[:, :2], axis=0).T)
-        apart = np.concatenate([[True], steps >= MINIMUM_STEP])  # where lanes meet, a point comes twice
-        enough = np.concatenate([[0.0], np.cumsum(steps)]) <= length
-        return Route(points[apart & enough], half_width[apart & enough])
+        return _joined(lanes, length)
+
+    def between(self, start: Any, end: Any) -> "Route | None":
+        """The shortest route from one `carla.Waypoint` to another, keeping to its lane; None where none leads there.
+
+        From a place to itself or to one behind it, it goes once round.
+        """
+        first, last = self._nearest(start), self._nearest(end) + 1
+        begin, goal = _key(start), _key(end)
+        if begin == goal and first < last - 1:
+            return _joined([self._part(begin, first, last)])
+        ways = [
+            [begin, *nx.dijkstra_path(self._graph, follower, goal, lambda _, key, __: self._lane(key).length)]
+            for follower in self._followers(begin)
+            if nx.has_path(self._graph, follower, goal)
+        ]
+        if not ways:
+            return None
+        way = min(ways, key=lambda keys: sum(self._lane(key).length for key in keys))
+        middle = [self._lane(key) for key in way[1:-1]]
+        return _joined([self._part(begin, first, None), *middle, self._part(goal, 0, last)])
 
     def is_endless(self, start: Any) -> bool:
         """Whether one can drive on for ever from a `carla.Waypoint`."""
         return _key(start) in self._endless
 
+    def _nearest(self, waypoint: Any) -> int:
+        """The point of its lane that is nearest to a `carla.Waypoint`."""
+        points, place = self._lane(_key(waypoint)).points, waypoint.transform.location
+        return int(np.argmin(np.hypot(points[:, 0] - place.x, points[:, 1] - place.y)))
+
+    def _part(self, key: LaneKey, first: int, last: int | None) -> Lane:
+        lane = self._lane(key)
+        return Lane(lane.points[first:last], lane.half_width[first:last], lane.length - SPACING * first)
+
+    def _followers(self, key: LaneKey) -> list[LaneKey]:
+        return sorted(self._graph.successors(key)) if key in self._graph else []
+
     def _successors(self, key: LaneKey) -> list[LaneKey]:
-        graph = self._endless if key in self._endless else self._graph
-        return sorted(graph.successors(key)) if key in graph else []
+        return [follower for follower in self._followers(key) if follower in self._endless or key not in self._endless]
 
     def _lane(self, key: LaneKey) -> Lane:
         """Sample a lane at first use. `next_until_lane_end` keeps to one lane section, whatever follows."""
@@ -205,6 +229,16 @@ class Route:
 def wrap(angle: float) -> float:
     """An angle in radians, brought into [-pi, pi]."""
     return math.remainder(angle, 2.0 * math.pi)
+
+
+def _joined(lanes: Sequence[Lane], length: float = math.inf) -> Route:
+    """The route along these lanes, or along their first `length` metres."""
+    points = np.concatenate([lane.points for lane in lanes])
+    half_width = np.concatenate([lane.half_width for lane in lanes])
+    steps = np.hypot(*np.diff(points[:, :2], axis=0).T)
+    apart = np.concatenate([[True], steps >= MINIMUM_STEP])  # where lanes meet, a point comes twice
+    enough = np.concatenate([[0.0], np.cumsum(steps)]) <= length
+    return Route(points[apart & enough], half_width[apart & enough])
 
 
 def _key(waypoint: Any) -> LaneKey:

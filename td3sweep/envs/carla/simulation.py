@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from td3sweep.envs.carla.client import load_carla
+from td3sweep.envs.carla.conditions import check_world, weather_preset
 from td3sweep.envs.carla.route import LaneGraph, Pose
 from td3sweep.envs.carla.server import Server
 from td3sweep.envs.carla.traffic import Car, spawn_traffic
@@ -84,6 +85,7 @@ class Simulation:
         server: Server,
         *,
         map_name: str,
+        weather: str | None,
         camera: Camera,
         fixed_delta: float,
         timeouts: Timeouts,
@@ -93,9 +95,10 @@ class Simulation:
 
         Raises:
             SimulatorError: the server does not start, answer or load.
-            UserError: the server has no such map, or is of another version.
+            UserError: the server has no such map, or is of another version; there is no such weather.
         """
         self._carla: ModuleType = load_carla()
+        sky = None if weather is None else weather_preset(self._carla, weather)
         self._server = server
         self._camera_settings = camera
         self._timeouts = timeouts
@@ -121,8 +124,11 @@ class Simulation:
             self._world = self._client.reload_world(False)
             carla_map = self._world.get_map()
             self.places: Sequence[Any] = carla_map.get_spawn_points()
-            self.starts = [carla_map.get_waypoint(place.location) for place in self.places]
+            self.waypoints = [carla_map.get_waypoint(place.location) for place in self.places]
             self.lanes = LaneGraph(carla_map)
+            if sky is not None:
+                self._world.set_weather(sky)
+            check_world(self._world, map_name=map_name, fixed_delta=fixed_delta, weather=sky)
             self._client.set_timeout(timeouts.tick)
 
     def begin(self, pose: Pose, height: float, *, traffic: int, seed: int) -> Tick | None:

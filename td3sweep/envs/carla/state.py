@@ -14,6 +14,7 @@ class DriveState:
         half_lane: half the lane's width, m.
         jerk: change of acceleration over the tick, m/s^3.
         metres_gained: way along the route in this tick, m; negative when going back.
+        route_fraction: share of the route that lies behind the car, in [0, 1].
         waypoints_passed: way-points reached for the first time in this tick.
         route_done: the end of the route is reached.
         collision_speed: speed at an impact in this tick, m/s; None without one.
@@ -32,6 +33,7 @@ class DriveState:
     half_lane: float = 1.75
     jerk: float = 0.0
     metres_gained: float = 0.0
+    route_fraction: float = 0.0
     waypoints_passed: int = 0
     route_done: bool = False
     collision_speed: float | None = None

@@ -1,10 +1,11 @@
 """Ends of an episode: three that end the task (terminated) and two that only stop the clock (truncated)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from td3sweep.envs.carla.state import DriveState
+from td3sweep.errors import UserError
 
 EndReason = Literal["", "collision", "off_road", "route_done", "time_limit", "stalled"]
 
@@ -56,6 +57,20 @@ class Stalled:
 
 
 End = Collision | OffRoad | RouteDone | Stalled
+
+
+def build_ends(names: Sequence[str], *, off_road: float, stalled_ticks: int | None) -> list[End]:
+    """The ends of these names, in their order, then the route's, which always is one, and a standstill.
+
+    Raises:
+        UserError: a name is unknown.
+    """
+    known: Mapping[str, End] = {"collision": Collision(), "off_road": OffRoad(off_road)}
+    for name in names:
+        if name not in known:
+            raise UserError(f"env.terminate={name}: no such end; choose from {', '.join(known)}")
+    stalled = [] if stalled_ticks is None else [Stalled(stalled_ticks)]
+    return [*(known[name] for name in names), RouteDone(), *stalled]
 
 
 def first_end(ends: Sequence[End], state: DriveState) -> EndReason:

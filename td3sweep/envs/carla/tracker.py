@@ -37,6 +37,20 @@ class DriveTracker:
         """Share of the route driven so far, in [0, 1]; 1 only when it is done."""
         return 1.0 if self.place.done else max(self._furthest / self.route.length, 0.0)
 
+    def first(self, tick: Tick, cars: list[Car]) -> DriveState:
+        """The state with which the episode starts, as far as a potential looks at it."""
+        gap, time_to_collision = nearest_ahead(tick.snapshot, cars, tick.pose, tick.speed, self._half_length)
+        return DriveState(
+            speed=tick.speed,
+            lateral=self.place.lateral,
+            heading_error=self.place.heading_error,
+            half_lane=self.place.half_lane,
+            route_fraction=self._behind,
+            position=(tick.pose.x, tick.pose.y),
+            gap=gap,
+            time_to_collision=time_to_collision,
+        )
+
     def update(self, tick: Tick, cars: list[Car]) -> DriveState:
         """Take in the next tick."""
         before = self.place.distance
@@ -55,6 +69,7 @@ class DriveTracker:
             half_lane=place.half_lane,
             jerk=math.hypot(dx, dy) / self._fixed_delta,
             metres_gained=place.distance - before,
+            route_fraction=self._behind,
             waypoints_passed=passed,
             route_done=place.done,
             # The impact may have stopped the car within its tick.
@@ -69,6 +84,10 @@ class DriveTracker:
         )
         self._speed, self._acceleration = tick.speed, tick.acceleration
         return state
+
+    @property
+    def _behind(self) -> float:
+        return min(max(self.place.distance / self.route.length, 0.0), 1.0)
 
     def _is_outside(self) -> bool:
         return abs(self.place.lateral) + self._half_width > self.place.half_lane

@@ -1,0 +1,40 @@
+"""Settings of the task arrive at the environment: composed as the command line does, caught where it is built."""
+
+import pytest
+
+from td3sweep.assemble import build_env
+
+
+@pytest.fixture
+def built(settings, tmp_path, monkeypatch):
+    """The arguments with which the environment of some overrides is built; nothing is started."""
+    caught = {}
+
+    class Recorder:
+        def __init__(self, **arguments):
+            caught.update(arguments)
+
+        def start(self):
+            pass
+
+    monkeypatch.setattr("td3sweep.envs.carla.isolated.IsolatedCarlaEnv", Recorder)
+
+    def build(*overrides):
+        build_env(settings(*overrides), tmp_path)
+        return dict(caught)
+
+    return build
+
+
+def test_rewards_are_shaped_with_the_runs_own_gamma(built):
+    found = built("reward=seed_phase3", "hyperparams.gamma=.93")
+    assert found["gamma"] == 0.93
+    assert found["reward"]["centre"] == found["reward"]["apf"] == 1.0
+    assert built("+reward.terms.centre=.5")["reward"]["centre"] == 0.5
+
+
+def test_weather_routes_and_ends(built):
+    plain = built()
+    assert (plain["weather"], plain["routes"], plain["terminate"]) == (None, [], ["collision", "off_road"])
+    found = built("env.weather=WetSunset", "env.routes=[[1,11],[20,8]]", "env.terminate=[collision]")
+    assert (found["weather"], found["routes"], found["terminate"]) == ("WetSunset", [[1, 11], [20, 8]], ["collision"])
