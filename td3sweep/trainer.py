@@ -10,7 +10,7 @@ from typing import Any
 
 from td3sweep.agent.td3 import TD3
 from td3sweep.checkpoint import Checkpoints
-from td3sweep.collect.collector import FAULTS_IN_A_ROW, Collector
+from td3sweep.collect.collector import Collector
 from td3sweep.collect.episode import Episode
 from td3sweep.errors import SimulatorError
 from td3sweep.monitor.detectors import Alarm
@@ -21,7 +21,6 @@ from td3sweep.replay.frames import FrameReplay
 from td3sweep.replay.priority import PrioritizedReplay
 from td3sweep.replay.shards import ShardedReplay
 
-__all__ = ["FAULTS_IN_A_ROW", "Plan", "Trainer"]
 log = logging.getLogger(__name__)
 
 Judge = Callable[[int], bool]

@@ -14,14 +14,16 @@ from toy_env import DotEnv
 
 from td3sweep.agent.build import build_td3
 from td3sweep.checkpoint import Checkpoints
+from td3sweep.collect.collector import FAULTS_IN_A_ROW
 from td3sweep.collect.here import Here
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.monitor.verdict import Monitor
+from td3sweep.plan import Plan
 from td3sweep.record.definitions import is_defined
 from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.replay import LAP, PER, FrameReplay, PrioritizedReplay
-from td3sweep.trainer import FAULTS_IN_A_ROW, Plan, Trainer
+from td3sweep.trainer import Trainer
 
 PLAN = {
     "steps": 40, "warmup": 16, "updates_per_step": 1.0, "critic_only_updates": 0, "batch_size": 8,
