@@ -95,7 +95,8 @@ def test_a_reader_that_leaves_early_is_no_fault(exploded):
 
 def following(path, *options):
     return subprocess.Popen(
-        [sys.executable, "-m", "td3sweep.diagnose", str(path), "--watch", *options],
+        # A background job, as the tests may be one, ignores SIGINT, and so would its children.
+        ["env", "--default-signal=INT", sys.executable, "-m", "td3sweep.diagnose", str(path), "--watch", *options],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

@@ -121,7 +121,8 @@ def until(true, seconds=20.0):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_its_end_is_the_end_of_every_server_and_their_children(tmp_path, number):
     server = program(tmp_path / "CarlaUE4.sh", SERVER)
-    script = subprocess.Popen([SCRIPTS / "per_gpu.sh", "0,1", SCRIPTS / "server.sh", server], cwd=tmp_path)
+    listens = ["env", "--default-signal=INT"]  # a background job, as the tests may be one, ignores it
+    script = subprocess.Popen([*listens, SCRIPTS / "per_gpu.sh", "0,1", SCRIPTS / "server.sh", server], cwd=tmp_path)
     logs = [tmp_path / f"carla-{port}.log" for port in (2000, 2004)]
     until(lambda: all(log.exists() and "child=" in log.read_text() for log in logs))
     children = [int(log.read_text().rpartition("child=")[2]) for log in logs]
