@@ -43,6 +43,7 @@ def test_search_settings_of_a_single_run(tmp_path, word):
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -62,13 +63,14 @@ def test_a_server_that_dies_at_start_shows_the_tail_of_its_log(tmp_path):
     assert "last lines of its log: stand-in fault: died at start" in line
 
 
-@pytest.mark.parametrize("home", ["", None])
+@pytest.mark.parametrize("home", ["", pytest.param(None, marks=pytest.mark.slow)])
 def test_home_unset(tmp_path, home, monkeypatch):
     monkeypatch.delenv("HOME")
     line = refused(2, *QUICK, f"hydra.run.dir={tmp_path}", env={} if home is None else {"HOME": home})
     assert "HOME is unset" in line
 
 
+@pytest.mark.slow
 def test_a_python_without_the_carla_wheel(tmp_path):
     (tmp_path / "carla.py").write_text("raise ModuleNotFoundError(\"No module named 'carla'\")")
     line = refused(2, *QUICK, f"hydra.run.dir={tmp_path}/run", env={"PYTHONPATH": str(tmp_path)})

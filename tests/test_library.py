@@ -15,6 +15,7 @@ print(float(metrics["loss/critic"]), [m for m in ("hydra", "wandb", "carla", "op
 """
 
 
+@pytest.mark.slow
 def test_the_example_trains():
     done = subprocess.run([sys.executable, "-c", CODE, EXAMPLE], check=True, capture_output=True, text=True)
     loss, loaded = done.stdout.splitlines()[-1].split(maxsplit=1)

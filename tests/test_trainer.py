@@ -226,7 +226,7 @@ def test_prioritised_draws_train_another_way(tmp_path):
     assert per.replay._updates == 4
 
 
-@pytest.mark.parametrize("stop_after", [9, 31])
+@pytest.mark.parametrize("stop_after", [9, pytest.param(31, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("memory", "rule"), [("none", None), ("lstm", None), ("none", PER(beta_updates=20)), ("gru", PER(beta_updates=20))]
 )
@@ -349,6 +349,7 @@ def test_a_simulator_that_is_not_there_at_a_resume_costs_nothing(tmp_path):
     assert same(weights(undisturbed), weights(back))
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_a_signal_broke_off_is_made_after_the_resume(tmp_path):
     whole = make(tmp_path / "a", eval_every=12)
     whole.run()

@@ -22,7 +22,7 @@ def train_both(cnn, updates, rows, count):
     return {key: np.array(values).T for key, values in kept.items()}
 
 
-@pytest.mark.parametrize(("cnn", "updates"), [("nature", 20), ("pooled", 4)])
+@pytest.mark.parametrize(("cnn", "updates"), [("nature", 20), pytest.param("pooled", 4, marks=pytest.mark.slow)])
 def test_losses_stay_within_tolerance_of_float32(cnn, updates):
     kept = train_both(cnn, updates, 4, 4)
     exact, rough = kept["loss/critic"]

@@ -61,7 +61,7 @@ def test_rows_are_complete_and_defined(tmp_path):
         assert row["return"] == pytest.approx(row["terms"]["centre"], abs=1e-5)
 
 
-@pytest.mark.parametrize("slow", [0.0, 0.5])
+@pytest.mark.parametrize("slow", [0.0, pytest.param(0.5, marks=pytest.mark.slow)])
 def test_no_action_is_older_than_the_bound_when_it_is_stored(tmp_path, slow):
     """Also where one simulator is far slower than the learner and the others: then they wait for it."""
     trainer = make_away(tmp_path, marked(3, slow=slow), steps=45, warmup=16)

@@ -101,6 +101,7 @@ def following(path, *options):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_watch_follows_a_live_run_from_its_first_moment_to_its_end(tmp_path):
     path = run_directory(tmp_path)
     process = following(path, "--json")

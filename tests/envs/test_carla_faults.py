@@ -65,10 +65,8 @@ def test_after_a_fault_the_next_reset_starts_anew(flag, kind, message):
         assert server_pid(env) != first
 
 
-@pytest.mark.parametrize(
-    "flag",
-    [flag if "crash" in flag else pytest.param(flag, marks=pytest.mark.slow) for flag, *_ in FAULTS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", [flag for flag, *_ in FAULTS])
 def test_with_traffic_the_isolated_environment_survives_too(flag, tmp_path):
     block = free_block()
     port = block.first
@@ -86,6 +84,7 @@ def test_with_traffic_the_isolated_environment_survives_too(flag, tmp_path):
             assert hash_of(env, seed=3) == expected  # on the same port, as soon as it is free
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_or_hangs_is_replaced(monkeypatch):
     monkeypatch.setattr("td3sweep.envs.carla.isolated.MARGIN_S", 0.5)
     monkeypatch.setattr("td3sweep.envs.carla.isolated.GRACE_S", 0.5)
@@ -180,7 +179,11 @@ def descendants(pid):
     return [*children, *(below for child in children for below in descendants(child))]
 
 
-@pytest.mark.parametrize("flag", ["-fault-slow-load=0", "-fault-hang-after=30"], ids=["idle", "hung"])
+@pytest.mark.parametrize(
+    "flag",
+    ["-fault-slow-load=0", pytest.param("-fault-hang-after=30", marks=pytest.mark.slow)],
+    ids=["idle", "hung"],
+)
 def test_kill_9_of_the_trainer_leaves_no_process(flag):
     code = (
         "import numpy as np\nfrom td3sweep.envs.carla.isolated import IsolatedCarlaEnv\n"
