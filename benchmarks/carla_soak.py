@@ -127,7 +127,13 @@ class Soak:
         return False
 
     def stop(self) -> int:
-        """Ask the trainer to save and leave; its exit code."""
+        """Ask the trainer to save and leave; its exit code.
+
+        A server that a strike has stopped goes on first: stopped, a stand-in cannot see that its client is gone.
+        """
+        for one in self.seen:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGCONT)
         self._process.send_signal(signal.SIGTERM)
         try:
             return self._process.wait(SAVE_S)

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,11 +83,23 @@ def _wait(process: subprocess.Popen[bytes], run: Path, goal: float, delay: float
             return False
         time.sleep(0.005)
     due = time.monotonic() + delay
-    while (mid_write and not any(run.glob("*/.*.part"))) or (not mid_write and time.monotonic() < due):
+    while not (_frozen_in_a_write(process, run) if mid_write else time.monotonic() >= due):
         if process.poll() is not None:
             return False
         time.sleep(0.0005)
     return True
+
+
+def _frozen_in_a_write(process: subprocess.Popen[bytes], run: Path) -> bool:
+    """Whether the process is stopped with a file half written; it goes on if the file was whole by then."""
+    if not any(run.glob("*/.*.part")):
+        return False
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.01)  # until it has stopped
+    if any(run.glob("*/.*.part")):
+        return True
+    process.send_signal(signal.SIGCONT)
+    return False
 
 
 def newest(run: Path) -> int:

@@ -14,7 +14,7 @@ from td3sweep.run import run
 def test_a_killed_run_ends_bit_for_bit_as_the_undisturbed_one(tmp_path, cnn, recurrent):
     result = torment(cnn, recurrent, tmp_path, kills=2, steps=100)
     assert result.different == []
-    assert result.while_writing == 1
+    assert result.while_writing >= 1
     assert 0 < max(result.resumed_at) < 100
 
 
