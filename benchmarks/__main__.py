@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is loaded
@@ -22,7 +21,8 @@ import torch
 from rich.console import Console
 
 from benchmarks import run_rows, update_rows
-from benchmarks.rows import Row, show, spliced
+from benchmarks.page import DOCS, replace_section
+from benchmarks.rows import Row, as_markdown, show
 from benchmarks.sections import QUICK, Progress, Section, Size
 from td3sweep.record.rundir import processor
 
@@ -35,8 +35,7 @@ SECTIONS = (
     Section("startup", 60, run_rows.startup),
     Section("memory", 1500, run_rows.memory),
 )
-ROOT = Path(__file__).parents[1]
-DATA, DOCUMENT = ROOT / "docs/data/performance.json", ROOT / "docs/performance.md"
+DATA, DOCUMENT = DOCS / "data/performance.json", DOCS / "performance.md"
 PEERS = ("stable_baselines3", "tianshou")
 
 
@@ -78,7 +77,7 @@ def save(found: dict[str, Any]) -> None:
     rows = [new.pop(row["name"], row) for row in kept["rows"]] + list(new.values())
     kept = {"machine": found["machine"], "rows": rows}
     DATA.write_text(json.dumps(kept, indent=1) + "\n")
-    DOCUMENT.write_text(spliced(DOCUMENT.read_text(), kept))
+    replace_section("performance", as_markdown(kept), DOCUMENT)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from benchmarks.carla_faults_watch import Watch
-from benchmarks.carla_page import replace_section
+from benchmarks.page import CARLA, replace_section
 from td3sweep.assemble import build_env, build_trainer
 from td3sweep.compose import compose_settings
 from td3sweep.record.console import console_log
@@ -223,7 +223,7 @@ def main() -> None:
         print(json.dumps(found, indent=1), *log, sep="\n")
     if given.write:
         DATA.write_text(json.dumps(found, indent=1) + "\n")
-        replace_section("faults", section(found))
+        replace_section("faults", section(found), CARLA)
     sys.exit(0 if good else 1)
 
 

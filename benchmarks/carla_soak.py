@@ -26,7 +26,7 @@ from typing import Any
 import psutil
 from scipy.stats import theilslopes
 
-from benchmarks.carla_page import replace_section
+from benchmarks.page import CARLA, replace_section
 
 DATA = Path(__file__).parents[1] / "docs/data/carla_soak.json"
 ROLES = {"client": "td3sweep.envs.carla.isolated", "server": "td3sweep.standin"}  # of the trainer's descendants
@@ -238,7 +238,7 @@ def main() -> None:
         given.json.write_text(text)
     if given.write:
         DATA.write_text(text)
-        replace_section("soak", section(found))
+        replace_section("soak", section(found), CARLA)
     sys.exit(0 if found["exit_code"] == 128 + signal.SIGTERM and not found["left"] else 1)
 
 

@@ -9,8 +9,6 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-BEGIN, END = "<!-- measured: python -m benchmarks --save -->", "<!-- end of what was measured -->"
-
 
 @dataclass(frozen=True)
 class Goal:
@@ -98,21 +96,13 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
     console.print(table)
 
 
-def spliced(document: str, found: dict[str, Any]) -> str:
-    """``document`` with its measured section, between the two markers, made anew from ``found``.
-
-    Raises:
-        ValueError: the markers are missing.
-    """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no section between {BEGIN} and {END}")
+def as_markdown(found: dict[str, Any]) -> str:
+    """What the document says of ``found``: the machine, the table, the notes."""
     machine = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
     lines = [f"Machine: {machine}.", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
     lines += [_line(cells(row)) for row in found["rows"]]
     notes = [f"- **{row['name']}**: {row['note']} ({row['measured']})" for row in found["rows"] if row["note"]]
-    return "\n".join([before + BEGIN, *lines, "", *notes, END + after])
+    return "\n".join([*lines, "", *notes])
 
 
 def _line(texts: Sequence[str]) -> str:

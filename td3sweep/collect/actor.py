@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated, Go, Job
 from td3sweep.collect.parameters import SharedParameters
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.evaluate import evaluate
+from td3sweep.processes import leave_signals_to_the_trainer
 
 PARENT_POLL_S = 0.5
 
@@ -109,9 +109,7 @@ def leave_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    # A queue that ends a job, or Ctrl-C, signals every process of it: the trainer saves first, then closes the pipe.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals_to_the_trainer()  # which closes the pipe when it has saved
     ours, shared, trainer = map(int, sys.argv[1:])
     threading.Thread(target=leave_with, args=(trainer,), daemon=True).start()
     serve(Connection(ours), shared)

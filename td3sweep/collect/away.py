@@ -197,7 +197,7 @@ class Away(Collector):
     # Faults
 
     @property
-    def pause_s(self) -> float:  # type: ignore[override]
+    def pause_s(self) -> float:
         """See :class:`Collector`: none as long as one simulator need not rest."""
         return max(0.0, min((seat.rests_until for seat in self._tried()), default=0.0) - time.monotonic())
 

@@ -51,10 +51,7 @@ class Collector(ABC):
         episodes: finished ones.
         faults: simulator faults survived.
         fault_kinds: the same by kind.
-        pause_s: seconds that the loop should wait after a fault before it collects again.
     """
-
-    pause_s = 0.0
 
     def __init__(self, plan: Plan, agent: Any) -> None:
         self.plan, self.agent = plan, agent
@@ -68,6 +65,11 @@ class Collector(ABC):
         Raises:
             SimulatorError: a simulator failed. Its open episode is discarded, and counted; it is tried again.
         """
+
+    @property
+    @abstractmethod
+    def pause_s(self) -> float:
+        """Seconds that the loop should wait after a fault before it collects again."""
 
     @property
     @abstractmethod

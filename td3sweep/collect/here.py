@@ -77,7 +77,7 @@ class Here(Collector):
         return found
 
     @property
-    def pause_s(self) -> float:  # type: ignore[override]
+    def pause_s(self) -> float:
         """See :class:`Collector`."""
         return PAUSES_S[min(self._faults_in_a_row, len(PAUSES_S)) - 1]
 

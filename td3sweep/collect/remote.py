@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from td3sweep.collect.messages import Job
+from td3sweep.processes import end
 
 GRACE_S = 15.0  # for an actor that leaves its simulator tidily
 
@@ -80,14 +80,7 @@ class Remote:
         process, self._process = self._process, None
         if process is None:
             return ""
-        try:
-            code = process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
-        return (
-            f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code} ({self._log})"
-        )
+        return f"{end(process, GRACE_S)} ({self._log})"
 
 
 class Fleet:

@@ -102,12 +102,12 @@ def _settings(policy: str, path: Path | None, overrides: list[str]) -> tuple[Pat
 
 def _driver(policy: str, settings: Settings, checkpoint: Path | None) -> tuple[Any, int | None]:
     from td3sweep.assemble import observed_sizes, random_bounds
-    from td3sweep.evaluate.drivers import CONSTANT, Constant, Pid, Policy, Random
+    from td3sweep.evaluate.drivers import CONSTANT, Constant, Pid, Random, Trained
     from td3sweep.evaluate.saved import load_agent
 
     if checkpoint is not None:
         agent, step = load_agent(settings, checkpoint)
-        return Policy(agent), step
+        return Trained(agent), step
     if policy == "pid":
         if settings.env.name != "carla":
             raise UserError(

@@ -34,7 +34,7 @@ class Driver(Protocol):
         ...
 
 
-class Policy:
+class Trained:
     """A trained agent without exploration noise."""
 
     def __init__(self, agent: TD3) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from td3sweep.agent.td3 import TD3
-from td3sweep.evaluate.drivers import Driver, Policy
+from td3sweep.evaluate.drivers import Driver, Trained
 
 FIRST_SEED = 2**31  # training episodes draw their seeds below this, so that the two never meet
 
@@ -49,7 +49,7 @@ def evaluate(
     """
     results = []
     for seed in range(FIRST_SEED, FIRST_SEED + episodes):
-        outcome = drive(env, Policy(agent), seed, interrupted, observer if seed == FIRST_SEED else None)
+        outcome = drive(env, Trained(agent), seed, interrupted, observer if seed == FIRST_SEED else None)
         if outcome is None:
             return None
         results.append(_result(outcome))

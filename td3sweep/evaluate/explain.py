@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from td3sweep.agent.td3 import TD3
 from td3sweep.errors import UserError
-from td3sweep.evaluate.drivers import Policy
+from td3sweep.evaluate.drivers import Trained
 from td3sweep.evaluate.picture import INK, LANE, PATH
 
 STEER = 0  # the action that is explained
@@ -35,7 +35,7 @@ class Explainer:
         moments: image [stack, 84, 84], vector [V] and the memory's state before each agent step.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Trained) -> None:
         try:
             import captum  # noqa: F401
         except ImportError as error:

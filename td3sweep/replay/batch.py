@@ -68,6 +68,6 @@ class Batch:
         """
         if self.images.device == device:
             return self
-        if device.type == "cuda":
+        if device.type == "cuda" and self.images.device.type == "cpu":
             return self.replaced(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
         return self.replaced(lambda tensor: tensor.to(device))

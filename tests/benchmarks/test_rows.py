@@ -9,7 +9,7 @@ from rich.console import Console
 from benchmarks import __main__ as command
 from benchmarks import update_rows
 from benchmarks.blocks import interleaved, ratio
-from benchmarks.rows import BEGIN, END, Goal, Row, show, spliced
+from benchmarks.rows import Goal, Row, show
 from benchmarks.sections import QUICK, Section, speed_row
 
 CONTRACT = {"name", "ours", "peer", "ratio", "goal", "holds"}
@@ -72,7 +72,7 @@ def stored(monkeypatch, tmp_path):
     monkeypatch.setattr(command, "SECTIONS", (made,))
     monkeypatch.setattr(command, "DATA", tmp_path / "performance.json")
     monkeypatch.setattr(command, "DOCUMENT", tmp_path / "performance.md")
-    (tmp_path / "performance.md").write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    (tmp_path / "performance.md").write_text("before\n<!-- performance -->\nold\n<!-- /performance -->\nafter\n")
     return tmp_path
 
 
@@ -93,15 +93,10 @@ def test_saving_makes_the_documents_section_anew_and_keeps_other_rows(stored, ca
     (stored / "performance.json").write_text(json.dumps(data))
     command.main(["--save"])
     document = (stored / "performance.md").read_text()
-    assert document.startswith(f"before\n{BEGIN}\nMachine: processor ")
-    assert document.endswith(f"{END}\nafter\n")
+    assert document.startswith("before\n<!-- performance -->\nMachine: processor ")
+    assert document.endswith("<!-- /performance -->\nafter\n")
     assert "\nold\n" not in document
     assert "| x | 1 s |" in document
     assert "from before" in document
     with pytest.raises(SystemExit):
         command.main(["--save", "--quick"])
-
-
-def test_a_document_without_the_section_is_refused():
-    with pytest.raises(ValueError, match="no section"):
-        spliced("text", {"machine": {}, "rows": []})

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from benchmarks import carla_faults, carla_soak
-from benchmarks.carla_page import replace_section
+from benchmarks.page import replace_section
 
 pytest.importorskip("carla")
 pytestmark = pytest.mark.slow

@@ -325,7 +325,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             self.close()
         if self._simulation is None:
             self._episodes = 0
-            self._simulation = Simulation(
+            self._simulation = world = Simulation(
                 self._server,
                 map_name=self._map_name,
                 weather=self._weather,
@@ -334,11 +334,9 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
                 timeouts=self._timeouts,
                 watch_markings=self._detail,
             )
+            lengths, pairs, jitter = self._route_length, self._routes, self._jitter
             self._starts = Starts(
-                *(self._simulation.lanes, self._simulation.places, self._simulation.waypoints),
-                length=self._route_length,
-                pairs=self._routes,
-                jitter=self._jitter,
+                world.lanes, world.places, world.waypoints, length=lengths, pairs=pairs, jitter=jitter
             )
         self._episodes += 1
         return self._simulation

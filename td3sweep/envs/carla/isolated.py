@@ -11,7 +11,6 @@ import contextlib
 import faulthandler
 import logging
 import os
-import signal
 import subprocess
 import sys
 from multiprocessing.connection import Connection, Pipe
@@ -23,6 +22,7 @@ import gymnasium
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.protocol import Action, Observation
 from td3sweep.errors import SimulatorError, UserError
+from td3sweep.processes import end, leave_signals_to_the_trainer
 
 log = logging.getLogger(__name__)
 
@@ -134,12 +134,7 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
         if worker is None or pipe is None:
             return ""
         pipe.close()  # a worker that still runs reads the end of the pipe, closes its environment and leaves
-        try:
-            code = worker.wait(grace)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            code = worker.wait()
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return end(worker, grace)
 
 
 @contextlib.contextmanager
@@ -187,9 +182,7 @@ def serve(pipe: Any) -> None:
 
 
 if __name__ == "__main__":
-    # A queue that ends a job, or Ctrl-C, signals every process of it: the trainer saves first, then closes the pipe.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals_to_the_trainer()  # which closes the pipe when it has saved
     serve(Connection(int(sys.argv[1])))
     sys.stdout.flush()
     os._exit(0)  # not through the client library's static destructors, which abort now and then

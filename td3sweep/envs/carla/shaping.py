@@ -58,8 +58,7 @@ class Shaping:
 
     def __call__(self, state: DriveState, terminated: bool) -> dict[str, float]:
         """The weighted terms of the step that led to `state`."""
-        before, self._before = (
-            self._before,
-            {name: 0.0 if terminated else POTENTIALS[name](state) for name in self._weights},
-        )
-        return {name: self._weights[name] * (self._gamma * self._before[name] - before[name]) for name in self._weights}
+        before = self._before
+        after = {name: 0.0 if terminated else POTENTIALS[name](state) for name in self._weights}
+        self._before = after
+        return {name: weight * (self._gamma * after[name] - before[name]) for name, weight in self._weights.items()}

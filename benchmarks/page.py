@@ -1,13 +1,14 @@
-"""Sections of docs/carla.md that a benchmark writes, between two comments that name it."""
+"""Sections of the documentation that a benchmark writes, between two comments that name it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "docs/carla.md"
+DOCS = Path(__file__).parents[1] / "docs"
+CARLA = DOCS / "carla.md"
 
 
-def replace_section(name: str, text: str, page: Path = PAGE) -> None:
+def replace_section(name: str, text: str, page: Path) -> None:
     """Put ``text`` between ``<!-- NAME -->`` and ``<!-- /NAME -->``; raises ValueError where they are missing."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     head, begun, rest = page.read_text().partition(begin)
