@@ -1,6 +1,7 @@
 """What makes updates faster leaves their mathematics alone: compiled networks, steps replayed on their own memory."""
 
 import copy
+import inspect
 
 import pytest
 import torch
@@ -65,11 +66,28 @@ def test_each_kind_of_step_runs_eagerly_first_and_is_captured_once():
     assert len(captured) == 4  # another size of batch has graphs of its own
 
 
-def test_a_replayed_metric_is_not_overwritten_by_the_next():
+def on_fixed_memory(run):
+    """As a graph does, every replay writes to where the first one wrote."""
+    written, first = inspect.getclosurevars(run).nonlocals["written"], {}
+
+    def replay():
+        run()
+        for name in ("values", "td_errors"):
+            first.setdefault(name, written[name]).copy_(written[name])
+            written[name] = first[name]
+
+    return replay
+
+
+def test_what_a_replay_gave_is_not_overwritten_by_the_next():
     agent = make_agent()
-    agent.run_step = CudaGraphs(agent.run_step, capture=run_again)
-    losses = [agent.update(batch)["loss/critic"] for batch in batches(agent, 12)]
+    agent.run_step = CudaGraphs(agent.run_step, capture=on_fixed_memory)
+    losses, errors = [], []
+    for batch in batches(agent, 12):
+        losses.append(agent.update(batch)["loss/critic"])
+        errors.append(agent.td_errors)
     assert len({loss.item() for loss in losses}) == 12
+    assert len({error[0, 0].item() for error in errors}) == 12
 
 
 def test_a_restored_agent_captures_anew():

@@ -159,9 +159,12 @@ def test_a_simulator_that_rests_after_its_faults_stops_nobody(tmp_path, monkeypa
 def test_where_all_rest_the_loop_does(tmp_path, monkeypatch):
     monkeypatch.setattr("td3sweep.collect.away.PAUSES_S", (1.0, 1.0, 1.0, 1.0))
     trainer = make_away(tmp_path, marked(1, fail_at=[5]), steps=20)
+    pauses, survive = [], trainer._survive
+    trainer._survive = lambda error: (pauses.append(trainer.collector.pause_s), survive(error))
     begun = time.monotonic()
     trainer.run()
     assert (trainer.step, trainer.faults) == (20, 1)
+    assert 0.5 < pauses[0] <= 1.0
     assert time.monotonic() - begun > 1.0
 
 

@@ -1,0 +1,40 @@
+"""Processes that work for a trainer: what they heed, and how their ends are told."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from td3sweep.processes import end
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+
+
+def python(code):
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+
+
+def test_an_exit_code_is_told():
+    assert end(python("raise SystemExit(3)"), 20.0) == "ended with exit code 3"
+
+
+def test_a_process_that_does_not_leave_is_killed():
+    process = python(STUBBORN)
+    process.stdout.readline()
+    process.terminate()
+    assert end(process, 0.2) == "was ended by SIGKILL"
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_the_environments_process_leaves_a_jobs_signals_to_the_trainer():
+    pytest.importorskip("carla")
+    from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
+
+    with IsolatedCarlaEnv() as env:
+        env.reset(seed=0)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+            env._worker.send_signal(number)
+            env.step(np.zeros(2, np.float32))
+        assert (env.faults, env._worker.poll()) == (0, None)
