@@ -1,7 +1,7 @@
 """One live sweep by the method that the replays favour, judged on fresh seeds: ``python -m benchmarks.pruning_live``.
 
 The task of the recorded table (`benchmarks/pruning_record.py`), searched by ``sweep.sampler=tpe sweep.pruner=none``.
-The best point and the hand-chosen numbers of ``experiment=drive`` (batch 32) then train on seeds that neither has seen.
+The best point, and the numbers that ``experiment=drive`` had before, then train on seeds that neither has seen.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from typing import Any
 from benchmarks.pruning_record import TASK
 
 WINDOW = 3  # last evaluations whose mean is a run's score, as a sweep's
+BY_HAND = [
+    *("hyperparams.gamma=.95", "hyperparams.tau=.005", "hyperparams.actor_lr=1e-4", "hyperparams.critic_lr=3e-4"),
+    "hyperparams.batch_size=32",
+]
 BATCHES = "hyperparams.batch_size=choice(16,32)"
 
 
@@ -49,7 +53,7 @@ def main() -> None:
     best = sweep["best"]
     winner = [word for word in best["command"].split() if word.startswith("hyperparams.")]
     seeds = range(100, 100 + options.seeds)
-    contestants = {"winner": winner, "experiment=drive": ["hyperparams.batch_size=32"]}
+    contestants = {"winner": winner, "by hand": BY_HAND}
     with ThreadPoolExecutor(options.width) as pool:
         scores = {
             name: list(pool.map(score, [overrides] * len(seeds), seeds)) for name, overrides in contestants.items()

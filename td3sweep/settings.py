@@ -55,6 +55,7 @@ class RecurrentSettings:
     hidden: int = setting(0, "units of the cell; 48 to 256", low=0, high=2048)
     sequence_length: int = setting(1, "transitions trained per sequence; 5 to 40", low=1, high=500)
     burn_in: int = setting(0, "observations unrolled without gradient first; 0 to sequence_length", low=0, high=254)
+    stored_state: bool = setting(True, "sequences start from the state stored while acting; false: from zeros")
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,9 @@ class CarlaSettings(EnvSettings):
         "full", "numbers beside the image: full has way-points", choices=("full", "no_waypoints", "speed")
     )
     camera: CameraSettings = group(CameraSettings)
+    dark: list[float] = setting(
+        [], "[EVERY,LENGTH]: the agent's camera is black over LENGTH of every EVERY metres of route; equal: always"
+    )
     traffic: int = setting(0, "other cars, driven by the Traffic Manager; 0 to 100", low=0, high=500)
     routes: list[list[int]] = setting(
         [], "fixed routes, of which the seed draws: spawn points [first,last] of each; []: random ones"

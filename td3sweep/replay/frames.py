@@ -46,6 +46,8 @@ class FrameReplay:
         state_sizes: memory-state numbers of actor and critic; empty or zeros for feed-forward.
         state_stride: slots from one kept state to the next, at most `sequence_length`; half of it lets
             sequences overlap.
+        stored_state: False keeps zeros instead of the states: the zero-state start of R2D2's comparison
+            (Kapturowski et al. 2019, section 3).
         gamma: discount of one step.
         n_step: rewards summed before bootstrapping.
         sequence_length: transitions trained in a window; more than 1 needs a memory.
@@ -66,6 +68,7 @@ class FrameReplay:
         action_size: int,
         state_sizes: tuple[int, ...] = (),
         state_stride: int = 1,
+        stored_state: bool = True,
         gamma: float,
         n_step: int,
         sequence_length: int = 1,
@@ -87,7 +90,7 @@ class FrameReplay:
         if capacity < shortest:
             raise ValueError(f"capacity={capacity} is below {shortest}, two windows of these settings")
         self.capacity = -(-capacity // state_stride) * state_stride
-        self._stack, self._stride = stack, state_stride
+        self._stack, self._stride, self._stored_state = stack, state_stride, stored_state
         self.gamma, self._n_step = gamma, n_step
         self._length, self._burn_in = sequence_length, burn_in
         # Zeroed pages are mapped on first touch: an empty replay costs no memory.
@@ -194,7 +197,7 @@ class FrameReplay:
         self._ages[slot] = min(self._head - self._open, OLDEST_AGE)
         self._flags[slot] = 0
         if self._recurrent and slot % self._stride == 0:
-            self._states[slot // self._stride] = 0.0 if state is None else state
+            self._states[slot // self._stride] = state if self._stored_state and state is not None else 0.0
         self._touch(slot)
         self._head += 1
         self._oldest = max(self._oldest, self._head - self.capacity)

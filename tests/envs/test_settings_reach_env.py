@@ -37,4 +37,5 @@ def test_weather_routes_and_ends(built):
     plain = built()
     assert (plain["weather"], plain["routes"], plain["terminate"]) == (None, [], ["collision", "off_road"])
     found = built("env.weather=WetSunset", "env.routes=[[1,11],[20,8]]", "env.terminate=[collision]")
+    assert built("env.dark=[40,10]")["dark"] == [40.0, 10.0]
     assert (found["weather"], found["routes"], found["terminate"]) == ("WetSunset", [[1, 11], [20, 8]], ["collision"])

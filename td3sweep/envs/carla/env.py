@@ -9,12 +9,13 @@ import numpy as np
 from gymnasium import spaces
 
 from td3sweep.envs.carla.observe import (
+    Frame,
     FrameStack,
+    Shutter,
     VectorKind,
     bgra_pixels,
+    camera_frame,
     drive_vector,
-    gray,
-    shrink,
     vector_size,
 )
 from td3sweep.envs.carla.reward import TARGET_SPEED, Preset, build_reward, reward_preset
@@ -66,6 +67,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         camera_x: float = 1.6,
         camera_z: float = 1.5,
         camera_pitch: float = 0.0,
+        dark: Sequence[float] = (),
         action_repeat: int = 1,
         steer_scale: float = 1.0,
         max_episode_steps: int = 1000,
@@ -109,6 +111,8 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             camera_width, camera_height: pixels; resized to 84 x 84 by areas.
             camera_fov: horizontal, degrees.
             camera_x, camera_z, camera_pitch: metres ahead of the car's centre, metres above it, degrees.
+            dark: metres (every, length): the agent's frames are black over `length` of every `every` along the route,
+                from a place on that the seed decides; equal: always; none: never.
             action_repeat: simulator ticks an agent step; rewards add up.
             steer_scale: share of the car's steering range that an action of 1 uses.
             max_episode_steps: agent steps until truncation; `gymnasium.make` keeps this name for itself and
@@ -151,6 +155,8 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             )
         if not 0.0 < route_length[0] <= route_length[1]:
             raise UserError(f"env.route_length={list(route_length)}: give the shortest, then the longest, in metres")
+        if dark and not (len(dark) == 2 and 0.0 < dark[1] <= dark[0]):
+            raise UserError(f"env.dark={list(dark)}: give [EVERY,LENGTH] in metres, LENGTH above 0 and at most EVERY")
         self.vector_size = vector_size(vector)
         self.action_size = ACTION_SIZE
         self.observation_space = observation_space(self.vector_size)
@@ -181,6 +187,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._map_name, self._weather = map_name, weather
         self._camera = Camera(camera_width, camera_height, camera_fov, camera_x, camera_z, camera_pitch)
         self._timeouts = Timeouts(start_timeout, load_timeout, tick_timeout, frame_timeout)
+        self._shutter = Shutter(*dark) if dark else None
         self._fixed_delta = fixed_delta
         self._vector = vector
         self._action_repeat = action_repeat
@@ -257,7 +264,9 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._tick = tick
         self._first_frame = tick.frame
         self._steps = 0
-        self._stack.restart(_frame(tick))
+        if self._shutter is not None:
+            self._shutter.begin(self.np_random)
+        self._stack.restart(self._frame(tick))
         info = self._info(tick, dict.fromkeys(self._reward.names, 0.0), "")
         if self._detail:
             info["max_steer"] = max_steer * self._steer_scale
@@ -296,7 +305,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._steps += 1
         if not end and self._steps >= self._max_episode_steps:
             end = "time_limit"
-        self._stack.push(_frame(tick))
+        self._stack.push(self._frame(tick))
         truncated = end in TRUNCATING
         terminated = bool(end) and not truncated
         terms |= self._reward.shaping(state, terminated)
@@ -360,6 +369,11 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             "vector": drive_vector(self._vector, tick.speed, tick.pose, place, route),
         }
 
+    def _frame(self, tick: Tick) -> Frame:
+        assert self._tracker is not None
+        frame = camera_frame(tick.image)
+        return frame if self._shutter is None else self._shutter(frame, self._tracker.place.distance)
+
     def _info(self, tick: Tick, terms: dict[str, float], end: EndReason) -> dict[str, Any]:
         assert self._tracker is not None
         assert self._simulation is not None
@@ -389,10 +403,6 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             simulation.discard()
         else:
             self._server.stop()
-
-
-def _frame(tick: Tick) -> Any:
-    return shrink(gray(bgra_pixels(tick.image), blue_first=True))
 
 
 def _check_ranges(**values: tuple[float, float, float]) -> None:

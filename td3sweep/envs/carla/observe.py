@@ -42,6 +42,33 @@ def shrink(frame: Frame) -> Frame:
     return np.asarray(resized, np.uint8)
 
 
+def camera_frame(image: Any) -> Frame:
+    """What the agent sees of a `carla.Image`: gray, 84 x 84."""
+    return shrink(gray(bgra_pixels(image), blue_first=True))
+
+
+class Shutter:
+    """Blackens the camera over stretches of the route: what lies there must be remembered, or is not known.
+
+    Args:
+        every: metres from the end of one dark stretch to the end of the next.
+        length: metres that are dark; equal to `every`, all are.
+    """
+
+    def __init__(self, every: float, length: float) -> None:
+        self._every, self._lit = every, every - length
+        self._offset = 0.0
+
+    def begin(self, rng: np.random.Generator) -> None:
+        """Draw where the first stretch begins: never at the start itself, unless all is dark."""
+        self._offset = rng.uniform(0.0, self._lit)
+
+    def __call__(self, frame: Frame, distance: float) -> Frame:
+        """The frame as seen `distance` metres along the route."""
+        dark = (distance + self._offset) % self._every >= self._lit
+        return np.zeros_like(frame) if dark else frame
+
+
 class FrameStack:
     """The last four frames, oldest first; at the start of an episode the first frame four times."""
 

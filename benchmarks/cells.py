@@ -1,0 +1,145 @@
+"""Cells of a table: a configuration each, trained on several seeds and then driven by the evaluation protocol.
+
+A cell's run is the product's own command on one core, pinned; its test is ``python -m td3sweep.evaluate``. Each
+finished pair of cell and seed is one line of a file, so that a repeated command goes on where it was stopped, in the
+midst of a run as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from td3sweep.record.rundir import processor, software
+
+ALWAYS = ["threads=1", "tracking=off"]
+KEPT = ("success", "route_completion", "speed", "return", "length")  # of an evaluation's totals
+CURVE = ("eval/success", "eval/route_fraction", "eval/return")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One configuration of a table.
+
+    Attributes:
+        name: its row in the table.
+        overrides: of the command line.
+        seeds: runs, on the seeds from 0.
+        tests: label and overrides of each evaluation; the empty label is the run's own task.
+    """
+
+    name: str
+    overrides: Sequence[str]
+    seeds: int
+    tests: Mapping[str, Sequence[str]] = field(default_factory=lambda: {"": ()})
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of finished runs; none where there is no file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def run_cells(table: str, cells: Sequence[Cell], runs: Path, out: Path, *, width: int, episodes: int) -> None:
+    """Train and test what ``out`` lacks, ``width`` runs at a time, seed by seed so that all cells grow alike.
+
+    Args:
+        table: name that marks the rows.
+        cells: what to run.
+        runs: folder of the run directories.
+        out: file of finished runs; a line is added for each.
+        width: runs at a time, a core each.
+        episodes: of a test.
+    """
+    done = {(row["table"], row["cell"], row["seed"]) for row in rows_of(out)}
+    jobs = [(cell, seed) for seed in range(max(cell.seeds for cell in cells)) for cell in cells if seed < cell.seeds]
+    jobs = [(cell, seed) for cell, seed in jobs if (table, cell.name, seed) not in done]
+    cores: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for core in sorted(os.sched_getaffinity(0))[:width]:
+        cores.put(core)
+    started = time.monotonic()
+    with ThreadPoolExecutor(width) as pool:
+        waiting = {
+            pool.submit(_pinned, cores, partial(run_cell, cell, seed, runs / table, episodes)) for cell, seed in jobs
+        }
+        for number, job in enumerate(as_completed(waiting), 1):
+            row = {"table": table, **job.result()}
+            with out.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            left = (time.monotonic() - started) / number * (len(jobs) - number)
+            print(f"{table} {number}/{len(jobs)}, about {left / 60:.0f} min left: {_line(row)}", flush=True)
+
+
+def _pinned(cores: queue.SimpleQueue[int], work: Any) -> dict[str, Any]:
+    core = cores.get()
+    try:
+        found: dict[str, Any] = work(core)
+        return found
+    finally:
+        cores.put(core)
+
+
+def run_cell(cell: Cell, seed: int, runs: Path, episodes: int, core: int) -> dict[str, Any]:
+    """Train one cell on one seed, test it, and return its row.
+
+    Raises:
+        RuntimeError: the run or a test failed; the message ends with what it said.
+    """
+    folder = runs / _folder(cell.name) / f"seed-{seed}"
+    begun = time.monotonic()
+    _command(["td3sweep", *cell.overrides, *ALWAYS, f"seed={seed}", f"hydra.run.dir={folder}"], core)
+    minutes = (time.monotonic() - begun) / 60
+    summary = json.loads((folder / "summary.json").read_text())
+    logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    curve = [[row["env_step"], *(row.get(key) for key in CURVE)] for row in logged if row["phase"] == "evaluation"]
+    tests = {label: _test(folder, label, overrides, episodes, core) for label, overrides in cell.tests.items()}
+    return {
+        "cell": cell.name, "seed": seed, "overrides": list(cell.overrides), "steps": summary["env_steps"],
+        "updates": summary["updates"], "updates_per_s": summary["updates_per_s"], "minutes": round(minutes, 2),
+        "verdict": summary["verdict"], "curve": curve, "tests": tests, "processor": processor(),
+        "commit": software()["commit"],
+    }  # fmt: skip
+
+
+def _test(folder: Path, label: str, overrides: Sequence[str], episodes: int, core: int) -> dict[str, Any]:
+    out = folder / "tests" / _folder(label or "own")
+    options = ["--no-video", f"--episodes={episodes}", "--out", str(out)]
+    _command(["td3sweep.evaluate", *options, str(folder), *overrides], core)
+    found = json.loads((out / "evaluation.json").read_text())
+    return {"episodes": episodes} | {key: found["totals"][key]["value"] for key in KEPT if key in found["totals"]}
+
+
+def _folder(name: str) -> str:
+    return re.sub(r"[^\w.]+", "-", name)  # no signs that the command line or Hydra would take for their own
+
+
+def _command(words: Sequence[str], core: int) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    done = subprocess.run(
+        [sys.executable, "-m", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    if done.returncode not in (0, 3):  # 3: the monitor has stopped it, which is a result
+        raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}: {done.stderr.strip()[-400:]}")
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    tests = ", ".join(
+        f"{label or 'test'} {100 * found['success']:.0f} % of {found['episodes']}, return {found['return']:.1f}"
+        for label, found in row["tests"].items()
+    )
+    return f"{row['cell']} seed {row['seed']}: {tests}; {row['verdict']}, {row['minutes']:.1f} min"

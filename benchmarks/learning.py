@@ -1,0 +1,152 @@
+"""Does it learn to drive, what matters for that, and does a memory help? ``python -m benchmarks.learning TABLE``.
+
+Each table is a list of cells (`benchmarks/cells.py`), each trained on several seeds and tested on 20 starts that it
+never trained on. Finished runs stand in docs/data/learning.jsonl; what is missing there is run, and an interrupted run
+goes on.
+``--tables`` makes all tables and pictures of docs/learning.md from that file and runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.cells import Cell, rows_of, run_cells
+from benchmarks.page import DOCS, replace_section
+from td3sweep.report.stats import bootstrapped
+
+DATA, PAGE = DOCS / "data/learning.jsonl", DOCS / "learning.md"
+DRIVE = ["experiment=drive"]
+ELSEWHERE = {
+    "": (),
+    "StandInRing": ("env.map=StandInRing",),
+    "StandInHighway": ("env.map=StandInHighway",),
+    "20 cars": ("env.traffic=20",),
+}
+BLIND = "env.dark=[1,1]"
+MEMORY = ["experiment=memory"]
+TABLES: dict[str, list[Cell]] = {
+    "drive": [Cell("experiment=drive", DRIVE, 5, ELSEWHERE)],
+    "controls": [
+        Cell("untrained", [*DRIVE, "steps=110", "warmup=105", "critic_only_updates=0", "updates_per_step=0"], 3),
+        Cell("image blanked", [*DRIVE, BLIND], 3),
+        Cell("crossed wiring", [*DRIVE, "wiring=crossed"], 3),
+        Cell("way-points, image blanked", [*DRIVE, BLIND, "env.vector=full"], 3),
+    ],
+    "matters": [
+        Cell("as it is", DRIVE, 5),
+        Cell("no trunk", [*DRIVE, "trunk=null"], 5),
+        Cell("no penalty", [*DRIVE, "pre_tanh_penalty=0"], 5),
+        Cell("usual last layer", [*DRIVE, "actor_init_scale=1"], 5),
+        Cell("LayerNorm on features", [*DRIVE, "feature_norm=layernorm"], 5),
+        Cell("joint clip", [*DRIVE, "clip=joint"], 5),
+        Cell("random shift", [*DRIVE, "aug=shift4"], 5),
+        Cell("n_step=1", [*DRIVE, "n_step=1"], 5),
+        Cell("gamma=.99", [*DRIVE, "hyperparams.gamma=.99"], 5),
+        Cell("tau=.005", [*DRIVE, "hyperparams.tau=.005"], 5),
+    ],
+    "memory": [
+        Cell("none", MEMORY, 3),
+        Cell("gru48", [*MEMORY, "recurrent=gru48"], 3),
+        Cell("lstm256", [*MEMORY, "recurrent=lstm256"], 3),
+        Cell("gru48, zero state", [*MEMORY, "recurrent=gru48", "recurrent.stored_state=false"], 3),
+        Cell("gru48, no burn-in", [*MEMORY, "recurrent=gru48", "recurrent.burn_in=0"], 3),
+    ],
+}
+
+
+def table(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell]) -> str:
+    """Markdown: a line for each cell and test, the seeds' successes one by one."""
+    lines = [
+        "| run | tested on | success by seed, % | mean [95 %] | route, % | speed, m/s | minutes | verdicts |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for cell in cells:
+        mine = sorted((row for row in rows if row["cell"] == cell.name), key=lambda row: row["seed"])
+        for label in cell.tests if mine else ():
+            tests = [row["tests"][label] for row in mine]
+            success = [100.0 * test["success"] for test in tests]
+            whole = [label or "its own task", " ".join(f"{value:.0f}" for value in success), _mean(success)]
+            whole += [_mean([100.0 * test["route_completion"] for test in tests])]
+            whole += [f"{np.mean([test['speed'] for test in tests]):.1f}"]
+            about = [f"{np.mean([row['minutes'] for row in mine]):.1f}", _verdicts(mine)]
+            lines.append(
+                f"| {' | '.join([cell.name if not label else '', *whole, *(about if not label else ['', ''])])} |"
+            )
+    return "\n".join(lines)
+
+
+def _mean(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.0f}"
+    found = bootstrapped(values, [0] * len(values), lambda drawn, axis: np.mean(drawn, axis=axis))
+    return f"{found.value:.0f} [{found.low:.0f}, {found.high:.0f}]"
+
+
+def _verdicts(rows: Sequence[Mapping[str, Any]]) -> str:
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def write_page() -> None:
+    """Put every table into the page, and its curves beside it."""
+    rows = rows_of(DATA)
+    for name, cells in TABLES.items():
+        mine = [row for row in rows if row["table"] == name]
+        if mine:
+            replace_section(name, table(mine, cells), PAGE)
+            draw(mine, cells, DOCS / f"learning_{name}.png")
+
+
+def draw(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell], path: Path) -> None:
+    """Route driven in the evaluations of each run over its steps, a panel for each cell."""
+    from matplotlib.figure import Figure
+
+    shown = [cell for cell in cells if any(len(row["curve"]) > 1 for row in rows if row["cell"] == cell.name)]
+    across = min(4, len(shown))
+    down = -(-len(shown) // across)
+    figure = Figure(figsize=(3.0 * across, 2.2 * down), layout="constrained")
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+    for panel, cell in zip(panels, shown, strict=False):
+        for row in rows:
+            if row["cell"] == cell.name:
+                points = np.array([[point[0], point[2]] for point in row["curve"]], float)
+                panel.plot(points[:, 0], 100.0 * points[:, 1], color="#0072b2", alpha=0.7, linewidth=1.2)
+        panel.set_title(cell.name, fontsize=9)
+        panel.set_ylim(-3, 103)
+        panel.tick_params(labelsize=8)
+    for panel in panels[len(shown) :]:
+        panel.set_visible(False)
+    figure.supxlabel("environment steps", fontsize=9)
+    figure.supylabel("route driven in evaluations, %", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Run what is missing, or only write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", nargs="*", choices=[*TABLES, []], help=f"of {', '.join(TABLES)}")
+    parser.add_argument("--tables", action="store_true", help="write docs/learning.md from what has been run")
+    parser.add_argument("--cell", help="only the cell of that name")
+    parser.add_argument("--width", type=int, default=1, help="runs at a time, a core each")
+    parser.add_argument("--episodes", type=int, default=20, help="of a test")
+    parser.add_argument("--runs", type=Path, default=Path("runs/learning"), help="of the run directories")
+    parser.add_argument("--out", type=Path, default=DATA, help="of the finished runs")
+    options = parser.parse_args()
+    for name in options.table:
+        cells = [cell for cell in TABLES[name] if options.cell in (None, cell.name)]
+        if not cells:
+            parser.error(f"--cell {options.cell}: {name} has {', '.join(cell.name for cell in TABLES[name])}")
+        run_cells(name, cells, options.runs, options.out, width=options.width, episodes=options.episodes)
+    if options.tables:
+        write_page()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The learning tables: what stands in them, what is run and what is not run again."""
+
+import json
+import os
+
+import pytest
+
+from benchmarks import cells, learning
+from benchmarks.cells import Cell, rows_of, run_cell, run_cells
+from td3sweep.compose import compose_settings
+
+DONE = {"success": 0.5, "route_completion": 0.8, "speed": 6.0, "return": 100.0, "length": 50.0, "episodes": 20}
+
+
+def row(cell, seed, success, **more):
+    test = DONE | {"success": success}
+    return {"cell": cell, "seed": seed, "tests": {"": test}, "minutes": 4.0, "verdict": "healthy", "curve": []} | more
+
+
+def test_a_line_tells_every_seed_and_their_mean():
+    rows = [row("a", 1, 0.6, verdict="suspicious", minutes=6.0), row("a", 0, 1.0), row("b", 0, 0.0)]
+    lines = learning.table(rows, [Cell("a", [], 2), Cell("b", [], 2), Cell("not run", [], 2)]).splitlines()
+    assert len(lines) == 4
+    first = [word.strip() for word in lines[2].strip("|").split("|")]
+    assert first[:3] == ["a", "its own task", "100 60"]
+    assert first[3].startswith("80 [60, 100]")
+    assert first[4:] == ["80 [80, 80]", "6.0", "5.0", "1 healthy, 1 suspicious"]
+    assert [word.strip() for word in lines[3].strip("|").split("|")][2:4] == ["0", "0"]
+
+
+def test_what_is_done_is_not_run_again(tmp_path, monkeypatch):
+    asked = []
+
+    def pretend(cell, seed, runs, episodes, core):
+        asked.append((cell.name, seed, core in os.sched_getaffinity(0)))
+        return row(cell.name, seed, 1.0)
+
+    monkeypatch.setattr(cells, "run_cell", pretend)
+    out = tmp_path / "rows.jsonl"
+    out.write_text(json.dumps({"table": "t", **row("a", 0, 1.0)}) + "\n")
+    run_cells("t", [Cell("a", [], 2), Cell("b", [], 1)], tmp_path, out, width=1, episodes=1)
+    assert asked == [("b", 0, True), ("a", 1, True)]
+    assert [(found["table"], found["cell"], found["seed"]) for found in rows_of(out)] == [
+        ("t", "a", 0), ("t", "b", 0), ("t", "a", 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", learning.TABLES)
+def test_every_cell_is_a_command_that_composes(name):
+    for cell in learning.TABLES[name]:
+        settings = compose_settings([*cell.overrides, *cells.ALWAYS, "seed=0"])
+        assert settings.env.vector in ("speed", "full")
+        for overrides in cell.tests.values():
+            compose_settings([*cell.overrides, *overrides])
+
+
+def test_a_failed_run_says_what_it_said(tmp_path):
+    with pytest.raises(RuntimeError, match=r"exit code 2: td3sweep: .*gama"):
+        run_cell(Cell("bad", ["hyperparams.gama=.9"], 1), 0, tmp_path, 1, min(os.sched_getaffinity(0)))
+
+
+@pytest.mark.slow
+def test_the_memory_experiment_in_short(tmp_path):
+    short = [
+        *("experiment=memory", "recurrent=gru48", "steps=300", "warmup=200", "critic_only_updates=10"),
+        *("updates_per_step=.3", "hyperparams.batch_size=20", "eval_every=150", "eval_episodes=1"),
+    ]
+    found = run_cell(Cell("short", short, 1), 3, tmp_path, 2, min(os.sched_getaffinity(0)))
+    assert (found["steps"], found["updates"], found["seed"]) == (300, 40, 3)
+    assert found["curve"][-1][0] == 300
+    assert found["tests"][""]["episodes"] == 2
+    assert 0.0 <= found["tests"][""]["route_completion"] <= 1.0
+    assert found["verdict"] in ("suspicious", "undetermined", "healthy")
