@@ -1,9 +1,9 @@
 """Run a command that must not outlive its parent: `python guard.py PARENT_PID COMMAND ARGUMENT...`
 
-CarlaUE4.sh is a shell script that starts the simulator as a child and knows nothing of the trainer;
-when the trainer is killed outright, nobody would end the simulator. A stand-in that hangs or is stopped
-could not see it either. This small process stands between the two. It must lead a process group of its own (start it with `start_new_session=True`), because it
-ends that whole group.
+CarlaUE4.sh is a shell script that starts the simulator as a child and knows nothing of the trainer; a server that
+hangs or is stopped cannot know. When the trainer is killed outright, nobody would end it. This small process stands
+between the two. It must lead a process group of its own (start it with `start_new_session=True`), because it ends that
+whole group.
 
 It runs as a script and imports the standard library only, so that it stays small beside a simulator.
 """
