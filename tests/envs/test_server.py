@@ -252,15 +252,17 @@ def test_a_killed_parent_leaves_no_server(tmp_path, mode, stopped):
         "print(server._process.pid, flush=True)\ntime.sleep(1000)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    guard = int(parent.stdout.readline())
-    wait_until(lambda: "listening" in (tmp_path / "server.log").read_text())
-    (server,) = [int(pid) for pid in Path(CHILDREN.format(guard)).read_text().split()]
-    if stopped:
-        os.kill(server, signal.SIGSTOP)
-    assert alive(guard)
-    assert alive(server)
-    parent.send_signal(signal.SIGKILL)
-    parent.communicate()
+    try:
+        guard = int(parent.stdout.readline())
+        wait_until(lambda: "listening" in (tmp_path / "server.log").read_text())
+        (server,) = [int(pid) for pid in Path(CHILDREN.format(guard)).read_text().split()]
+        if stopped:
+            os.kill(server, signal.SIGSTOP)
+        assert alive(guard)
+        assert alive(server)
+    finally:
+        parent.kill()
+        parent.communicate()
     wait_until(lambda: not alive(guard) and not alive(server), 5.0)
 
 
