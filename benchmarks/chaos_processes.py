@@ -77,7 +77,7 @@ def below(root: Process) -> list[Process]:
 
 def simulators(worker: Process) -> list[Process]:
     """The simulators of a trial."""
-    return [found for found in below(worker) if SIMULATOR in found.command]
+    return [found for found in below(worker) if found.command.split()[1:3] == ["-m", SIMULATOR]]  # not their guards
 
 
 def of_sweep(directory: Path) -> set[Process]:

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_pool, "1")  # before numpy starts threads it would never use here
@@ -27,8 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     signal.signal(signal.SIGTERM, _leave)
-    orphaned = _watcher(options.parent_pid)
-    faults = FaultInjector(options.faults, orphaned)
+    faults = FaultInjector(options.faults)
     faults.starting()
     try:
         sockets = _listen(options)
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         ports = f"{options.host}:{options.rpc_port} and {options.stream_port}"
         print(f"stand-in: cannot listen on {ports}: {error.strerror}", file=sys.stderr)
         return 1
-    server = Server(World(options.map_name, options.stream_port), *sockets, faults, orphaned)
+    server = Server(World(options.map_name, options.stream_port), *sockets, faults)
     where = f"{options.host}:{options.rpc_port}"
     print(f"td3sweep stand-in for CARLA 0.9.16 (not CARLA) listening on {where}", flush=True)
     try:
@@ -57,28 +56,6 @@ def _listen(options: Options) -> tuple[socket.socket, socket.socket]:
 
 def _leave(_signal: int, _frame: object) -> None:
     raise SystemExit(0)
-
-
-def _watcher(pid: int) -> Callable[[], bool]:
-    """Says whether process ``pid`` is gone; one that is dead but not yet waited for counts as gone."""
-    if not pid:
-        return lambda: False
-
-    def orphaned() -> bool:
-        try:
-            with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
-                return stat.read().rpartition(")")[2].split()[0] in ("Z", "X")
-        except FileNotFoundError:
-            pass
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
-
-    return orphaned
 
 
 if __name__ == "__main__":

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from td3sweep.standin.protocol import SensorType, StreamMessage
 from td3sweep.standin.stamp import stamped
 
-POLL_SECONDS = 0.2
 GARBLED = b"\xa5" * 20  # shorter than a header: what a client makes of it is undefined
 
 
@@ -36,11 +36,10 @@ class Faults:
 
 
 class FaultInjector:
-    """Plays the faults at the moments the server reports; ``orphaned`` ends a hang."""
+    """Plays the faults at the moments the server reports."""
 
-    def __init__(self, faults: Faults, orphaned: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._orphaned = orphaned
         self._ticks = 0
         self._camera_frames = 0
         self._held: list[StreamMessage] = []
@@ -51,7 +50,7 @@ class FaultInjector:
             raise SystemExit(1)
 
     def loading(self) -> None:
-        self._sleep(self._faults.slow_load)
+        time.sleep(self._faults.slow_load)
 
     def ticking(self, driven: bool) -> None:
         """Called before each tick, ``driven`` if a client asked for it; may never return."""
@@ -62,9 +61,10 @@ class FaultInjector:
             os._exit(139)
         if self._faults.hang_after and self._ticks >= self._faults.hang_after:
             print(f"stand-in fault: hangs after {self._ticks} ticks", file=sys.stderr, flush=True)
-            self._sleep(float("inf"))
+            while True:
+                signal.pause()
         self._ticks += 1
-        self._sleep(self._faults.slow_tick)
+        time.sleep(self._faults.slow_tick)
 
     def deliver(self, messages: Sequence[StreamMessage]) -> list[StreamMessage]:
         """What of a tick's messages goes out now: camera frames may be lost, or held until the next tick."""
@@ -84,13 +84,6 @@ class FaultInjector:
                     continue
             due.append(message)
         return due
-
-    def _sleep(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0.0:
-            if self._orphaned():
-                raise SystemExit(0)
-            time.sleep(min(left, POLL_SECONDS))
 
 
 def _is_due(count: int, every: int) -> bool:

@@ -21,7 +21,6 @@ Scores obtained on it are not CARLA results.
   -carla-streaming-port=N      port of the sensor data (RPC port + 1)
   -carla-host=ADDRESS          address to listen on (127.0.0.1)
   -map=NAME                    first map: {", ".join(MAP_NAMES)} ({DEFAULT_MAP})
-  -parent-pid=PID              leave when that process is gone
   -fault-slow-load=SECONDS     faults for tests: loading a map takes that long
   -fault-slow-tick=SECONDS     every tick takes that much longer, as a real simulator's does
   -fault-hang-after=TICKS      answer nothing after so many ticks
@@ -72,7 +71,6 @@ class Options:
     stream_port: int = DEFAULT_PORT + 1
     host: str = "127.0.0.1"
     map_name: str = DEFAULT_MAP
-    parent_pid: int = 0
     help: bool = False
     faults: Faults = field(default_factory=Faults)
 
@@ -93,8 +91,6 @@ def parse(arguments: Sequence[str]) -> Options:
             values["host"] = value
         elif name == "map":
             values["map_name"] = _map(argument, value)
-        elif name == "parent-pid":
-            values["parent_pid"] = _number(argument, value, 1, 2**31)
         elif name in ("help", "h"):
             values["help"] = True
         elif name in kinds:

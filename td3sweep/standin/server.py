@@ -11,7 +11,6 @@ import struct
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from itertools import count
 
 from td3sweep.standin.faults import FaultInjector
@@ -32,7 +31,6 @@ SUBSCRIPTION_WAIT = 0.25
 
 FREE_RUN_PERIOD = 1.0 / 30.0
 MAX_VARIABLE_DELTA = 0.1
-WATCH_PERIOD = 0.5
 RECEIVE_BYTES = 1 << 18
 STREAM_ID_BYTES = 4
 STALL_SECONDS = 5.0
@@ -127,11 +125,9 @@ class Server:
         rpc_socket: socket.socket,
         stream_socket: socket.socket,
         faults: FaultInjector,
-        orphaned: Callable[[], bool],
     ) -> None:
         self._world = world
         self._faults = faults
-        self._orphaned = orphaned
         self._service = Service(world, self)
         self._selector = selectors.DefaultSelector()
         self._connections = 0
@@ -141,13 +137,12 @@ class Server:
         self._expected: Counter[int] = Counter()
         self._expected_until = 0.0
         self._last_frame_time = time.monotonic()
-        self._next_watch = 0.0
         for listener, kind in ((rpc_socket, RpcConnection), (stream_socket, StreamConnection)):
             listener.setblocking(False)
             self._selector.register(listener, selectors.EVENT_READ, kind)
 
     def serve(self) -> None:
-        """Run until the parent is gone; SIGTERM ends it by raising SystemExit from its handler."""
+        """Run for ever; SIGTERM ends it by raising SystemExit from its handler."""
         while True:
             for key, mask in self._selector.select(self._patience()):
                 self._on_event(key, mask)
@@ -155,10 +150,6 @@ class Server:
             now = time.monotonic()
             if not self._world.settings.synchronous and now >= self._last_frame_time + FREE_RUN_PERIOD:
                 self._free_run(now)
-            if now >= self._next_watch:
-                self._next_watch = now + WATCH_PERIOD
-                if self._orphaned():
-                    return
 
     def advance(self) -> None:
         """One synchronous frame."""
@@ -174,15 +165,14 @@ class Server:
     def loading(self) -> None:
         self._faults.loading()
 
-    def _patience(self) -> float:
-        """Seconds the selector may wait for an event."""
-        now = time.monotonic()
-        wait = max(0.0, self._next_watch - now)
+    def _patience(self) -> float | None:
+        """Seconds the selector may wait for an event; None: as long as it takes."""
+        ends = []
         if not self._world.settings.synchronous:
-            wait = min(wait, max(0.0, self._last_frame_time + FREE_RUN_PERIOD - now))
+            ends.append(self._last_frame_time + FREE_RUN_PERIOD)
         if self._requests and self._expected:  # a tick waits for a subscriber
-            wait = min(wait, max(0.0, self._expected_until - now))
-        return wait
+            ends.append(self._expected_until)
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def _on_event(self, key: selectors.SelectorKey, mask: int) -> None:
         listener = key.fileobj

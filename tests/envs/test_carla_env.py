@@ -1,6 +1,10 @@
 """The environment on the stand-in, through the real carla client."""
 
 import hashlib
+import json
+import os
+import subprocess
+import sys
 
 import gymnasium
 import numpy as np
@@ -10,6 +14,7 @@ from gymnasium.utils.env_checker import check_env
 import td3sweep.envs
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.carla.make import make_carla_env
+from td3sweep.envs.carla.traffic import SPEEDS
 from td3sweep.errors import UserError
 
 pytest.importorskip("carla")
@@ -66,6 +71,19 @@ def test_traffic_comes_by_the_number_and_by_the_seed():
         assert play(env, 5, steps=60) == first
         _, info = env.reset(seed=5)
         assert (info["cars_asked"], info["cars_spawned"]) == (6, 6)
+
+
+def test_each_car_of_the_traffic_keeps_a_speed_of_its_own_below_the_egos():
+    """Alone on the road, or behind a slower one; in a process of its own, as is every Traffic Manager here."""
+    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    speeds = np.array(json.loads(done.stdout.splitlines()[-1]))
+    low, high = SPEEDS
+    assert high < 30.0
+    assert len(speeds) == 6
+    assert (0.98 * low < speeds).all()
+    assert (speeds < high).all()
+    assert np.ptp(speeds) > 4.0
 
 
 def test_asking_for_more_cars_than_places_is_told(caplog):
@@ -247,3 +265,18 @@ def test_in_detail_every_tick_is_told_and_the_sensor_sees_markings_crossed():
         assert info["end"] == "off_road"
         assert sum(tick.crossings for tick in ticks) >= sum(tick.lane_invasion for tick in ticks) == 1
         assert ticks[-1].position == info["position"]
+
+
+def speeds_of_traffic():
+    """km/h of six cars after ten seconds; the ego stands."""
+    env = CarlaDriveEnv(traffic=6, action_repeat=10)
+    env.reset(seed=3)
+    for _ in range(20):
+        env.step(np.array([0.0, -1.0], np.float32))
+    snapshot, cars = env._tick.snapshot, env._simulation.cars
+    return [3.6 * snapshot.find(car.actor_id).get_velocity().length() for car in cars]
+
+
+if __name__ == "__main__":
+    print(json.dumps(speeds_of_traffic()), flush=True)
+    os._exit(0)  # the client library's destructors abort now and then

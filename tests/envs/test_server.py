@@ -239,23 +239,31 @@ def test_a_server_that_ignores_sigterm_is_killed(tmp_path, monkeypatch):
     assert not alive(deaf)
 
 
+CHILDREN = "/proc/{0}/task/{0}/children"
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
 @pytest.mark.parametrize("mode", ["standin", "launch"])
-def test_a_killed_parent_leaves_no_server(tmp_path, mode):
-    path = script(tmp_path, "echo server=$$\nsleep 1000\n") if mode == "launch" else None
+def test_a_killed_parent_leaves_no_server(tmp_path, mode, stopped):
+    path = script(tmp_path, "echo listening\nsleep 1000\n") if mode == "launch" else None
     code = (
         "import sys, time\nfrom td3sweep.envs.carla.server import Server\n"
         f"server = Server({mode!r}, path={path!r}, log_dir={str(tmp_path)!r})\nserver.start()\n"
         "print(server._process.pid, flush=True)\ntime.sleep(1000)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    pids = [int(parent.stdout.readline())]
-    log = tmp_path / "server.log"
-    wait_until(lambda: "server=" in log.read_text() or "listening" in log.read_text())
-    pids += [int(pid) for pid in re.findall(r"server=(\d+)", log.read_text())]
-    assert all(alive(pid) for pid in pids)
-    parent.send_signal(signal.SIGKILL)
-    parent.communicate()
-    wait_until(lambda: not any(alive(pid) for pid in pids))
+    try:
+        guard = int(parent.stdout.readline())
+        wait_until(lambda: "listening" in (tmp_path / "server.log").read_text())
+        (server,) = [int(pid) for pid in Path(CHILDREN.format(guard)).read_text().split()]
+        if stopped:
+            os.kill(server, signal.SIGSTOP)
+        assert alive(guard)
+        assert alive(server)
+    finally:
+        parent.kill()
+        parent.communicate()
+    wait_until(lambda: not alive(guard) and not alive(server), 5.0)
 
 
 def test_a_foreign_server_is_never_ended():

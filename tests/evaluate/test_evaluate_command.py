@@ -8,7 +8,7 @@ import torch
 from command import QUICK
 from PIL import Image
 
-from td3sweep.evaluate import FIRST_SEED, drivers
+from td3sweep.evaluate import FIRST_SEED
 from td3sweep.evaluate.__main__ import main
 from td3sweep.run import run
 
@@ -91,8 +91,8 @@ def test_baselines(policy, end, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_collision_is_counted_by_kind(tmp_path, monkeypatch):
-    monkeypatch.setattr(drivers, "TARGET_SPEED", 12.0)  # the others keep to 30 km/h, and it does not see them
+def test_a_collision_is_counted_by_kind(tmp_path):
+    """The others drive at 12 to 24 km/h, this one at 30, and it does not see them."""
     evaluate("--policy", "pid", "experiment=drive", "env.traffic=20", "env.map=StandInRing", "threads=1",
              "--episodes", 2, "--out", tmp_path, "--no-video")  # fmt: skip
     result = json.loads((tmp_path / "evaluation.json").read_text())

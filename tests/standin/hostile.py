@@ -73,7 +73,7 @@ def methods() -> list[str]:
 
 def _nobody() -> Any:
     left, right = socket.socket(), socket.socket()
-    return Server(World("StandInRing", 1), left, right, FaultInjector(Faults()), lambda: False)
+    return Server(World("StandInRing", 1), left, right, FaultInjector(Faults()))
 
 
 def malformed(rng: random.Random) -> bytes:

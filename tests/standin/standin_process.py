@@ -92,8 +92,8 @@ def free_ports() -> int:
 
 def launch(port: int, log: Path, *flags: str) -> subprocess.Popen[str]:
     """Start a server that ends with this process at the latest; later flags win."""
-    own = [f"-carla-rpc-port={port}", f"-parent-pid={os.getpid()}"]
-    command = [sys.executable, "-m", "td3sweep.standin", *own, *flags]
+    end_with_us = ["setpriv", "--pdeathsig", "KILL"]  # becomes the server, which keeps its process id
+    command = [*end_with_us, sys.executable, "-m", "td3sweep.standin", f"-carla-rpc-port={port}", *flags]
     with log.open("w") as output:
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True)
 

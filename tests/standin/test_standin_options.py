@@ -46,7 +46,6 @@ def test_faults_are_read_by_name():
         "-carla-rpc-port=0",
         "-carla-rpc-port=70000",
         "-map=Town01",
-        "-parent-pid=-3",
         "-fault-hang-after=soon",
         "-fault-slow-load=-1",
         "-fault-slow-load=nan",

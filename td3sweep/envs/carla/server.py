@@ -191,11 +191,14 @@ class Server:
     def _command(self) -> list[str]:
         rpc_port = f"-carla-rpc-port={self.port}"
         if self.mode == "standin":
-            mine = [rpc_port, f"-parent-pid={os.getpid()}", f"-map={self._map_name}"]
-            return [sys.executable, "-m", "td3sweep.standin", *mine, *self._flags]
-        chosen = any(flag.startswith("-graphicsadapter") for flag in self._flags)
-        flags = (rpc_port, *LAUNCH_FLAGS, *([] if chosen else self._adapter()), *self._flags)
-        return [sys.executable, guard.__file__, *self._program, *flags]
+            program = [sys.executable, "-m", "td3sweep.standin"]
+            flags = [rpc_port, f"-map={self._map_name}", *self._flags]
+        else:
+            program = self._program
+            chosen = any(flag.startswith("-graphicsadapter") for flag in self._flags)
+            flags = [rpc_port, *LAUNCH_FLAGS, *([] if chosen else self._adapter()), *self._flags]
+        # Neither this process's variables nor its packages are for the guard, which starts the sooner for it.
+        return [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), *program, *flags]
 
     def _adapter(self) -> list[str]:
         """The flag that puts the server on its GPU: the one asked for, else this process's first."""
@@ -287,6 +290,7 @@ def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
     The leader is reaped last: until then its id cannot pass to a stranger, so the signals cannot reach one.
     """
     _signal_group(process.pid, signal.SIGTERM)
+    _signal_group(process.pid, signal.SIGCONT)  # a stopped process takes no SIGTERM
     deadline = time.monotonic() + grace
     while _ended(process) is None and time.monotonic() < deadline:
         time.sleep(POLL_S)
