@@ -96,18 +96,16 @@ def run_cell(cell: Cell, seed: int, runs: Path, episodes: int, core: int) -> dic
         RuntimeError: the run or a test failed; the message ends with what it said.
     """
     folder = runs / _folder(cell.name) / f"seed-{seed}"
-    begun = time.monotonic()
     _command(["td3sweep", *cell.overrides, *ALWAYS, f"seed={seed}", f"hydra.run.dir={folder}"], core)
-    minutes = (time.monotonic() - begun) / 60
     summary = json.loads((folder / "summary.json").read_text())
     logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     curve = [[row["env_step"], *(row.get(key) for key in CURVE)] for row in logged if row["phase"] == "evaluation"]
     tests = {label: _test(folder, label, overrides, episodes, core) for label, overrides in cell.tests.items()}
     return {
         "cell": cell.name, "seed": seed, "overrides": list(cell.overrides), "steps": summary["env_steps"],
-        "updates": summary["updates"], "updates_per_s": summary["updates_per_s"], "minutes": round(minutes, 2),
-        "verdict": summary["verdict"], "curve": curve, "tests": tests, "processor": processor(),
-        "commit": software()["commit"],
+        "updates": summary["updates"], "updates_per_s": summary["updates_per_s"],
+        "minutes": round(summary["seconds"] / 60, 2), "verdict": summary["verdict"], "curve": curve, "tests": tests,
+        "processor": processor(), "commit": software()["commit"],
     }  # fmt: skip
 
 
