@@ -114,7 +114,7 @@ class Rule:
         if missing:
             return str(missing[0]).partition(": ")[2]
         if measured is None:
-            return f"fewer than {self.rows} rows of the learner, or rows that no monitor watched"
+            return f"it takes {self.rows} rows of the learner, all watched by a monitor"
         return "" if math.isfinite(measured) else "the statistic is not a number"
 
     def _finding(self, measured: float | None, outcome: str, note: str = "") -> Finding:
@@ -155,14 +155,14 @@ class FallenReturn(Rule):
 
 RULES: tuple[Rule, ...] = (
     Rule("nonfinite", "numbers that are not finite", 0.0),
-    Rule("d0", "faults of the wiring, by the audit", 0.0, latest),
-    Rule("d7", "gradient norm after clipping / its limit", ClipInvariant.LIMIT),
-    Rule("d1", "|Q| / 1.1 x the largest value that rewards allow", FULL, sustained, IN_A_ROW),
-    Rule("d2", "distance of the actor's Q from the critic's, in allowances", FULL, sustained, IN_A_ROW),
-    Rule("d3", "weight of growth laws that explode", Explosion.WEIGHT, latest, MIN_POINTS, may_warn=True),
-    Rule("d4", "share of saturated actions without gradient", DeadActor.SATURATION, sustained, IN_A_ROW),
-    ShortEpisodes("d5", "episodes shorter than random ones (CUSUM)", Lengths.LIMIT, latest, may_warn=True),
-    FallenReturn("d6", "fall of the evaluations from their best", 1.0 - Returns.SHARE, latest),
+    Rule("d0", "wiring faults, by the audit", 0.0, latest),
+    Rule("d7", "norm after clipping / its limit", ClipInvariant.LIMIT),
+    Rule("d1", "|Q| / (1.1 x bound by rewards)", FULL, sustained, IN_A_ROW),
+    Rule("d2", "actor's Q off the critic's", FULL, sustained, IN_A_ROW),
+    Rule("d3", "weight of exploding growth laws", Explosion.WEIGHT, latest, MIN_POINTS, may_warn=True),
+    Rule("d4", "saturated without gradient", DeadActor.SATURATION, sustained, IN_A_ROW),
+    ShortEpisodes("d5", "CUSUM of shorter episodes", Lengths.LIMIT, latest, may_warn=True),
+    FallenReturn("d6", "evaluations' fall from the best", 1.0 - Returns.SHARE, latest),
 )
 MAY_BE_UNKNOWN = frozenset({"d5", "d6"})  # they need a longer run than the first gate; every other rule must be known
 
@@ -172,7 +172,7 @@ def reached(evidence: Evidence) -> Finding:
     steps = evidence.summary["env_steps"]
     short = steps < evidence.gate or not evidence.summary["finished"]
     return Finding(
-        "steps", "environment steps taken, of", float(steps), float(evidence.gate),
+        "steps", "environment steps, at least", float(steps), float(evidence.gate),
         *((FAILS, "the run was stopped before the gate") if short else (PASS, "")),
     )  # fmt: skip
 

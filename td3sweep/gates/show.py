@@ -44,8 +44,8 @@ def _line(judgement: Judgement) -> str:
         )
     failed = ", ".join(finding.rule for finding in judgement.stopping if finding.outcome == FAILS)
     unknown = ", ".join(finding.rule for finding in judgement.stopping if finding.outcome == UNKNOWN)
-    reasons = [f"{failed} failed"] * bool(failed) + [f"{unknown} must be known and is not"] * bool(unknown)
-    return f"gate {judgement.gate}: FAILED: {'; '.join(reasons)}"
+    why = f"{failed} failed" if failed else f"{unknown} must be known and is not"
+    return f"gate {judgement.gate}: FAILED: {why}"
 
 
 def closing(climb: Climb, gates: Sequence[int], path: Path) -> list[str]:
@@ -55,7 +55,10 @@ def closing(climb: Climb, gates: Sequence[int], path: Path) -> list[str]:
     lines = []
     if climb.failed is not None:
         dropped = f"; no step was taken towards {_list(left)}" if left else ""
-        lines.append(f"stopped at gate {climb.failed.gate}{dropped}: mend the cause and start anew in another --dir")
+        remedy = "mend the cause and start anew in another --dir"
+        if all(finding.outcome == UNKNOWN for finding in climb.failed.stopping):
+            remedy = f"give a later gate (--gates {2 * climb.failed.gate} in the same --dir) or a smaller log_every"
+        lines.append(f"stopped at gate {climb.failed.gate}{dropped}: {remedy}")
     elif climb.signalled is not None:
         lines.append("stopped by a signal; the same command goes on")
     failed = "none" if climb.failed is None else str(climb.failed.gate)
