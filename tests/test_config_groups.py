@@ -86,14 +86,14 @@ def test_the_full_run_that_every_output_prices_is_the_experiment(settings):
 
 
 @pytest.mark.parametrize(
-    ("phase", "cnn", "memory", "replay", "target", "reward"),
+    ("phase", "groups", "reward"),
     [
-        ("phase1", "nature", ("none", 0), "uniform", "td3", {}),
-        ("phase2", "pooled", ("gru", 48), "uniform", "td3", {}),
-        ("phase3", "pooled", ("gru", 48), "per", "mpg", {"centre": 1.0, "apf": 1.0}),
+        ("phase1", ("nature", "none", 0, "uniform", "td3"), {}),
+        ("phase2", ("pooled", "gru", 48, "uniform", "td3"), {}),
+        ("phase3", ("pooled", "gru", 48, "per", "mpg"), {"centre": 1.0, "apf": 1.0}),
     ],
 )
-def test_the_phases_hold_the_documents_numbers(phase, cnn, memory, replay, target, reward, settings):
+def test_the_phases_hold_the_documents_numbers(phase, groups, reward, settings):
     s = settings(f"experiment={phase}")
     h, seed = s.hyperparams, settings("experiment=seed_5k")
     assert (h.gamma, h.tau, h.actor_lr, h.critic_lr, h.batch_size) == (0.99, 0.005, 1e-3, 1e-3, 100)
@@ -101,8 +101,7 @@ def test_the_phases_hold_the_documents_numbers(phase, cnn, memory, replay, targe
     assert (h.actor_cnn_lr, h.critic_cnn_lr) == (None, None)
     assert (s.clip.name, s.clip.actor, s.clip.critic, s.wiring.name) == ("joint", 1.0, 10.0, "separate")
     assert (s.name, s.steps, s.warmup, s.updates_per_step) == (phase, 5000, 1000, 1.0)
-    assert (s.cnn.name, (s.recurrent.name, s.recurrent.hidden)) == (cnn, memory)
-    assert (s.replay.name, s.target.name) == (replay, target)
+    assert (s.cnn.name, s.recurrent.name, s.recurrent.hidden, s.replay.name, s.target.name) == groups
     assert s.reward.terms == seed.reward.terms | reward
     assert s.env == seed.env
 
