@@ -85,6 +85,27 @@ def test_the_full_run_that_every_output_prices_is_the_experiment(settings):
     assert (s.steps, s.steps - s.warmup, s.hyperparams.batch_size) == (SEED_STEPS, SEED_UPDATES, SEED_BATCH)
 
 
+@pytest.mark.parametrize(
+    ("phase", "groups", "reward"),
+    [
+        ("phase1", ("nature", "none", 0, "uniform", "td3"), {}),
+        ("phase2", ("pooled", "gru", 48, "uniform", "td3"), {}),
+        ("phase3", ("pooled", "gru", 48, "per", "mpg"), {"centre": 1.0, "apf": 1.0}),
+    ],
+)
+def test_the_phases_hold_the_documents_numbers(phase, groups, reward, settings):
+    s = settings(f"experiment={phase}")
+    h, seed = s.hyperparams, settings("experiment=seed_5k")
+    assert (h.gamma, h.tau, h.actor_lr, h.critic_lr, h.batch_size) == (0.99, 0.005, 1e-3, 1e-3, 100)
+    assert (h.policy_delay, h.target_noise, h.target_noise_clip) == (2, 0.2, 0.5)
+    assert (h.actor_cnn_lr, h.critic_cnn_lr) == (None, None)
+    assert (s.clip.name, s.clip.actor, s.clip.critic, s.wiring.name) == ("joint", 1.0, 10.0, "separate")
+    assert (s.name, s.steps, s.warmup, s.updates_per_step) == (phase, 5000, 1000, 1.0)
+    assert (s.cnn.name, s.recurrent.name, s.recurrent.hidden, s.replay.name, s.target.name) == groups
+    assert s.reward.terms == seed.reward.terms | reward
+    assert s.env == seed.env
+
+
 @pytest.mark.parametrize("choice", ["clip=joint", "hyperparams=author", "reward=race"])
 def test_a_group_named_on_the_command_line_wins_over_the_experiments(choice, settings):
     group = choice.partition("=")[0]

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 FAIL, WARN = "FAIL", "WARN"
 CAN_FAIL = ("nonfinite", "d0", "d1", "d2", "d3", "d4", "d5", "d7")  # D6 only warns
 IN_A_ROW = 3  # logs in a row that D1, D2 and D4 ask for
+FULL = 1.0  # D1's and D2's statistics are shares of what they allow
 H6_LIKE = "H6-like"  # the actor is scored far from what its critic was trained on; the critic itself is calm
 CRITIC = "critic"  # the critic's own Q left its range
 
@@ -109,7 +110,7 @@ class Bound(Stateful):
             return 0.0, []
         key, mean = max(means.items(), key=lambda item: item[1])
         ratio = mean / (1.1 * bound)
-        self.streak = self.streak + 1 if ratio > 1.0 else 0
+        self.streak = self.streak + 1 if ratio > FULL else 0
         alarms = []
         if self.streak >= IN_A_ROW:
             calm = means.get("q/q1", mean) <= 1.1 * bound
@@ -154,7 +155,7 @@ class Gap(Stateful):
             from_critic = _ratio(abs(actor - critic), own)
             if from_critic > ratio:
                 ratio, text = from_critic, f"the critic's own Q {critic:.4g}"
-        self.streak = self.streak + 1 if ratio > 1.0 else 0
+        self.streak = self.streak + 1 if ratio > FULL else 0
         if self.streak < IN_A_ROW:
             return ratio, []
         text = f"actor Q {actor:.4g} lies {ratio:.3g} allowances from {text} on {self.streak} logs in a row"
@@ -205,6 +206,7 @@ class ClipInvariant:
     """D7: after clipping, the clipped set's norm is at most its limit. An invariant: it has no error rate to tune."""
 
     name = "d7"
+    LIMIT = 1.0 + 1e-3  # of the norm over its limit: rounding is no failure
 
     def __init__(self, kind: str, actor: float, critic: float) -> None:
         self.kind = kind
@@ -217,7 +219,7 @@ class ClipInvariant:
             for key in self._clipped(network, row):
                 ratio = row[key] / limit
                 worst = max(worst, ratio)
-                if ratio > 1.0 + 1e-3:
+                if ratio > self.LIMIT:
                     text = f"{key} = {row[key]:.5g} exceeds clip.{network}={limit:g} after clipping"
                     alarms.append(Alarm(self.name, FAIL, step, text, network))
             binding, coefficient = (row.get(f"clip/{network}/{what}") for what in ("binding", "coefficient"))

@@ -42,22 +42,31 @@ class RunDirectory:
         """Create the directory, or agree to go on in it.
 
         Raises:
-            UserError: the directory holds a run whose settings differ in a key that training depends on.
+            UserError: see :meth:`agree`.
         """
+        self.agree(settings)
         self.path.mkdir(parents=True, exist_ok=True)
         new = dataclasses.asdict(settings)
-        if self.config.exists() and any(self.checkpoints.glob("step-*.pt")):  # else nothing was learnt here
-            old = OmegaConf.to_container(OmegaConf.load(self.config))
-            assert isinstance(old, dict)
-            changed = changed_keys({str(key): value for key, value in old.items()}, new)
-            if changed:
-                raise UserError(
-                    f"{', '.join(changed)}: {self.path} was run with other values; "
-                    "repeat them as in its config.yaml, or start anew with another hydra.run.dir"
-                )
         write_atomically(self.config, OmegaConf.to_yaml(OmegaConf.create(new)))
         for folder in (self.checkpoints, self.replay):
             folder.mkdir(exist_ok=True)
+
+    def agree(self, settings: Settings) -> None:
+        """Check that what was learnt here, if anything was, may go on with these settings.
+
+        Raises:
+            UserError: the directory holds a run whose settings differ in a key that training depends on.
+        """
+        if not self.config.exists() or not any(self.checkpoints.glob("step-*.pt")):
+            return  # nothing was learnt here
+        old = OmegaConf.to_container(OmegaConf.load(self.config))
+        assert isinstance(old, dict)
+        changed = changed_keys({str(key): value for key, value in old.items()}, dataclasses.asdict(settings))
+        if changed:
+            raise UserError(
+                f"{', '.join(changed)}: {self.path} was run with other values; "
+                "repeat them as in its config.yaml, or start anew in another directory (hydra.run.dir=, --dir of gates)"
+            )
 
     def write_provenance(self, seed: int, simulator: str) -> None:
         """Stamp what produced the run: commit, versions, hardware, seed, command, simulator."""
