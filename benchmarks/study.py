@@ -1,0 +1,90 @@
+"""The study's runs: the described failure, the document's fixes one by one, its claims. ``python -m benchmarks.study``.
+
+Each part is a list of cells (`benchmarks/cells.py`); ``python -m benchmarks.study PART --cell NAME`` runs one again.
+Finished runs stand in docs/data/study.jsonl, one line each; what a report needs of their directories (configuration,
+metrics, episodes, summary) is packed into docs/data/study/PART.tar.xz, so that
+
+    tar xf docs/data/study/reproduce.tar.xz -C runs && python -m td3sweep.report runs/reproduce -o page.html
+
+makes the part's page without running anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tarfile
+from pathlib import Path
+
+from benchmarks.cells import Cell, run_cells
+from benchmarks.page import DOCS
+
+DATA, PACKED = DOCS / "data/study.jsonl", DOCS / "data/study"
+# The described run with its settings, shortened: batch 64 instead of 256, 1,000 updates instead of 4,000.
+AS_IT_RAN = [
+    "experiment=seed_5k", "hyperparams.batch_size=64", "steps=2000", "eval_every=500", "eval_episodes=2",
+    "save_every=500",
+]  # fmt: skip
+FIXES = {
+    "none": [],
+    "clip off": ["clip=off"],
+    "clip per module": ["clip=per_module"],
+    "clip by value": ["clip=value"],
+    "hyperparams=paper": ["hyperparams=paper", "hyperparams.batch_size=64"],
+    "hyperparams=current": ["hyperparams=current", "hyperparams.batch_size=64"],
+    "LayerNorm": ["feature_norm=layernorm"],
+    "gru48": ["recurrent=gru48", "hyperparams.batch_size=60"],
+    "lstm256": ["recurrent=lstm256", "hyperparams.batch_size=60"],
+    "pooled, batch 16": ["cnn=pooled", "hyperparams.batch_size=16"],
+    "nature, batch 16": ["hyperparams.batch_size=16"],
+}
+WIRINGS = ("crossed", "separate")
+NO_TESTS: dict[str, list[str]] = {}
+
+
+def _both(name: str, overrides: list[str], seeds: int) -> list[Cell]:
+    return [
+        Cell(f"{name}, {wiring}", [*AS_IT_RAN, *overrides, f"wiring={wiring}"], seeds, NO_TESTS) for wiring in WIRINGS
+    ]
+
+
+PARTS: dict[str, list[Cell]] = {
+    "reproduce": _both("as it ran", [], 10),
+    "fixes": [cell for name, overrides in FIXES.items() for cell in _both(name, overrides, 3)],
+    "norms": [
+        Cell(f"clip joint, {metric}", [*AS_IT_RAN, "wiring=crossed", *fault], 3, NO_TESTS)
+        for metric, fault in (("true norm", []), ("sum of norms", ["fault=sum_of_norms"]))
+    ],
+}
+KEPT = ("config.yaml", "provenance.json", "metrics.jsonl", "episodes.jsonl", "summary.json")
+
+
+def pack(part: str, runs: Path) -> Path:
+    """Put what a report reads of a part's run directories into docs/data/study/PART.tar.xz."""
+    PACKED.mkdir(parents=True, exist_ok=True)
+    archive = PACKED / f"{part}.tar.xz"
+    with tarfile.open(archive, "w:xz") as tar:
+        for file in sorted((runs / part).glob("*/seed-*/*")):
+            if file.name in KEPT:
+                tar.add(file, f"{part}/{file.parent.parent.name}/{file.parent.name}/{file.name}")
+    return archive
+
+
+def main() -> None:
+    """Run what is missing of the parts asked for, and pack them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="*", choices=[*PARTS, []], help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--cell", help="only the cell of that name")
+    parser.add_argument("--width", type=int, default=1, help="runs at a time, a core each")
+    parser.add_argument("--runs", type=Path, default=Path("runs/study"), help="of the run directories")
+    parser.add_argument("--out", type=Path, default=DATA, help="of the finished runs")
+    options = parser.parse_args()
+    for part in options.part:
+        cells = [cell for cell in PARTS[part] if options.cell in (None, cell.name)]
+        if not cells:
+            parser.error(f"--cell {options.cell}: {part} has {', '.join(cell.name for cell in PARTS[part])}")
+        run_cells(part, cells, options.runs, options.out, width=options.width, episodes=1)
+        print(f"packed: {pack(part, options.runs)}")
+
+
+if __name__ == "__main__":
+    main()
