@@ -100,7 +100,8 @@ def write_page() -> None:
     for name, cells in TABLES.items():
         mine = [row for row in rows if row["table"] == name]
         if mine:
-            replace_section(name, table(mine, cells), PAGE)
+            picture = f"![Route driven in the evaluations of each run, over its steps](learning_{name}.png)"
+            replace_section(name, f"{table(mine, cells)}\n\n{picture}", PAGE)
             draw(mine, cells, DOCS / f"learning_{name}.png")
 
 
