@@ -170,8 +170,9 @@ class Server:
         ends = []
         if not self._world.settings.synchronous:
             ends.append(self._last_frame_time + FREE_RUN_PERIOD)
-        if self._requests and self._expected:  # a tick waits for a subscriber
-            ends.append(self._expected_until)
+        if self._requests:  # a tick waits for subscribers: for new ones, and for slow ones until they are dropped
+            ends += [self._expected_until] if self._expected else []
+            ends += [connection.moved + STALL_SECONDS for connection in self._slow()]
         return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def _on_event(self, key: selectors.SelectorKey, mask: int) -> None:
@@ -288,11 +289,14 @@ class Server:
             if time.monotonic() < self._expected_until:
                 return False
             self._expected.clear()
-        slow = [c for subscribers in self._subscribers.values() for c in subscribers if c.backlog]
+        slow = self._slow()
         for connection in slow:
-            if time.monotonic() > connection.moved + STALL_SECONDS:
+            if time.monotonic() >= connection.moved + STALL_SECONDS:
                 self._close(connection)
         return all(connection.is_closed for connection in slow)
+
+    def _slow(self) -> list[StreamConnection]:
+        return [c for subscribers in self._subscribers.values() for c in subscribers if c.backlog]
 
     def _free_run(self, now: float) -> None:
         delta = self._world.settings.fixed_delta or min(now - self._last_frame_time, MAX_VARIABLE_DELTA)
