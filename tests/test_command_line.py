@@ -63,7 +63,8 @@ def test_a_server_that_dies_at_start_shows_the_tail_of_its_log(tmp_path):
     assert "last lines of its log: stand-in fault: died at start" in line
 
 
-@pytest.mark.parametrize("home", ["", pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("home", ["", None])
 def test_home_unset(tmp_path, home, monkeypatch):
     monkeypatch.delenv("HOME")
     line = refused(2, *QUICK, f"hydra.run.dir={tmp_path}", env={} if home is None else {"HOME": home})

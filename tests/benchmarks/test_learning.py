@@ -45,6 +45,7 @@ def test_what_is_done_is_not_run_again(tmp_path, monkeypatch):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", learning.TABLES)
 def test_every_cell_is_a_command_that_composes(name):
     for cell in learning.TABLES[name]:

@@ -8,6 +8,7 @@ from benchmarks import study
 from td3sweep.compose import compose_settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", study.PARTS)
 def test_every_cell_is_a_command_that_composes(part):
     names = [cell.name for cell in study.PARTS[part]]

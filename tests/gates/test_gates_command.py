@@ -56,6 +56,7 @@ def test_a_run_that_passes_is_extended_to_the_next_gate(gates):
     assert "--dir" in out
 
 
+@pytest.mark.slow
 def test_a_gate_that_fails_stops_the_next_and_stays_failed(gates):
     code, out, record = gates("wiring=crossed", "monitor=warn")
     assert (code, record["outcome"]) == (3, "failed")

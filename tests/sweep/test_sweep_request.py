@@ -88,6 +88,7 @@ def test_a_sweep_stops_what_diverges_unless_told_otherwise():
     assert "monitor=stop" not in asked("cnn=nature,pooled", "sweep.objectives=[return,stable]")[1].base
 
 
+@pytest.mark.slow
 def test_the_same_command_finds_the_same_directory_and_another_does_not(tmp_path):
     def directory(*arguments):
         config, own = config_of(*arguments)
