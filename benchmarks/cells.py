@@ -2,11 +2,12 @@
 
 A cell's run is the product's own command on one core, pinned; its test is ``python -m td3sweep.evaluate``. Each
 finished pair of cell and seed is one line of a file, so that a repeated command goes on where it was stopped, in the
-midst of a run as well.
+midst of a run as well. :func:`parser` and :func:`run_asked` are the command line of a set of tables.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import queue
@@ -24,6 +25,7 @@ from typing import Any
 from td3sweep.record.rundir import processor, software
 
 ALWAYS = ["threads=1", "tracking=off"]
+EPISODES = 20  # of a test
 KEPT = ("success", "route_completion", "speed", "return", "length")  # of an evaluation's totals
 CURVE = ("eval/success", "eval/route_fraction", "eval/return")
 
@@ -50,7 +52,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def run_cells(table: str, cells: Sequence[Cell], runs: Path, out: Path, *, width: int, episodes: int) -> None:
+def run_cells(table: str, cells: Sequence[Cell], runs: Path, out: Path, *, width: int) -> None:
     """Train and test what ``out`` lacks, ``width`` runs at a time, seed by seed so that all cells grow alike.
 
     Args:
@@ -59,7 +61,6 @@ def run_cells(table: str, cells: Sequence[Cell], runs: Path, out: Path, *, width
         runs: folder of the run directories.
         out: file of finished runs; a line is added for each.
         width: runs at a time, a core each.
-        episodes: of a test.
     """
     done = {(row["table"], row["cell"], row["seed"]) for row in rows_of(out)}
     jobs = [(cell, seed) for seed in range(max(cell.seeds for cell in cells)) for cell in cells if seed < cell.seeds]
@@ -70,14 +71,46 @@ def run_cells(table: str, cells: Sequence[Cell], runs: Path, out: Path, *, width
     started = time.monotonic()
     with ThreadPoolExecutor(width) as pool:
         waiting = {
-            pool.submit(_pinned, cores, partial(run_cell, cell, seed, runs / table, episodes)) for cell, seed in jobs
+            pool.submit(_pinned, cores, partial(run_cell, cell, seed, runs / table, EPISODES)) for cell, seed in jobs
         }
         for number, job in enumerate(as_completed(waiting), 1):
+            if job.exception():
+                pool.shutdown(cancel_futures=True)
             row = {"table": table, **job.result()}
             with out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             left = (time.monotonic() - started) / number * (len(jobs) - number)
             print(f"{table} {number}/{len(jobs)}, about {left / 60:.0f} min left: {_line(row)}", flush=True)
+
+
+def parser(
+    about: str | None, tables: Mapping[str, Sequence[Cell]], *, runs: Path, out: Path
+) -> argparse.ArgumentParser:
+    """The options of a command that runs tables by name.
+
+    Args:
+        about: its description.
+        tables: cells by the table's name.
+        runs: default folder of the run directories.
+        out: default file of the finished runs.
+    """
+    command = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("table", nargs="*", choices=[*tables, []], help=f"of {', '.join(tables)}")
+    command.add_argument("--cell", help="only the cell of that name")
+    command.add_argument("--width", type=int, default=1, help="runs at a time, a core each")
+    command.add_argument("--runs", type=Path, default=runs, help="of the run directories")
+    command.add_argument("--out", type=Path, default=out, help="of the finished runs")
+    command.set_defaults(refuse=command.error)
+    return command
+
+
+def run_asked(options: argparse.Namespace, tables: Mapping[str, Sequence[Cell]]) -> None:
+    """Run what is missing of the tables that :func:`parser` was asked for."""
+    for name in options.table:
+        cells = [cell for cell in tables[name] if options.cell in (None, cell.name)]
+        if not cells:
+            options.refuse(f"--cell {options.cell}: {name} has {', '.join(cell.name for cell in tables[name])}")
+        run_cells(name, cells, options.runs, options.out, width=options.width)
 
 
 def _pinned(cores: queue.SimpleQueue[int], work: Any) -> dict[str, Any]:
@@ -124,12 +157,11 @@ def _folder(name: str) -> str:
 def _command(words: Sequence[str], core: int) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(
-        [sys.executable, "-m", *words],
+        ["taskset", "--cpu-list", str(core), sys.executable, "-m", *words],
         check=False,
         capture_output=True,
         text=True,
         env=environment,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
     if done.returncode not in (0, 3):  # 3: the monitor has stopped it, which is a result
         raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}: {done.stderr.strip()[-400:]}")

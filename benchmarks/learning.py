@@ -8,14 +8,14 @@ goes on.
 
 from __future__ import annotations
 
-import argparse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.cells import Cell, rows_of, run_cells
+from benchmarks.cells import Cell, parser, rows_of, run_asked
 from benchmarks.page import DOCS, replace_section
 from td3sweep.report.stats import bootstrapped
 
@@ -70,13 +70,18 @@ def table(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell]) -> str:
         for label in cell.tests if mine else ():
             tests = [row["tests"][label] for row in mine]
             success = [100.0 * test["success"] for test in tests]
-            whole = [label or "its own task", " ".join(f"{value:.0f}" for value in success), _mean(success)]
-            whole += [_mean([100.0 * test["route_completion"] for test in tests])]
-            whole += [f"{np.mean([test['speed'] for test in tests]):.1f}"]
-            about = [f"{np.mean([row['minutes'] for row in mine]):.1f}", _verdicts(mine)]
-            lines.append(
-                f"| {' | '.join([cell.name if not label else '', *whole, *(about if not label else ['', ''])])} |"
-            )
+            driven = [100.0 * test["route_completion"] for test in tests]
+            words = [
+                "" if label else cell.name,
+                label or "its own task",
+                " ".join(f"{value:.0f}" for value in success),
+                _mean(success),
+                _mean(driven),
+                f"{np.mean([test['speed'] for test in tests]):.1f}",
+                "" if label else f"{np.mean([row['minutes'] for row in mine]):.1f}",
+                "" if label else _verdicts(mine),
+            ]
+            lines.append(f"| {' | '.join(words)} |")
     return "\n".join(lines)
 
 
@@ -88,10 +93,7 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def _verdicts(rows: Sequence[Mapping[str, Any]]) -> str:
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+    return ", ".join(f"{count} {name}" for name, count in Counter(row["verdict"] for row in rows).items())
 
 
 def write_page() -> None:
@@ -100,21 +102,23 @@ def write_page() -> None:
     for name, cells in TABLES.items():
         mine = [row for row in rows if row["table"] == name]
         if mine:
-            picture = f"![Route driven in the evaluations of each run, over its steps](learning_{name}.png)"
-            replace_section(name, f"{table(mine, cells)}\n\n{picture}", PAGE)
-            draw(mine, cells, DOCS / f"learning_{name}.png")
+            text = table(mine, cells)
+            shown = [cell for cell in cells if any(len(row["curve"]) > 1 for row in mine if row["cell"] == cell.name)]
+            if shown:  # what has not learnt has no curve
+                draw(mine, shown, DOCS / f"learning_{name}.png")
+                text += f"\n\n![Route driven in the evaluations of each run, over its steps](learning_{name}.png)"
+            replace_section(name, text, PAGE)
 
 
 def draw(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell], path: Path) -> None:
     """Route driven in the evaluations of each run over its steps, a panel for each cell."""
     from matplotlib.figure import Figure
 
-    shown = [cell for cell in cells if any(len(row["curve"]) > 1 for row in rows if row["cell"] == cell.name)]
-    across = min(4, len(shown))
-    down = -(-len(shown) // across)
+    across = min(4, len(cells))
+    down = -(-len(cells) // across)
     figure = Figure(figsize=(3.0 * across, 2.2 * down), layout="constrained")
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
-    for panel, cell in zip(panels, shown, strict=False):
+    for panel, cell in zip(panels, cells, strict=False):
         for row in rows:
             if row["cell"] == cell.name:
                 points = np.array([[point[0], point[2]] for point in row["curve"]], float)
@@ -122,7 +126,7 @@ def draw(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell], path: Path) -
         panel.set_title(cell.name, fontsize=9)
         panel.set_ylim(-3, 103)
         panel.tick_params(labelsize=8)
-    for panel in panels[len(shown) :]:
+    for panel in panels[len(cells) :]:
         panel.set_visible(False)
     figure.supxlabel("environment steps", fontsize=9)
     figure.supylabel("route driven in evaluations, %", fontsize=9)
@@ -131,20 +135,10 @@ def draw(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell], path: Path) -
 
 def main() -> None:
     """Run what is missing, or only write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", nargs="*", choices=[*TABLES, []], help=f"of {', '.join(TABLES)}")
-    parser.add_argument("--tables", action="store_true", help="write docs/learning.md from what has been run")
-    parser.add_argument("--cell", help="only the cell of that name")
-    parser.add_argument("--width", type=int, default=1, help="runs at a time, a core each")
-    parser.add_argument("--episodes", type=int, default=20, help="of a test")
-    parser.add_argument("--runs", type=Path, default=Path("runs/learning"), help="of the run directories")
-    parser.add_argument("--out", type=Path, default=DATA, help="of the finished runs")
-    options = parser.parse_args()
-    for name in options.table:
-        cells = [cell for cell in TABLES[name] if options.cell in (None, cell.name)]
-        if not cells:
-            parser.error(f"--cell {options.cell}: {name} has {', '.join(cell.name for cell in TABLES[name])}")
-        run_cells(name, cells, options.runs, options.out, width=options.width, episodes=options.episodes)
+    command = parser(__doc__, TABLES, runs=Path("runs/learning"), out=DATA)
+    command.add_argument("--tables", action="store_true", help="write docs/learning.md from what has been run")
+    options = command.parse_args()
+    run_asked(options, TABLES)
     if options.tables:
         write_page()
 

@@ -11,11 +11,10 @@ makes the part's page without running anything.
 
 from __future__ import annotations
 
-import argparse
 import tarfile
 from pathlib import Path
 
-from benchmarks.cells import Cell, run_cells
+from benchmarks.cells import Cell, parser, run_asked
 from benchmarks.page import DOCS
 
 DATA, PACKED = DOCS / "data/study.jsonl", DOCS / "data/study"
@@ -71,18 +70,9 @@ def pack(part: str, runs: Path) -> Path:
 
 def main() -> None:
     """Run what is missing of the parts asked for, and pack them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", choices=[*PARTS, []], help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--cell", help="only the cell of that name")
-    parser.add_argument("--width", type=int, default=1, help="runs at a time, a core each")
-    parser.add_argument("--runs", type=Path, default=Path("runs/study"), help="of the run directories")
-    parser.add_argument("--out", type=Path, default=DATA, help="of the finished runs")
-    options = parser.parse_args()
-    for part in options.part:
-        cells = [cell for cell in PARTS[part] if options.cell in (None, cell.name)]
-        if not cells:
-            parser.error(f"--cell {options.cell}: {part} has {', '.join(cell.name for cell in PARTS[part])}")
-        run_cells(part, cells, options.runs, options.out, width=options.width, episodes=1)
+    options = parser(__doc__, PARTS, runs=Path("runs/study"), out=DATA).parse_args()
+    run_asked(options, PARTS)
+    for part in options.table:
         print(f"packed: {pack(part, options.runs)}")
 
 

@@ -1,5 +1,6 @@
 """`env=gym`: any Gymnasium environment with images, brought to the observation and action of this package."""
 
+import math
 from typing import Any
 
 import gymnasium
@@ -8,7 +9,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from td3sweep.envs.carla.observe import Frame, FrameStack, gray, shrink
-from td3sweep.envs.protocol import Action, Observation, observation_space
+from td3sweep.envs.protocol import Action, Observation, check_ranges, observation_space
 from td3sweep.errors import UserError
 
 
@@ -38,8 +39,7 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
         Raises:
             UserError: no such environment, a dependency is missing, or its actions are not a bounded Box.
         """
-        if action_repeat < 1:
-            raise UserError(f"env.action_repeat={action_repeat}: must be at least 1")
+        check_ranges(action_repeat=(action_repeat, 1, math.inf))
         self._env = _make(id, kwargs)
         self.render_mode = render_mode
         self._renders = not _is_image(self._env.observation_space)

@@ -1,10 +1,13 @@
 """What the trainer needs of an environment: a Gymnasium environment plus two sizes."""
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+
+from td3sweep.errors import UserError
 
 FRAME_SIZE = 84
 STACK = 4
@@ -44,3 +47,15 @@ def observation_space(vector_size: int) -> spaces.Dict:
             "vector": spaces.Box(-1.0, 1.0, (vector_size,), np.float32),
         }
     )
+
+
+def check_ranges(**values: tuple[float, float, float]) -> None:
+    """Refuse a setting, given as (value, lowest, highest), that lies outside; the highest may be infinite.
+
+    Raises:
+        UserError: naming its key.
+    """
+    for key, (value, low, high) in values.items():
+        if not low <= value <= high:
+            bound = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
+            raise UserError(f"env.{key}={value}: must be {bound}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 
@@ -38,11 +39,48 @@ def test_what_is_done_is_not_run_again(tmp_path, monkeypatch):
     monkeypatch.setattr(cells, "run_cell", pretend)
     out = tmp_path / "rows.jsonl"
     out.write_text(json.dumps({"table": "t", **row("a", 0, 1.0)}) + "\n")
-    run_cells("t", [Cell("a", [], 2), Cell("b", [], 1)], tmp_path, out, width=1, episodes=1)
+    run_cells("t", [Cell("a", [], 2), Cell("b", [], 1)], tmp_path, out, width=1)
     assert asked == [("b", 0, True), ("a", 1, True)]
     assert [(found["table"], found["cell"], found["seed"]) for found in rows_of(out)] == [
         ("t", "a", 0), ("t", "b", 0), ("t", "a", 1),
     ]  # fmt: skip
+
+
+def test_a_failure_ends_the_table_and_keeps_what_was_done(tmp_path, monkeypatch):
+    asked = []
+
+    def pretend(cell, seed, runs, episodes, core):
+        asked.append(seed)
+        time.sleep(0.02)  # a run takes its time; what waits behind it can be called off
+        if seed == 1:
+            raise RuntimeError("no simulator")
+        return row(cell.name, seed, 1.0)
+
+    monkeypatch.setattr(cells, "run_cell", pretend)
+    out = tmp_path / "rows.jsonl"
+    with pytest.raises(RuntimeError, match="no simulator"):
+        run_cells("t", [Cell("a", [], 50)], tmp_path, out, width=1)
+    assert [found["seed"] for found in rows_of(out)] == [0]
+    assert len(asked) < 50
+
+
+def test_the_page_takes_tables_and_their_curves(tmp_path, monkeypatch):
+    page, data = tmp_path / "learning.md", tmp_path / "learning.jsonl"
+    page.write_text("<!-- drive -->\nold\n<!-- /drive -->\n<!-- controls -->\nold\n<!-- /controls -->\n")
+    curve = [[500, 0.0, 0.1, 1.0], [1000, 1.0, 1.0, 9.0]]
+    drive = row("experiment=drive", 0, 1.0, table="drive", curve=curve)
+    drive["tests"] = dict.fromkeys(learning.ELSEWHERE, drive["tests"][""])
+    untrained = row("untrained", 0, 0.0, table="controls", curve=curve[:1])
+    data.write_text("".join(json.dumps(one) + "\n" for one in (drive, untrained)))
+    for name, value in (("PAGE", page), ("DATA", data), ("DOCS", tmp_path)):
+        monkeypatch.setattr(learning, name, value)
+    learning.write_page()
+    text = page.read_text()
+    assert "| experiment=drive | its own task | 100 | 100 | 80 |" in text
+    assert "(learning_drive.png)" in text
+    assert "| untrained | its own task | 0 | 0 |" in text
+    assert "learning_controls" not in text
+    assert [found.name for found in tmp_path.glob("*.png")] == ["learning_drive.png"]
 
 
 @pytest.mark.slow

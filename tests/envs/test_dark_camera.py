@@ -28,7 +28,7 @@ class Fixed:
     ],
 )
 def test_ten_metres_of_every_forty_are_dark(share, lit):
-    shutter = Shutter(40.0, 10.0)
+    shutter = Shutter([40.0, 10.0])
     shutter.begin(Fixed(share))
     for distance, seen in lit:
         assert shutter(FRAME, distance).any() == seen, distance
@@ -36,9 +36,15 @@ def test_ten_metres_of_every_forty_are_dark(share, lit):
 
 
 def test_equal_lengths_are_always_dark():
-    shutter = Shutter(1.0, 1.0)
+    shutter = Shutter([1.0, 1.0])
     shutter.begin(np.random.default_rng(0))
     assert not any(shutter(FRAME, distance).any() for distance in np.linspace(0.0, 5.0, 50))
+
+
+def test_without_stretches_nothing_is_dark():
+    shutter = Shutter([])
+    shutter.begin(np.random.default_rng(0))
+    assert all(shutter(FRAME, distance).any() for distance in np.linspace(0.0, 5.0, 50))
 
 
 @pytest.mark.parametrize("dark", [[10.0], [10.0, 0.0], [10.0, 11.0], [10.0, -1.0]])

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -26,7 +27,7 @@ from td3sweep.envs.carla.starts import Starts
 from td3sweep.envs.carla.state import DriveState
 from td3sweep.envs.carla.terminate import EndReason, build_ends, first_end
 from td3sweep.envs.carla.tracker import DriveTracker
-from td3sweep.envs.protocol import Action, Observation, observation_space
+from td3sweep.envs.protocol import Action, Observation, check_ranges, observation_space
 from td3sweep.errors import SimulatorError, UserError
 
 ACTION_SIZE = 2  # steer; throttle or brake
@@ -141,7 +142,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         Raises:
             UserError: an argument is out of range, naming its key.
         """
-        _check_ranges(
+        check_ranges(
             action_repeat=(action_repeat, 1, math.inf),
             max_episode_steps=(max_episode_steps, 1, math.inf),
             traffic=(traffic, 0, math.inf),
@@ -155,8 +156,6 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             )
         if not 0.0 < route_length[0] <= route_length[1]:
             raise UserError(f"env.route_length={list(route_length)}: give the shortest, then the longest, in metres")
-        if dark and not (len(dark) == 2 and 0.0 < dark[1] <= dark[0]):
-            raise UserError(f"env.dark={list(dark)}: give [EVERY,LENGTH] in metres, LENGTH above 0 and at most EVERY")
         self.vector_size = vector_size(vector)
         self.action_size = ACTION_SIZE
         self.observation_space = observation_space(self.vector_size)
@@ -187,15 +186,14 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._map_name, self._weather = map_name, weather
         self._camera = Camera(camera_width, camera_height, camera_fov, camera_x, camera_z, camera_pitch)
         self._timeouts = Timeouts(start_timeout, load_timeout, tick_timeout, frame_timeout)
-        self._shutter = Shutter(*dark) if dark else None
+        self._shutter = Shutter(dark)
         self._fixed_delta = fixed_delta
         self._vector = vector
         self._action_repeat = action_repeat
         self._steer_scale = steer_scale
         self._max_episode_steps = max_episode_steps
         self._traffic = traffic
-        self._routes, self._route_length = routes, route_length
-        self._jitter = (spawn_jitter, heading_jitter)
+        self._starts_on = partial(Starts, length=route_length, pairs=routes, jitter=(spawn_jitter, heading_jitter))
         self._detail = detail
         self._restart_every = restart_every_episodes
         self._simulation: Simulation | None = None
@@ -264,8 +262,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._tick = tick
         self._first_frame = tick.frame
         self._steps = 0
-        if self._shutter is not None:
-            self._shutter.begin(self.np_random)
+        self._shutter.begin(self.np_random)
         self._stack.restart(self._frame(tick))
         info = self._info(tick, dict.fromkeys(self._reward.names, 0.0), "")
         if self._detail:
@@ -343,10 +340,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
                 timeouts=self._timeouts,
                 watch_markings=self._detail,
             )
-            lengths, pairs, jitter = self._route_length, self._routes, self._jitter
-            self._starts = Starts(
-                world.lanes, world.places, world.waypoints, length=lengths, pairs=pairs, jitter=jitter
-            )
+            self._starts = self._starts_on(world.lanes, world.places, world.waypoints)
         self._episodes += 1
         return self._simulation
 
@@ -371,8 +365,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
 
     def _frame(self, tick: Tick) -> Frame:
         assert self._tracker is not None
-        frame = camera_frame(tick.image)
-        return frame if self._shutter is None else self._shutter(frame, self._tracker.place.distance)
+        return self._shutter(camera_frame(tick.image), self._tracker.place.distance)
 
     def _info(self, tick: Tick, terms: dict[str, float], end: EndReason) -> dict[str, Any]:
         assert self._tracker is not None
@@ -403,10 +396,3 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             simulation.discard()
         else:
             self._server.stop()
-
-
-def _check_ranges(**values: tuple[float, float, float]) -> None:
-    for key, (value, low, high) in values.items():
-        if not low <= value <= high:
-            bound = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
-            raise UserError(f"env.{key}={value}: must be {bound}")

@@ -1,6 +1,7 @@
 """Observations: four gray 84 x 84 camera frames, and the vector of speed, place and way-points."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -51,17 +52,24 @@ class Shutter:
     """Blackens the camera over stretches of the route: what lies there must be remembered, or is not known.
 
     Args:
-        every: metres from the end of one dark stretch to the end of the next.
-        length: metres that are dark; equal to `every`, all are.
+        dark: metres from the end of one dark stretch to the end of the next, and metres of it that are dark: equal,
+            all are; empty, none is.
+
+    Raises:
+        UserError: there is no such stretch.
     """
 
-    def __init__(self, every: float, length: float) -> None:
+    def __init__(self, dark: Sequence[float]) -> None:
+        if dark and not (len(dark) == 2 and 0.0 < dark[1] <= dark[0]):
+            raise UserError(f"env.dark={list(dark)}: give [EVERY,LENGTH] in metres, LENGTH above 0 and at most EVERY")
+        every, length = dark or (1.0, 0.0)
         self._every, self._lit = every, every - length
         self._offset = 0.0
 
     def begin(self, rng: np.random.Generator) -> None:
         """Draw where the first stretch begins: never at the start itself, unless all is dark."""
-        self._offset = rng.uniform(0.0, self._lit)
+        if self._lit < self._every:
+            self._offset = rng.uniform(0.0, self._lit)
 
     def __call__(self, frame: Frame, distance: float) -> Frame:
         """The frame as seen `distance` metres along the route."""
