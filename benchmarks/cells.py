@@ -95,7 +95,7 @@ def parser(
         out: default file of the finished runs.
     """
     command = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("table", nargs="*", choices=[*tables, []], help=f"of {', '.join(tables)}")
+    command.add_argument("table", nargs="*", choices=[*tables, []], metavar="TABLE", help=f"of {', '.join(tables)}")
     command.add_argument("--cell", help="only the cell of that name")
     command.add_argument("--width", type=int, default=1, help="runs at a time, a core each")
     command.add_argument("--runs", type=Path, default=runs, help="of the run directories")
@@ -109,7 +109,7 @@ def run_asked(options: argparse.Namespace, tables: Mapping[str, Sequence[Cell]])
     for name in options.table:
         cells = [cell for cell in tables[name] if options.cell in (None, cell.name)]
         if not cells:
-            options.refuse(f"--cell {options.cell}: {name} has {', '.join(cell.name for cell in tables[name])}")
+            options.refuse(f"--cell {options.cell}: {name} has {'; '.join(cell.name for cell in tables[name])}")
         run_cells(name, cells, options.runs, options.out, width=options.width)
 
 
