@@ -226,7 +226,13 @@ def test_prioritised_draws_train_another_way(tmp_path):
 
 @pytest.mark.parametrize("stop_after", [9, pytest.param(31, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    ("memory", "rule"), [("none", None), ("lstm", None), ("none", PER(beta_updates=20)), ("gru", PER(beta_updates=20))]
+    ("memory", "rule"),
+    [
+        ("none", None),
+        pytest.param("lstm", None, marks=pytest.mark.slow),
+        pytest.param("none", PER(beta_updates=20), marks=pytest.mark.slow),
+        ("gru", PER(beta_updates=20)),
+    ],
 )
 def test_a_run_stopped_at_any_step_ends_with_the_same_parameters(tmp_path, memory, rule, stop_after):
     undisturbed = make(tmp_path / "a", memory=memory, rule=rule)

@@ -52,7 +52,10 @@ def as_wandb(path):
     return path
 
 
-@pytest.mark.parametrize("write", [as_run, as_csv, as_events, as_wandb])
+@pytest.mark.parametrize(
+    "write",
+    [as_run, as_csv, pytest.param(as_events, marks=pytest.mark.slow), pytest.param(as_wandb, marks=pytest.mark.slow)],
+)
 def test_the_described_run_is_told_by_step_1800_in_every_kind_of_log(tmp_path, write):
     report = judged(write(tmp_path))
     first = {}

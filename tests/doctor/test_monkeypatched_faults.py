@@ -160,6 +160,7 @@ def test_two_at_once(pair, monkeypatch):
     assert sorted(audited(agent).faults) == sorted(PATCHES[patch] for patch in pair)
 
 
+@pytest.mark.slow
 def test_the_audit_judges_the_agent_and_not_what_it_was_called(settings):
     """The labels are swapped: a healthy agent under `fault=h6`, a faulty one under a healthy configuration."""
     healthy, crossed, faulty = settings(), settings("wiring=crossed"), settings("fault=h4")

@@ -69,7 +69,17 @@ def talk(sock, answer):
                 sock.sendall(reply)
 
 
-@pytest.mark.parametrize("answer", [rubbish, wrong_type, endless_list, then_wrong, hang_up], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        rubbish,
+        wrong_type,
+        pytest.param(endless_list, marks=pytest.mark.slow),
+        pytest.param(then_wrong, marks=pytest.mark.slow),
+        hang_up,
+    ],
+    ids=lambda f: f.__name__,
+)
 def test_nonsense_over_rpc(answer, monkeypatch):
     monkeypatch.setattr("td3sweep.envs.carla.isolated.MARGIN_S", 2.0)
     with server(answer) as port:
