@@ -23,8 +23,7 @@ AS_IT_RAN = [
     "experiment=seed_5k", "hyperparams.batch_size=64", "steps=2000", "eval_every=500", "eval_episodes=2",
     "save_every=500",
 ]  # fmt: skip
-FIXES = {
-    "none": [],
+FIXES = {  # each alone; what they are compared with are the runs of "reproduce" on the same seeds
     "clip off": ["clip=off"],
     "clip per module": ["clip=per_module"],
     "clip by value": ["clip=value"],
@@ -35,6 +34,7 @@ FIXES = {
     "lstm256": ["recurrent=lstm256", "hyperparams.batch_size=60"],
     "pooled, batch 16": ["cnn=pooled", "hyperparams.batch_size=16"],
     "nature, batch 16": ["hyperparams.batch_size=16"],
+    "tanh cared for": ["pre_tanh_penalty=0.005", "actor_init_scale=0.1"],  # this package's defaults, not the document's
 }
 WIRINGS = ("crossed", "separate")
 NO_TESTS: dict[str, list[str]] = {}
@@ -49,10 +49,7 @@ def _both(name: str, overrides: list[str], seeds: int) -> list[Cell]:
 PARTS: dict[str, list[Cell]] = {
     "reproduce": _both("as it ran", [], 10),
     "fixes": [cell for name, overrides in FIXES.items() for cell in _both(name, overrides, 3)],
-    "norms": [
-        Cell(f"clip joint, {metric}", [*AS_IT_RAN, "wiring=crossed", *fault], 3, NO_TESTS)
-        for metric, fault in (("true norm", []), ("sum of norms", ["fault=sum_of_norms"]))
-    ],
+    "norms": [Cell("sum of norms", [*AS_IT_RAN, "wiring=crossed", "fault=sum_of_norms"], 3, NO_TESTS)],
 }
 KEPT = ("config.yaml", "provenance.json", "metrics.jsonl", "episodes.jsonl", "summary.json")
 
