@@ -195,6 +195,7 @@ def build_agent(settings: Settings, vector_size: int, action_size: int) -> Any:
         cnn=choice(settings.cnn.name),
         memory=choice(settings.recurrent.name),
         memory_size=settings.recurrent.hidden,
+        memory_skip=settings.recurrent.skip,
         vector_size=vector_size,
         action_size=action_size,
         trunk=settings.trunk,

@@ -22,6 +22,7 @@ def build_td3(
     cnn: Literal["nature", "pooled"] = "nature",
     memory: MemoryKind = "none",
     memory_size: int = 0,
+    memory_skip: bool = False,
     vector_size: int,
     action_size: int,
     stack: int = 4,
@@ -41,6 +42,7 @@ def build_td3(
         cnn: encoder by name.
         memory: kind of memory.
         memory_size: its hidden width; ignored for `none`.
+        memory_skip: the heads read the CNN's features beside the memory's as well.
         vector_size: numbers of the observation's vector, 0 for none.
         action_size: numbers of an action.
         stack: frames in an image stack.
@@ -57,7 +59,7 @@ def build_td3(
 
     def encoder() -> Encoder:
         images = CNNS[cnn](stack, FEATURES, feature_norm, activation=activation, scale=scale)
-        return Encoder(images, build_memory(memory, FEATURES, memory_size))
+        return Encoder(images, build_memory(memory, FEATURES, memory_size, skip=memory_skip))
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

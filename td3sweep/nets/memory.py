@@ -91,8 +91,27 @@ class LSTMMemory(Memory):
         return y, torch.cat([hidden.squeeze(0), cell.squeeze(0)], dim=-1)
 
 
-def build_memory(kind: MemoryKind, input_size: int, hidden_size: int) -> Memory:
-    """The memory of that name; `none` ignores `hidden_size`."""
+class Beside(Memory):
+    """A memory whose input passes beside it as well: outputs are the memory's, then its input's.
+
+    The head then reads what is seen now directly, and only what is remembered through the memory (the shortcut of
+    Ni et al., "Recurrent Model-Free RL Can Be a Strong Baseline for Many POMDPs", 2022, section 4).
+    """
+
+    def __init__(self, memory: Memory, input_size: int) -> None:
+        super().__init__()
+        self.memory = memory
+        self.state_size = memory.state_size
+        self.features = memory.features + input_size
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y, state = self.memory(x, state)
+        return torch.cat([y, x], dim=-1), state
+
+
+def build_memory(kind: MemoryKind, input_size: int, hidden_size: int, *, skip: bool = False) -> Memory:
+    """The memory of that name; `none` ignores the rest. `skip` passes the input beside it (see `Beside`)."""
     if kind == "none":
         return NoMemory(input_size)
-    return GRUMemory(input_size, hidden_size) if kind == "gru" else LSTMMemory(input_size, hidden_size)
+    memory = GRUMemory(input_size, hidden_size) if kind == "gru" else LSTMMemory(input_size, hidden_size)
+    return Beside(memory, input_size) if skip else memory

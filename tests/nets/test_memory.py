@@ -34,6 +34,25 @@ def test_step_by_step_equals_the_whole_sequence(kind, hidden):
     assert torch.allclose(state, final, atol=1e-6)
 
 
+@pytest.mark.parametrize(("kind", "hidden"), KINDS[1:])
+def test_a_skip_appends_the_input_and_changes_nothing_else(kind, hidden):
+    torch.manual_seed(0)
+    plain, skipping = build_memory(kind, 512, hidden), build_memory(kind, 512, hidden, skip=True)
+    skipping.memory.load_state_dict(plain.state_dict())
+    assert (skipping.state_size, skipping.features) == (plain.state_size, hidden + 512)
+    x, state = torch.randn(3, 4, 512), torch.randn(3, plain.state_size)
+    outputs, final = skipping(x, state)
+    assert torch.equal(outputs[..., :hidden], plain(x, state)[0])
+    assert torch.equal(outputs[..., hidden:], x)
+    assert torch.equal(final, plain(x, state)[1])
+    counts = torch.tensor([0, 2, 4])
+    assert torch.equal(skipping.burn_in(x, state, counts), plain.burn_in(x, state, counts))
+
+
+def test_no_memory_has_nothing_to_skip():
+    assert build_memory("none", 512, 0, skip=True).features == 512
+
+
 def test_gru_step_by_hand():
     """One unit, all weights 1 and biases 0, x = 0, h = .5: r = z = s(.5), n = tanh(r h), h' = (1-z) n + z h."""
     memory = build_memory("gru", 1, 1)
