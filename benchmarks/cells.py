@@ -128,7 +128,7 @@ def run_cell(cell: Cell, seed: int, runs: Path, episodes: int, core: int) -> dic
     Raises:
         RuntimeError: the run or a test failed; the message ends with what it said.
     """
-    folder = runs / _folder(cell.name) / f"seed-{seed}"
+    folder = runs / folder_of(cell.name) / f"seed-{seed}"
     _command(["td3sweep", *cell.overrides, *ALWAYS, f"seed={seed}", f"hydra.run.dir={folder}"], core)
     summary = json.loads((folder / "summary.json").read_text())
     logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -143,14 +143,15 @@ def run_cell(cell: Cell, seed: int, runs: Path, episodes: int, core: int) -> dic
 
 
 def _test(folder: Path, label: str, overrides: Sequence[str], episodes: int, core: int) -> dict[str, Any]:
-    out = folder / "tests" / _folder(label or "own")
+    out = folder / "tests" / folder_of(label or "own")
     options = ["--no-video", f"--episodes={episodes}", "--out", str(out)]
     _command(["td3sweep.evaluate", *options, str(folder), *overrides], core)
     found = json.loads((out / "evaluation.json").read_text())
     return {"episodes": episodes} | {key: found["totals"][key]["value"] for key in KEPT if key in found["totals"]}
 
 
-def _folder(name: str) -> str:
+def folder_of(name: str) -> str:
+    """The folder of a cell's runs."""
     return re.sub(r"[^\w.]+", "-", name)  # no signs that the command line or Hydra would take for their own
 
 

@@ -11,6 +11,9 @@ makes the part's page without running anything.
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 import tarfile
 from pathlib import Path
 
@@ -55,13 +58,16 @@ KEPT = ("config.yaml", "provenance.json", "metrics.jsonl", "episodes.jsonl", "su
 
 
 def pack(part: str, runs: Path) -> Path:
-    """Put what a report reads of a part's run directories into docs/data/study/PART.tar.xz."""
+    """Put what a report reads of a part's finished runs into docs/data/study/PART.tar.xz, without local paths."""
     PACKED.mkdir(parents=True, exist_ok=True)
     archive = PACKED / f"{part}.tar.xz"
     with tarfile.open(archive, "w:xz") as tar:
         for file in sorted((runs / part).glob("*/seed-*/*")):
-            if file.name in KEPT:
-                tar.add(file, f"{part}/{file.parent.parent.name}/{file.parent.name}/{file.name}")
+            if file.name in KEPT and (file.parent / "summary.json").exists():
+                content = file.read_bytes().replace(os.fsencode(sys.executable), b"python")
+                entry = tarfile.TarInfo(f"{part}/{file.parent.parent.name}/{file.parent.name}/{file.name}")
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
     return archive
 
 

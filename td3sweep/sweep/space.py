@@ -115,6 +115,17 @@ class Space:
         names = [parameter.name for parameter in self.parameters]
         return (dict(zip(names, point, strict=True)) for point in itertools.product(*axes))
 
+    def halves(self) -> list[dict[str, Value]]:
+        """Every point of a finite space, first those whose level numbers add up to an even number.
+
+        With k factors of two levels that half is the 2^(k-1) fractional factorial of resolution k: every factor is
+        balanced, and so is every combination of up to k-1 of them (Box, Hunter and Hunter, "Statistics for
+        Experimenters", chapter 6).
+        """
+        levels = [range(len(parameter.values() or [])) for parameter in self.parameters]
+        odd = [sum(point) % 2 for point in itertools.product(*levels)]
+        return [point for _, point in sorted(zip(odd, self.points(), strict=True), key=lambda pair: pair[0])]
+
     def corners(self) -> list[dict[str, Value]]:
         """Few points that meet every choice and both ends of every range."""
         axes = [parameter.edges() for parameter in self.parameters]

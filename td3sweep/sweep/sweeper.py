@@ -143,8 +143,9 @@ def _check(search: SweepSettings, settings: Settings, space: Space, listed: list
         )
     if search.sampler == "grid" and space.size is None:
         raise UserError("sweep.sampler=grid: the space has no end; give choice(...) or range(...) for every key")
-    if space.size is not None and search.trials is None and space.size > LARGEST_GRID:
-        raise UserError(f"sweep.trials=null: the space has {space.size} points; give sweep.trials=N")
+    if space.size is not None and (search.trials is None or search.sampler == "grid") and space.size > LARGEST_GRID:
+        asked = "sweep.trials=null" if search.trials is None else "sweep.sampler=grid"
+        raise UserError(f"{asked}: the space has {space.size} points; give sweep.trials=N and a sampler that draws")
     env = settings.env
     if isinstance(env, CarlaSettings) and env.server == "connect" and search.width > 1:
         last = (env.port or 0) + 4 * (search.width - 1)
@@ -161,8 +162,10 @@ def budget_of(search: SweepSettings, space: Space) -> int:
 
 
 def first_points(search: SweepSettings, space: Space) -> list[dict[str, Value]]:
-    """The points that a sweep begins with: all of a grid, or the known good ones that lie in the space."""
-    if search.sampler == "grid" or (search.trials is None and space.size is not None):
+    """The points that a sweep begins with: all of a finite space, or the known good ones that lie in it."""
+    if search.sampler == "grid":
+        return space.halves()
+    if search.trials is None and space.size is not None:
         return list(space.points())
     points: list[dict[str, Value]] = []
     for preset in search.enqueue:

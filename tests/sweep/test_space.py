@@ -57,6 +57,11 @@ def test_points_of_a_finite_space_come_in_hydras_order():
     assert parse_space({}, ["a=1,2", "b=interval(0,1)"])[0].size is None
 
 
+def test_halves_begin_with_the_points_whose_level_numbers_add_up_to_an_even_number():
+    space, _ = parse_space({}, ["a=1,2", "b=5,6,7"])
+    assert [tuple(point.values()) for point in space.halves()] == [(1, 5), (1, 7), (2, 6), (1, 6), (2, 5), (2, 7)]
+
+
 def test_corners_meet_every_choice_and_both_ends():
     space, _ = parse_space({}, ["a=1,2,3", "b=interval(0,1)"])
     assert [tuple(point.values()) for point in space.corners()] == [(1, 0.0), (2, 1.0), (3, 0.0)]

@@ -1,5 +1,8 @@
 """What a sweep is asked for: spaces compose at their corners, known points come first, nonsense is one line."""
 
+import itertools
+from collections import Counter
+
 import pytest
 from hydra import compose, initialize_config_dir
 
@@ -32,11 +35,11 @@ def refused(*arguments):
     return line
 
 
-@pytest.mark.parametrize("name", ["gamma_tau_lr_batch", "architecture", "full"])
+@pytest.mark.parametrize("name", ["gamma_tau_lr_batch", "architecture", "full", "ablation"])
 def test_every_space_composes_at_all_its_corners(name):
     _, spec, space = asked(f"space={name}", "sweep.trials=4", "warmup=600", "steps=1600")
     assert spec.space == name
-    assert len(space.parameters) == {"gamma_tau_lr_batch": 5, "architecture": 2, "full": 7}[name]
+    assert len(space.parameters) == {"gamma_tau_lr_batch": 5, "architecture": 2, "full": 7, "ablation": 5}[name]
     assert not {key for key in spec.fixed if key in space.words}
     assert spec.fixed["steps"] == 1600
 
@@ -75,6 +78,17 @@ def test_a_finite_space_without_a_budget_is_a_grid_in_hydras_order():
     assert (budget_of(search, space), spec.seeds) == (4, [3, 5])
     assert [space.overrides(point) for point in first_points(search, space)][1] == ["cnn=nature", "recurrent=gru48"]
     assert budget_of(asked("cnn=nature,pooled", "sweep.trials=9")[0], space) == 4
+
+
+def test_the_ablation_begins_with_the_balanced_half_of_its_table_and_stops_nothing():
+    search, spec, space = asked("experiment=ablation")
+    assert (budget_of(search, space), space.size, spec.space) == (16, 32, "ablation")
+    assert not any(word.startswith("monitor") for word in spec.base)
+    half = [tuple(point.values()) for point in first_points(search, space)][:16]
+    for one, two in itertools.combinations(range(5), 2):
+        pairs = Counter((point[one], point[two]) for point in half)
+        assert list(pairs.values()) == [4, 4, 4, 4]
+    assert len(set(map(str, first_points(search, space)))) == 32
 
 
 def test_seeds_are_consecutive_from_the_given_one():
@@ -117,6 +131,7 @@ def test_another_sweep_is_refused_in_the_directory_by_its_keys(tmp_path):
     [
         (["space=gamma_tau_lr_batch"], "sweep.trials=null: this space has no end"),
         (["space=gamma_tau_lr_batch", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has no"),
+        (["steps=range(700,90000)", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has 89301"),
         (["cnn=nature,pooled", "seed=0,1", "sweep.seeds=2"], "sweep.seeds=2 with seed=[0, 1]"),
         (["cnn=nature,pooled", "sweep.objectives=[speed]"], "sweep.objectives=['speed']: choose [return]"),
         (["cnn=nature,pooled", "sweep.objectives=[return,stable]", "sweep.pruner=median"], "with two objectives"),

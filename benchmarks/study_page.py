@@ -1,0 +1,167 @@
+"""The study's page, from its packed runs alone: ``python -m benchmarks.study_page`` writes docs/study/, runs nothing.
+
+It makes a report of each part (``python -m td3sweep.report``), the tables and pictures of docs/study/README.md, and
+holds every claim of the described document against a rule (`benchmarks/study_claims.py`).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.page import DOCS, replace_section
+from benchmarks.study import FIXES, PACKED, WIRINGS
+from benchmarks.study_claims import CLAIMS
+from benchmarks.study_runs import ASKED, Result, baseline, factor_over, mean, of_cell, ratio, results, spread
+from td3sweep.report.runs import DIVERGED
+
+HERE = DOCS / "study"
+PAGE = HERE / "README.md"
+COLOURS = {"crossed": "#d55e00", "separate": "#0072b2"}
+
+
+def reports(parts: dict[str, Sequence[str]]) -> None:
+    """The comparison page of each report: name -> the parts that it compares."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for packed in PACKED.glob("*.tar.xz"):
+            with tarfile.open(packed) as tar:
+                tar.extractall(scratch, filter="data")
+        for name, of in parts.items():
+            words = ["td3sweep.report", *of, "-o", str(HERE / f"{name}.html")]
+            subprocess.run([sys.executable, "-m", *words], cwd=scratch, check=True)
+
+
+def reproduced(runs: Sequence[Result]) -> str:
+    """Both wirings with the settings that ran, a line each."""
+    lines = [
+        "| wiring | runs | actor's Q | critic's own Q | actor's over critic's | critic's loss | diverged (D1-D3) "
+        "| saturated (D4) | last episodes, warm-up's | verdict | would more steps help? |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for wiring in WIRINGS:
+        mine = of_cell(runs, f"{ASKED}, {wiring}")
+        words = [
+            wiring, str(len(mine)),
+            spread([run.end("q/actor") for run in mine]), spread([run.end("q/q1") for run in mine]),
+            ratio([run.overshoot for run in mine]), spread([run.end("loss/critic") for run in mine]),
+            _alarmed(mine, DIVERGED), _alarmed(mine, ("d4",)),
+            f"{mean([run.length for run in mine])}, {mean([run.warmup_length for run in mine])}",
+            _counted([run.summary["verdict"] for run in mine]),
+            _counted([run.summary["more_steps_help"] for run in mine]),
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(words)} |")
+    return "\n".join(lines)
+
+
+def fixed(runs: Sequence[Result]) -> str:
+    """Each fix alone under both wirings."""
+    lines = [
+        "| alone | wiring | runs | actor's Q over critic's | gap, times that without it | diverged | saturated "
+        "| route driven, % |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for fix in (ASKED, *FIXES):
+        for wiring in WIRINGS:
+            mine = of_cell(runs, f"{fix}, {wiring}")
+            if not mine:
+                continue
+            words = [
+                fix if wiring == WIRINGS[0] else "", wiring, str(len(mine)), ratio([run.overshoot for run in mine]),
+                "1" if fix == ASKED else factor_over(mine, of_cell(runs, f"{baseline(fix)}, {wiring}")),
+                _alarmed(mine, DIVERGED), _alarmed(mine, ("d4",)),
+                spread([100 * run.summary["evaluation"]["eval/route_fraction"] for run in mine]),
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(words)} |")
+    return "\n".join(lines)
+
+
+def norms(runs: Sequence[Result]) -> str:
+    """The norm after a joint clip at 1 and 10, measured as it is and as a sum over tensors."""
+    lines = ["| logged as | actor's CNN | actor, joint | critic's CNN | critic, joint |", "|---|---|---|---|---|"]
+    keys = [f"grad/{net}/{part}/after" for net in ("actor", "critic") for part in ("cnn", "joint")]
+    for cell, words in ((f"{ASKED}, crossed", "L2 norm of the set"), ("sum of norms", "sum of the tensors' norms")):
+        mine = of_cell(runs, cell)
+        cells = [
+            f"{mean([run.mean(key) for run in mine])}, at most {max(run.most(key) for run in mine):.4g}" for key in keys
+        ]
+        lines.append(f"| {words} ({len(mine)} runs) | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def claims(runs: Sequence[Result]) -> str:
+    """Every claim with what these runs say of it."""
+    lines = ["| the document says | here | by these figures | runs |", "|---|---|---|---|"]
+    for claim in CLAIMS:
+        verdict, figures = claim.judge(runs)
+        lines.append(f"| {claim.says} | **{verdict}** | {figures} | `{claim.command}` |")
+    return "\n".join(lines)
+
+
+def _alarmed(runs: Sequence[Result], detectors: Sequence[str]) -> str:
+    return f"{sum(run.failed(detectors) is not None for run in runs)} of {len(runs)}"
+
+
+def _counted(words: Sequence[str]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in Counter(words).most_common())
+
+
+def draw_reproduced(runs: Sequence[Result], path: Path) -> None:
+    """Both Qs over the steps, a panel for each wiring, all seeds."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    for panel, wiring in zip(panels, WIRINGS, strict=True):
+        for run in of_cell(runs, f"{ASKED}, {wiring}"):
+            for key, style in (("q/actor", "-"), ("q/q1", ":")):
+                steps, values = run.curve(key)
+                panel.plot(steps, values, style, color=COLOURS[wiring], linewidth=1.1, alpha=0.8)
+        panel.set_yscale("symlog", linthresh=10)
+        panel.set_title(f"wiring={wiring}", fontsize=10)
+        panel.grid(alpha=0.2)
+    figure.supxlabel("environment steps", fontsize=9)
+    figure.supylabel("Q (solid: of the actor's actions, dotted: critic's own)", fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def draw_fixed(runs: Sequence[Result], path: Path) -> None:
+    """The actor's Q over the critic's at the end, a dot a run."""
+    from matplotlib.figure import Figure
+
+    fixes = [fix for fix in (ASKED, *FIXES) if of_cell(runs, f"{fix}, crossed")]
+    figure = Figure(figsize=(8, 0.6 + 0.32 * len(fixes)), layout="constrained")
+    panel = figure.subplots()
+    for row, fix in enumerate(fixes):
+        for wiring, shift in zip(WIRINGS, (-0.12, 0.12), strict=True):
+            values = [run.overshoot for run in of_cell(runs, f"{fix}, {wiring}")]
+            panel.plot(values, np.full(len(values), row + shift), "o", color=COLOURS[wiring], markersize=5, alpha=0.75)
+    panel.axvline(1, color="0.6", linewidth=0.8)
+    panel.set_xscale("log")
+    panel.set_yticks(range(len(fixes)), fixes, fontsize=9)
+    panel.invert_yaxis()
+    panel.grid(axis="x", alpha=0.2)
+    panel.set_xlabel("actor's Q / critic's own Q after 1,000 updates (orange: crossed, blue: separate)", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Write all of docs/study/."""
+    runs = results()
+    reports({"reproduce": ["reproduce"], "fixes": ["reproduce", "fixes"]})
+    for name, text in (
+        ("claims", claims(runs)), ("reproduce", reproduced(runs)), ("fixes", fixed(runs)), ("norms", norms(runs)),
+    ):  # fmt: skip
+        replace_section(name, text, PAGE)
+    draw_reproduced(runs, HERE / "reproduce.png")
+    draw_fixed(runs, HERE / "fixes.png")
+
+
+if __name__ == "__main__":
+    main()
