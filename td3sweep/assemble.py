@@ -34,7 +34,7 @@ def build_env(settings: Settings, log_dir: Path, *, detail: bool = False) -> Any
     if isinstance(env, GymSettings):
         from td3sweep.envs.gym import GymImageEnv
 
-        return GymImageEnv(env.id, action_repeat=env.action_repeat)
+        return GymImageEnv(env.id, frame_stack=settings.frame_stack, action_repeat=env.action_repeat)
     assert isinstance(env, CarlaSettings)
     from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
 
@@ -58,6 +58,7 @@ def build_env(settings: Settings, log_dir: Path, *, detail: bool = False) -> Any
         camera_z=camera.z,
         camera_pitch=camera.pitch,
         dark=env.dark,
+        frame_stack=settings.frame_stack,
         action_repeat=env.action_repeat,
         max_episode_steps=env.max_episode_steps,
         stalled_ticks=env.stalled_ticks,
@@ -198,6 +199,7 @@ def build_agent(settings: Settings, vector_size: int, action_size: int) -> Any:
         memory_skip=settings.recurrent.skip,
         vector_size=vector_size,
         action_size=action_size,
+        stack=settings.frame_stack,
         trunk=settings.trunk,
         feature_norm=choice(settings.feature_norm),
         actor_init_scale=settings.actor_init_scale,
@@ -235,6 +237,7 @@ def audit_agent(settings: Settings, agent: Any, vector_size: int, action_size: i
         agent,
         vector_size=vector_size,
         action_size=action_size,
+        stack=settings.frame_stack,
         gamma=hyper.gamma,
         n_step=settings.n_step,
         sequence_length=recurrent.sequence_length,
@@ -320,6 +323,7 @@ def build_replay(settings: Settings, agent: Any, vector_size: int, action_size: 
         "capacity": replay.capacity,
         "vector_size": vector_size,
         "action_size": action_size,
+        "stack": settings.frame_stack,
         "state_sizes": agent.state_sizes,
         "state_stride": math.gcd(recurrent.sequence_length, recurrent.burn_in),
         "stored_state": recurrent.stored_state,

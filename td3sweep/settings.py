@@ -316,6 +316,7 @@ class Settings:
     resume: str | None = setting(None, "last: go on with the newest unfinished run of this name", choices=("last",))
     updates_per_step: float = setting(0.25, "updates an environment step after warm-up; .1 to 1", low=0.0, high=100.0)
     critic_only_updates: int = setting(0, "critic-only updates at the end of warm-up; 0 to 1000", low=0)
+    frame_stack: int = setting(4, "frames in an image stack; 1 leaves motion to a memory", low=1, high=16)
     n_step: int = setting(1, "rewards summed before the bootstrap; 1 or 3", low=1, high=20)
     loss: str = setting("mse", "critic's loss", choices=("mse", "huber"))
     aug: str = setting("none", "image augmentation", choices=("none", "shift4"))

@@ -63,7 +63,7 @@ def _check_combinations(s: Settings) -> None:
             f"the first batch needs at least {needed} steps; raise warmup"
         )
     rings = max(s.actors, 1)
-    least = max(needed, rings * 2 * (window + 4))  # a ring must hold two windows, and the stack before them
+    least = max(needed, rings * 2 * (window + s.frame_stack))  # a ring must hold two windows, and the stack before them
     if s.replay.capacity < least:
         raise UserError(f"replay.capacity={s.replay.capacity}: too small for a batch; give at least {least}")
     if s.actors > 0 and s.replay.name != "uniform":

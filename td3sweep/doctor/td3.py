@@ -87,7 +87,15 @@ class _Rest:
 
 
 def small_batch(
-    agent: TD3, *, vector_size: int, action_size: int, gamma: float, n_step: int, sequence_length: int, burn_in: int
+    agent: TD3,
+    *,
+    vector_size: int,
+    action_size: int,
+    stack: int = 4,
+    gamma: float,
+    n_step: int,
+    sequence_length: int,
+    burn_in: int,
 ) -> Batch:
     """A batch of random transitions that went through a real replay; no environment is touched.
 
@@ -95,6 +103,7 @@ def small_batch(
         agent: whose memory states the replay keeps.
         vector_size: numbers of the observation's vector.
         action_size: numbers of an action.
+        stack: frames in an image stack.
         gamma: discount.
         n_step: rewards summed; at most 3 are.
         sequence_length: transitions of a window; at most 2 are trained.
@@ -106,6 +115,7 @@ def small_batch(
         EPISODES * (steps + 1) + 16,
         vector_size=vector_size,
         action_size=action_size,
+        stack=stack,
         state_sizes=agent.state_sizes,
         gamma=gamma,
         n_step=n_step,
@@ -115,17 +125,17 @@ def small_batch(
     )
     random = np.random.default_rng(0)
     for episode in range(EPISODES):
-        stack = np.repeat(_frame(random)[None], 4, axis=0)
-        replay.begin({"image": stack, "vector": _vector(random, vector_size)}, agent.initial_state())
+        frames = np.repeat(_frame(random)[None], stack, axis=0)
+        replay.begin({"image": frames, "vector": _vector(random, vector_size)}, agent.initial_state())
         for step in range(steps):
-            stack = np.concatenate([stack[1:], _frame(random)[None]])
+            frames = np.concatenate([frames[1:], _frame(random)[None]])
             last = step == steps - 1
             replay.add(
                 random.uniform(-1.0, 1.0, action_size).astype(np.float32),
                 float(random.normal()),
                 last and episode % 2 == 0,
                 last and episode % 2 == 1,
-                {"image": stack, "vector": _vector(random, vector_size)},
+                {"image": frames, "vector": _vector(random, vector_size)},
                 random.normal(0.0, 0.1, agent.state_size).astype(np.float32),
             )
     rows = ROWS if agent.state_size == 0 else ROWS // 2

@@ -9,12 +9,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from td3sweep.envs.carla.observe import Frame, FrameStack, gray, shrink
-from td3sweep.envs.protocol import Action, Observation, check_ranges, observation_space
+from td3sweep.envs.protocol import STACK, Action, Observation, check_ranges, observation_space
 from td3sweep.errors import UserError
 
 
 class GymImageEnv(gymnasium.Env[Observation, Action]):
-    """A stack of four gray 84 x 84 frames, and the previous action as the vector.
+    """A stack of gray 84 x 84 frames, and the previous action as the vector.
 
     An environment whose observation is no image is rendered instead. Actions are stretched to its Box.
     """
@@ -25,6 +25,7 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
         self,
         id: str = "CarRacing-v3",
         *,
+        frame_stack: int = STACK,
         action_repeat: int = 1,
         render_mode: str | None = None,
         **kwargs: Any,
@@ -32,6 +33,7 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
         """
         Args:
             id: the environment's Gymnasium id.
+            frame_stack: frames in the image stack.
             action_repeat: inner steps per action; their rewards are added.
             render_mode: None or `rgb_array`.
             kwargs: passed to `gymnasium.make`.
@@ -39,7 +41,7 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
         Raises:
             UserError: no such environment, a dependency is missing, or its actions are not a bounded Box.
         """
-        check_ranges(action_repeat=(action_repeat, 1, math.inf))
+        check_ranges(frame_stack=(frame_stack, 1, math.inf), action_repeat=(action_repeat, 1, math.inf))
         self._env = _make(id, kwargs)
         self.render_mode = render_mode
         self._renders = not _is_image(self._env.observation_space)
@@ -50,9 +52,9 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
         self._low, self._high = inner.low.astype(np.float64), inner.high.astype(np.float64)
         self.action_size = self.vector_size = int(inner.shape[0])
         self.action_space = spaces.Box(-1.0, 1.0, (self.action_size,), np.float32)
-        self.observation_space = observation_space(self.vector_size)
+        self.observation_space = observation_space(self.vector_size, frame_stack)
         self._repeat = action_repeat
-        self._stack = FrameStack()
+        self._stack = FrameStack(frame_stack)
         self._previous: NDArray[np.float32] = np.zeros(self.vector_size, np.float32)
 
     def reset(

@@ -12,12 +12,12 @@ from td3sweep.errors import UserError
 FRAME_SIZE = 84
 STACK = 4
 
-Observation = dict[str, Any]  # image uint8 (4, 84, 84), vector float32 (vector_size,)
+Observation = dict[str, Any]  # image uint8 (stack, 84, 84), vector float32 (vector_size,)
 Action = NDArray[Any]  # float32 (action_size,)
 
 
 class ImageEnv(Protocol):
-    """A Gymnasium environment that observes `image` uint8 (4, 84, 84), `vector` float32 (vector_size,)."""
+    """A Gymnasium environment that observes `image` uint8 (stack, 84, 84), `vector` float32 (vector_size,)."""
 
     observation_space: spaces.Dict
     action_space: spaces.Box
@@ -39,11 +39,11 @@ class ImageEnv(Protocol):
         ...
 
 
-def observation_space(vector_size: int) -> spaces.Dict:
+def observation_space(vector_size: int, frame_stack: int = STACK) -> spaces.Dict:
     """The observation of every environment here: a stack of gray frames and a bounded vector."""
     return spaces.Dict(
         {
-            "image": spaces.Box(0, 255, (STACK, FRAME_SIZE, FRAME_SIZE), np.uint8),
+            "image": spaces.Box(0, 255, (frame_stack, FRAME_SIZE, FRAME_SIZE), np.uint8),
             "vector": spaces.Box(-1.0, 1.0, (vector_size,), np.float32),
         }
     )

@@ -50,6 +50,13 @@ def test_the_stack_begins_with_copies_and_ends_with_the_newest():
     assert stack.array()[:, 0, 0].tolist() == [5, 5, 5, 5]
 
 
+def test_a_stack_may_be_of_one_frame():
+    stack = FrameStack(1)
+    stack.restart(np.full((84, 84), 1, np.uint8))
+    stack.push(np.full((84, 84), 2, np.uint8))
+    assert stack.array()[:, 0, 0].tolist() == [2]
+
+
 def straight(length=31):
     points = np.zeros((length, 4))
     points[:, 0] = np.arange(length)

@@ -50,6 +50,7 @@ def test_the_same_architecture_may_be_repeated(run):
     [
         ("cnn=pooled", r"cnn\.name=pooled: the checkpoint was trained with nature.*drop the override"),
         ("recurrent=gru48", r"recurrent\.name=gru: the checkpoint was trained with none"),
+        ("frame_stack=1", r"frame_stack=1: the checkpoint was trained with 4"),
         ("trunk=20", r"trunk=20: the checkpoint was trained with None"),
         ("env.vector=speed", r"env\.vector=speed: the checkpoint was trained with full"),
         ("env.trafic=3", r"env\.trafic: unknown key; did you mean env\.traffic\?"),

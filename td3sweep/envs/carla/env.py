@@ -27,7 +27,7 @@ from td3sweep.envs.carla.starts import Starts
 from td3sweep.envs.carla.state import DriveState
 from td3sweep.envs.carla.terminate import EndReason, build_ends, first_end
 from td3sweep.envs.carla.tracker import DriveTracker
-from td3sweep.envs.protocol import Action, Observation, check_ranges, observation_space
+from td3sweep.envs.protocol import STACK, Action, Observation, check_ranges, observation_space
 from td3sweep.errors import SimulatorError, UserError
 
 ACTION_SIZE = 2  # steer; throttle or brake
@@ -69,6 +69,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         camera_z: float = 1.5,
         camera_pitch: float = 0.0,
         dark: Sequence[float] = (),
+        frame_stack: int = STACK,
         action_repeat: int = 1,
         steer_scale: float = 1.0,
         max_episode_steps: int = 1000,
@@ -114,6 +115,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             camera_x, camera_z, camera_pitch: metres ahead of the car's centre, metres above it, degrees.
             dark: metres (every, length): the agent's frames are black over `length` of every `every` along the route,
                 from a place on that the seed decides; equal: always; none: never.
+            frame_stack: frames in the image stack.
             action_repeat: simulator ticks an agent step; rewards add up.
             steer_scale: share of the car's steering range that an action of 1 uses.
             max_episode_steps: agent steps until truncation; `gymnasium.make` keeps this name for itself and
@@ -144,6 +146,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         """
         check_ranges(
             action_repeat=(action_repeat, 1, math.inf),
+            frame_stack=(frame_stack, 1, math.inf),
             max_episode_steps=(max_episode_steps, 1, math.inf),
             traffic=(traffic, 0, math.inf),
             steer_scale=(steer_scale, 0.01, 1.0),
@@ -158,7 +161,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             raise UserError(f"env.route_length={list(route_length)}: give the shortest, then the longest, in metres")
         self.vector_size = vector_size(vector)
         self.action_size = ACTION_SIZE
-        self.observation_space = observation_space(self.vector_size)
+        self.observation_space = observation_space(self.vector_size, frame_stack)
         self.action_space = spaces.Box(-1.0, 1.0, (self.action_size,), np.float32)
         self.render_mode = render_mode
         self.faults = 0
@@ -199,7 +202,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._simulation: Simulation | None = None
         self._starts: Starts | None = None
         self._episodes = 0
-        self._stack = FrameStack()
+        self._stack = FrameStack(frame_stack)
         self._tick: Tick | None = None
         self._tracker: DriveTracker | None = None
         self._first_frame = 0

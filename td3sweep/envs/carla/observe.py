@@ -78,21 +78,22 @@ class Shutter:
 
 
 class FrameStack:
-    """The last four frames, oldest first; at the start of an episode the first frame four times."""
+    """The last `size` frames, oldest first; at the start of an episode the first frame as many times."""
 
-    def __init__(self) -> None:
-        self._frames: deque[Frame] = deque(maxlen=STACK)
+    def __init__(self, size: int = STACK) -> None:
+        self._size = size
+        self._frames: deque[Frame] = deque(maxlen=size)
 
     def restart(self, frame: Frame) -> None:
         """Begin an episode with its first frame."""
-        self._frames.extend([frame] * STACK)
+        self._frames.extend([frame] * self._size)
 
     def push(self, frame: Frame) -> None:
         """Add the newest frame and forget the oldest."""
         self._frames.append(frame)
 
     def array(self) -> Frame:
-        """A fresh array (4, 84, 84)."""
+        """A fresh array (size, 84, 84)."""
         return np.stack(self._frames)
 
 
