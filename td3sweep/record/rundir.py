@@ -103,10 +103,10 @@ class RunDirectory:
 
 
 def software() -> dict[str, Any]:
-    """Which code is running: commit, whether it was changed since, Python and package versions."""
+    """Which code is running: commit, whether it was changed since (its docs apart), Python and package versions."""
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain")),
+        "dirty": bool(_git("status", "--porcelain", "--", ".", ":(exclude)docs")),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in ("td3sweep", *PACKAGES)},
     }

@@ -1,11 +1,13 @@
 """The run directory: whole files, refusals on resume, and which run is the last."""
 
 import json
+import subprocess
 
 import pytest
 
 from td3sweep.errors import UserError
-from td3sweep.record.rundir import RunDirectory, unfinished, write_atomically
+from td3sweep.record import rundir
+from td3sweep.record.rundir import RunDirectory, software, unfinished, write_atomically
 
 
 def test_the_resolved_configuration_is_kept(tmp_path, settings):
@@ -100,3 +102,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         write_atomically(path, "\ud800")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_code_is_changed_by_code_and_not_by_its_docs(tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=n", "-c", "user.email=e", *words], check=True)
+
+    (tmp_path / "td3sweep" / "record").mkdir(parents=True)
+    (tmp_path / "td3sweep" / "record" / "rundir.py").touch()
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    monkeypatch.setattr(rundir, "__file__", str(tmp_path / "td3sweep" / "record" / "rundir.py"))
+    assert software()["dirty"] is False
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "rows.jsonl").touch()  # as a benchmark leaves it
+    assert software()["dirty"] is False
+    (tmp_path / "td3sweep" / "more.py").touch()
+    assert software()["dirty"] is True
