@@ -1,7 +1,7 @@
-"""The study's runs: the described failure, the document's fixes one by one, its claims. ``python -m benchmarks.study``.
+"""The study's runs: the described failure, the document's fixes one by one and together: ``python -m benchmarks.study``.
 
 Each part is a list of cells (`benchmarks/cells.py`); ``python -m benchmarks.study PART --cell NAME`` runs one again.
-Finished runs stand in docs/data/study.jsonl, one line each; what a report needs of their directories (configuration,
+The part ``ablation`` is a sweep of the product's own. Finished runs stand in docs/data/study.jsonl, one line each; what a report needs of their directories (configuration,
 metrics, episodes, summary) is packed into docs/data/study/PART.tar.xz, so that
 
     tar xf docs/data/study/reproduce.tar.xz -C runs && python -m td3sweep.report runs/reproduce -o page.html
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -54,6 +55,7 @@ PARTS: dict[str, list[Cell]] = {
     "fixes": [cell for name, overrides in FIXES.items() for cell in _both(name, overrides, 3)],
     "norms": [Cell("sum of norms", [*AS_IT_RAN, "wiring=crossed", "fault=sum_of_norms"], 3, NO_TESTS)],
 }
+ABLATION = "ablation"
 KEPT = ("config.yaml", "provenance.json", "metrics.jsonl", "episodes.jsonl", "summary.json")
 
 
@@ -62,20 +64,31 @@ def pack(part: str, runs: Path) -> Path:
     PACKED.mkdir(parents=True, exist_ok=True)
     archive = PACKED / f"{part}.tar.xz"
     with tarfile.open(archive, "w:xz") as tar:
-        for file in sorted((runs / part).glob("*/seed-*/*")):
-            if file.name in KEPT and (file.parent / "summary.json").exists():
+        for file in sorted([*(runs / part).glob("sweep.json"), *(runs / part).glob("*/seed-*/*")]):
+            if file.name == "sweep.json" or (file.name in KEPT and (file.parent / "summary.json").exists()):
                 content = file.read_bytes().replace(os.fsencode(sys.executable), b"python")
-                entry = tarfile.TarInfo(f"{part}/{file.parent.parent.name}/{file.parent.name}/{file.name}")
+                content = content.replace(os.fsencode(runs.resolve()), b"runs")
+                entry = tarfile.TarInfo(str(file.relative_to(runs)))
                 entry.size = len(content)
                 tar.addfile(entry, io.BytesIO(content))
     return archive
 
 
+def sweep(runs: Path, width: int) -> None:
+    """The ablation: 16 of 32 points, each factor and each pair of factors balanced; goes on where it was."""
+    words = ["experiment=ablation", "tracking=off", f"sweep.width={width}", f"hydra.sweep.dir={runs / ABLATION}"]
+    command = [sys.executable, "-m", "td3sweep", "--multirun", *words, "hydra.launcher.threads=1"]
+    subprocess.run(command, check=True)
+
+
 def main() -> None:
     """Run what is missing of the parts asked for, and pack them."""
-    options = parser(__doc__, PARTS, runs=Path("runs/study"), out=DATA).parse_args()
+    options = parser(__doc__, {**PARTS, ABLATION: []}, runs=Path("runs/study"), out=DATA).parse_args()
+    asked, options.table = options.table, [part for part in options.table if part != ABLATION]
     run_asked(options, PARTS)
-    for part in options.table:
+    if ABLATION in asked:
+        sweep(options.runs, options.width)
+    for part in asked:
         print(f"packed: {pack(part, options.runs)}")
 
 

@@ -39,7 +39,7 @@ def make_run(folder, actor, own, *, norm=1.0, cnn_norm=0.9, lengths=(40, 10), al
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    """Two seeds a wiring: the actor's Q is 100 and 400 times the critic's where it is crossed, equal where it is not."""
+    """Two seeds a wiring: the actor's Q is 100 and 400 times the critic's where crossed, equal where not."""
     monkeypatch.setattr(study, "PACKED", tmp_path / "packed")
     monkeypatch.setattr(study_runs, "PACKED", tmp_path / "packed")
 
