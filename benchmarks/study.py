@@ -1,8 +1,9 @@
-"""The study's runs: the described failure, the document's fixes one by one and together: ``python -m benchmarks.study``.
+"""The study's runs: the described failure, the document's fixes one by one and together.
 
 Each part is a list of cells (`benchmarks/cells.py`); ``python -m benchmarks.study PART --cell NAME`` runs one again.
-The part ``ablation`` is a sweep of the product's own. Finished runs stand in docs/data/study.jsonl, one line each; what a report needs of their directories (configuration,
-metrics, episodes, summary) is packed into docs/data/study/PART.tar.xz, so that
+The part ``ablation`` is a sweep of the product's own. Finished runs stand in docs/data/study.jsonl, one line each; what
+a report needs of their directories (configuration, metrics, episodes, summary) is packed into
+docs/data/study/PART.tar.xz, so that
 
     tar xf docs/data/study/reproduce.tar.xz -C runs && python -m td3sweep.report runs/reproduce -o page.html
 
