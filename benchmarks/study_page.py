@@ -17,13 +17,29 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.page import DOCS, replace_section
-from benchmarks.study import FIXES, PACKED, WIRINGS
+from benchmarks.study import ABLATION, FIXES, PACKED, WIRINGS
 from benchmarks.study_claims import CLAIMS
-from benchmarks.study_runs import ASKED, Result, baseline, factor_over, mean, of_cell, ratio, results, spread
+from benchmarks.study_runs import (
+    ASKED,
+    Result,
+    baseline,
+    factor_over,
+    main_effects,
+    mean,
+    of_cell,
+    ratio,
+    results,
+    spread,
+)
+from td3sweep.report.answer import number
 from td3sweep.report.runs import DIVERGED
 
 HERE = DOCS / "study"
 PAGE = HERE / "README.md"
+CHANGES = {  # of space=ablation, each from the described system's level to the document's
+    "hyperparams": ("as_ran", "paper"), "clip": ("joint", "off"), "cnn": ("nature", "pooled"),
+    "recurrent": ("none", "gru48"),
+}  # fmt: skip
 COLOURS = {"crossed": "#d55e00", "separate": "#0072b2"}
 
 
@@ -104,6 +120,20 @@ def claims(runs: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def ablated(runs: Sequence[Result]) -> str:
+    """Main effects of the document's changes when all are made together, for each wiring."""
+    lines = ["| change | crossed | separate |", "|---|---|---|"]
+    table = [run for run in runs if run.part == ABLATION]
+    sides = [[run for run in table if f"wiring={wiring}" in run.cell.split(", ")] for wiring in WIRINGS]
+    effects = [main_effects(side, CHANGES) for side in sides]
+    for key, (before, after) in CHANGES.items():
+        spans = [
+            f"{number(value)} [{number(low)}, {number(high)}]" for value, low, high in (one[key] for one in effects)
+        ]
+        lines.append(f"| {key}: {before} to {after} | {' | '.join(spans)} |")
+    return "\n".join(lines)
+
+
 def _alarmed(runs: Sequence[Result], detectors: Sequence[str]) -> str:
     return f"{sum(run.failed(detectors) is not None for run in runs)} of {len(runs)}"
 
@@ -154,9 +184,10 @@ def draw_fixed(runs: Sequence[Result], path: Path) -> None:
 def main() -> None:
     """Write all of docs/study/."""
     runs = results()
-    reports({"reproduce": ["reproduce"], "fixes": ["reproduce", "fixes"]})
+    reports({"reproduce": ["reproduce"], "fixes": ["reproduce", "fixes"], ABLATION: [ABLATION]})
     for name, text in (
-        ("claims", claims(runs)), ("reproduce", reproduced(runs)), ("fixes", fixed(runs)), ("norms", norms(runs)),
+        ("claims", claims(runs)), ("reproduce", reproduced(runs)), ("fixes", fixed(runs)), ("ablation", ablated(runs)),
+        ("norms", norms(runs)),
     ):  # fmt: skip
         replace_section(name, text, PAGE)
     draw_reproduced(runs, HERE / "reproduce.png")

@@ -1,6 +1,8 @@
 """The study's page says what its packed runs say: hand-computed figures, verdicts that turn with the numbers."""
 
+import itertools
 import json
+import math
 
 import pytest
 
@@ -100,8 +102,24 @@ def test_a_norm_above_its_limit_is_told(runs):
     assert verdict_of("gradient clipping is broken", runs(norm=1.01)) == "holds in part"
 
 
+def test_main_effects_of_a_balanced_half_table():
+    levels = dict.fromkeys("abc", ("low", "high"))
+    runs = []
+    for a, b in itertools.product((0, 1), repeat=2):
+        for c, off in ((a ^ b, 1.0), (1 - (a ^ b), 2.0)):  # whatever c does, some runs are twice as large
+            cell = ", ".join(f"{key}={levels[key][level]}" for key, level in zip("abc", (a, b, c), strict=True))
+            row = {"env_step": 1, "q/actor": 5.0 * 4.0**a * 0.1**b * off, "q/q1": 1.0}
+            runs.append(study_runs.Result("ablation", cell, 0, [row], [], {}))
+    found = study_runs.main_effects(runs, levels)
+    # the factor 2 is a's and b's interaction with c: it leaves a and b alone, c's two halves hold it equally, and what
+    # is left unexplained has 8 (ln 2 / 2)^2 = .961 over 4 degrees of freedom: standard error sqrt(.240 * 4 / 8) = .347
+    reach = math.exp(2.776 * 0.3466)
+    for key, value in (("a", 4.0), ("b", 0.1), ("c", 1.0)):
+        assert found[key] == pytest.approx((value, value / reach, value * reach), rel=2e-3)
+
+
 def test_the_committed_page_is_made_of_the_committed_runs():
     page = (DOCS / "study" / "README.md").read_text()
     found = study_runs.results()
-    for text in (study_page.claims, study_page.reproduced, study_page.fixed, study_page.norms):
+    for text in (study_page.claims, study_page.reproduced, study_page.fixed, study_page.ablated, study_page.norms):
         assert text(found) in page
