@@ -11,11 +11,14 @@ import sys
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy import stats
 
+from benchmarks.cells import rows_of
 from benchmarks.page import DOCS, replace_section
 from benchmarks.study import ABLATION, FIXES, PACKED, WIRINGS
 from benchmarks.study_claims import CLAIMS
@@ -31,11 +34,13 @@ from benchmarks.study_runs import (
     results,
     spread,
 )
-from td3sweep.report.answer import number
+from td3sweep.report.answer import below, number
 from td3sweep.report.runs import DIVERGED
+from td3sweep.report.stats import holm
 
 HERE = DOCS / "study"
 PAGE = HERE / "README.md"
+SWEPT = DOCS / "data/pruning_curves.jsonl"
 CHANGES = {  # of space=ablation, each from the described system's level to the document's
     "hyperparams": ("as_ran", "paper"), "clip": ("joint", "off"), "cnn": ("nature", "pooled"),
     "recurrent": ("none", "gru48"),
@@ -134,6 +139,33 @@ def ablated(runs: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def swept(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The sweep of docs/pruning.md: which of its numbers goes with the return, rank by rank.
+
+    Args:
+        rows: its runs, each with ``configuration``, ``point`` and ``evaluations`` of (step, return).
+    """
+    scores: dict[int, list[float]] = {}
+    for row in rows:
+        scores.setdefault(row["configuration"], []).append(np.mean([value for _, value in row["evaluations"][-3:]]))
+    points = {row["configuration"]: row["point"] for row in rows}
+    means = np.array([np.mean(scores[number]) for number in points])
+    best = np.argsort(means)[-(len(means) // 4) :]
+    keys = list(next(iter(points.values())))
+    columns = {key: np.array([point[key] for point in points.values()], float) for key in keys}
+    found = {key: stats.spearmanr(column, means) for key, column in columns.items()}
+    sure = holm([one.pvalue for one in found.values()])
+    lines = [
+        "| | Spearman's rho with the return | p (Holm) | in the best quarter, median and range |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {key.rpartition('.')[2]} | {found[key].statistic:+.2f} | {below(p)[2:]} | {spread(columns[key][best])} |"
+        for key, p in zip(keys, sure, strict=True)
+    ]
+    return "\n".join(lines)
+
+
 def _alarmed(runs: Sequence[Result], detectors: Sequence[str]) -> str:
     return f"{sum(run.failed(detectors) is not None for run in runs)} of {len(runs)}"
 
@@ -187,7 +219,7 @@ def main() -> None:
     reports({"reproduce": ["reproduce"], "fixes": ["reproduce", "fixes"], ABLATION: [ABLATION]})
     for name, text in (
         ("claims", claims(runs)), ("reproduce", reproduced(runs)), ("fixes", fixed(runs)), ("ablation", ablated(runs)),
-        ("norms", norms(runs)),
+        ("swept", swept(rows_of(SWEPT))), ("norms", norms(runs)),
     ):  # fmt: skip
         replace_section(name, text, PAGE)
     draw_reproduced(runs, HERE / "reproduce.png")

@@ -122,7 +122,7 @@ def mean(values: Sequence[float]) -> str:
     return number(float(np.mean(values)))
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float] | Floats) -> str:
     """Median and range."""
     return f"{number(float(np.median(values)))} ({number(min(values))} to {number(max(values))})"
 
