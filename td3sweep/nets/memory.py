@@ -66,10 +66,14 @@ class NoMemory(Memory):
 class GRUMemory(Memory):
     """One GRU layer; the state is its hidden vector."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, chrono: int | None = None) -> None:
         super().__init__()
         self.state_size = self.features = hidden_size
         self.gru = nn.GRU(input_size, hidden_size, batch_first=True)
+        if chrono is not None:
+            with torch.no_grad():  # gates in order: reset, update (keeps the state where it is 1), new
+                self.gru.bias_ih_l0[hidden_size : 2 * hidden_size] = chrono_bias(hidden_size, chrono)
+                self.gru.bias_hh_l0[hidden_size : 2 * hidden_size] = 0.0
 
     def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         y, hidden = self.gru(x, state.unsqueeze(0).contiguous())
@@ -79,11 +83,16 @@ class GRUMemory(Memory):
 class LSTMMemory(Memory):
     """One LSTM layer; the state is its hidden vector followed by its cell vector."""
 
-    def __init__(self, input_size: int, hidden_size: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int, chrono: int | None = None) -> None:
         super().__init__()
         self.state_size = 2 * hidden_size
         self.features = hidden_size
         self.lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
+        if chrono is not None:
+            with torch.no_grad():  # gates in order: input, forget (keeps the cell where it is 1), cell, output
+                forget = chrono_bias(hidden_size, chrono)
+                self.lstm.bias_ih_l0[: 2 * hidden_size] = torch.cat([-forget, forget])
+                self.lstm.bias_hh_l0[: 2 * hidden_size] = 0.0
 
     def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         hidden, cell = state.unsqueeze(0).chunk(2, dim=-1)
@@ -109,9 +118,28 @@ class Beside(Memory):
         return torch.cat([y, x], dim=-1), state
 
 
-def build_memory(kind: MemoryKind, input_size: int, hidden_size: int, *, skip: bool = False) -> Memory:
-    """The memory of that name; `none` ignores the rest. `skip` passes the input beside it (see `Beside`)."""
+def chrono_bias(units: int, longest: int) -> torch.Tensor:
+    """Biases [units] with which gates remember for 1 to `longest` steps: log U(1, longest - 1).
+
+    Chrono initialisation (Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?", ICLR 2018). By torch's own
+    biases a gate begins at a half, and of what was seen seven steps ago a hundredth is left.
+    """
+    return torch.log(torch.empty(units).uniform_(1.0, longest - 1.0))
+
+
+def build_memory(
+    kind: MemoryKind, input_size: int, hidden_size: int, *, skip: bool = False, chrono: int | None = None
+) -> Memory:
+    """The memory of that name; `none` ignores the rest.
+
+    Args:
+        kind: of cell.
+        input_size: width of the features.
+        hidden_size: units of the cell.
+        skip: pass the input beside it (see `Beside`).
+        chrono: longest time in steps that gates remember at the start (see `chrono_bias`); None: torch's own biases.
+    """
     if kind == "none":
         return NoMemory(input_size)
-    memory = GRUMemory(input_size, hidden_size) if kind == "gru" else LSTMMemory(input_size, hidden_size)
+    memory = (GRUMemory if kind == "gru" else LSTMMemory)(input_size, hidden_size, chrono)
     return Beside(memory, input_size) if skip else memory
