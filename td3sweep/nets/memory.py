@@ -70,10 +70,8 @@ class GRUMemory(Memory):
         super().__init__()
         self.state_size = self.features = hidden_size
         self.gru = nn.GRU(input_size, hidden_size, batch_first=True)
-        if chrono is not None:
-            with torch.no_grad():  # gates in order: reset, update (keeps the state where it is 1), new
-                self.gru.bias_ih_l0[hidden_size : 2 * hidden_size] = chrono_bias(hidden_size, chrono)
-                self.gru.bias_hh_l0[hidden_size : 2 * hidden_size] = 0.0
+        if chrono is not None:  # gates in order: reset, update (keeps the state where it is 1), new
+            _set_bias(self.gru, hidden_size, chrono_bias(hidden_size, chrono))
 
     def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         y, hidden = self.gru(x, state.unsqueeze(0).contiguous())
@@ -88,11 +86,9 @@ class LSTMMemory(Memory):
         self.state_size = 2 * hidden_size
         self.features = hidden_size
         self.lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
-        if chrono is not None:
-            with torch.no_grad():  # gates in order: input, forget (keeps the cell where it is 1), cell, output
-                forget = chrono_bias(hidden_size, chrono)
-                self.lstm.bias_ih_l0[: 2 * hidden_size] = torch.cat([-forget, forget])
-                self.lstm.bias_hh_l0[: 2 * hidden_size] = 0.0
+        if chrono is not None:  # gates in order: input, forget (keeps the cell where it is 1), cell, output
+            forget = chrono_bias(hidden_size, chrono)
+            _set_bias(self.lstm, 0, torch.cat([-forget, forget]))
 
     def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         hidden, cell = state.unsqueeze(0).chunk(2, dim=-1)
@@ -127,6 +123,15 @@ def chrono_bias(units: int, longest: int) -> torch.Tensor:
     return torch.log(torch.empty(units).uniform_(1.0, longest - 1.0))
 
 
+def _set_bias(cell: nn.Module, first: int, bias: torch.Tensor) -> None:
+    """Give the gates from row `first` on this bias, torch's two summed."""
+    biases = dict(cell.named_parameters())
+    rows = slice(first, first + bias.numel())
+    with torch.no_grad():
+        biases["bias_ih_l0"][rows] = bias
+        biases["bias_hh_l0"][rows] = 0.0
+
+
 def build_memory(
     kind: MemoryKind, input_size: int, hidden_size: int, *, skip: bool = False, chrono: int | None = None
 ) -> Memory:
@@ -141,5 +146,6 @@ def build_memory(
     """
     if kind == "none":
         return NoMemory(input_size)
-    memory = (GRUMemory if kind == "gru" else LSTMMemory)(input_size, hidden_size, chrono)
+    cell = GRUMemory if kind == "gru" else LSTMMemory
+    memory = cell(input_size, hidden_size, chrono)
     return Beside(memory, input_size) if skip else memory
