@@ -325,7 +325,7 @@ class Settings:
     aug: str = setting("none", "image augmentation", choices=("none", "shift4"))
     feature_norm: str = setting("none", "normalisation of the 512 features", choices=("none", "layernorm"))
     trunk: int | None = setting(
-        None, "width of a LayerNorm+tanh bottleneck before the heads; null: none; 50", low=1, high=4096
+        None, "width of a LayerNorm+tanh bottleneck before memory or heads; null: none; 50", low=1, high=4096
     )
     pre_tanh_penalty: float = setting(
         0.005, "weight of the actor's squared pre-tanh output; 0 to .01", low=0.0, high=10.0

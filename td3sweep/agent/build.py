@@ -49,7 +49,7 @@ def build_td3(
         action_size: numbers of an action.
         stack: frames in an image stack.
         hidden: widths of the heads' hidden layers.
-        trunk: width the features are squeezed to before the heads, None for no trunk.
+        trunk: width the features are squeezed to, before a memory if there is one, else in each head; None: no trunk.
         feature_norm: normalisation of the CNN's output.
         activation: of the CNN.
         scale: range the CNN maps bytes to.
@@ -61,16 +61,20 @@ def build_td3(
 
     def encoder() -> Encoder:
         images = CNNS[cnn](stack, FEATURES, feature_norm, activation=activation, scale=scale)
-        return Encoder(images, build_memory(memory, FEATURES, memory_size, skip=memory_skip, chrono=memory_chrono))
+        return Encoder(
+            images,
+            build_memory(memory, FEATURES, memory_size, trunk=trunk, skip=memory_skip, chrono=memory_chrono),
+        )
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         critic_encoder = encoder()
         actor_encoder = None if wiring == "critic_only" else encoder()
         features = critic_encoder.memory.features
+        squeeze = trunk if memory == "none" else None
         actor = Actor(
             actor_encoder,
-            PolicyHead(features, vector_size, action_size, hidden=hidden, trunk=trunk, init_scale=actor_init_scale),
+            PolicyHead(features, vector_size, action_size, hidden=hidden, trunk=squeeze, init_scale=actor_init_scale),
         )
-        critic = Critic(critic_encoder, TwinQHead(features, vector_size, action_size, hidden=hidden, trunk=trunk))
+        critic = Critic(critic_encoder, TwinQHead(features, vector_size, action_size, hidden=hidden, trunk=squeeze))
     return TD3(actor, critic, wiring=wiring, seed=seed, **td3)

@@ -31,7 +31,7 @@ class PolicyHead(nn.Module):
         init_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        self.trunk, width = _trunk(features, trunk)
+        self.trunk, width = build_trunk(features, trunk)
         self.mlp = _mlp(width + vector_size, hidden, action_size)
         if init_scale != 1.0:
             last = self.mlp[-1]
@@ -58,7 +58,7 @@ class TwinQHead(nn.Module):
         trunk: int | None = None,
     ) -> None:
         super().__init__()
-        self.trunk, width = _trunk(features, trunk)
+        self.trunk, width = build_trunk(features, trunk)
         self.mlp1 = _mlp(width + vector_size + action_size, hidden, 1)
         self.mlp2 = _mlp(width + vector_size + action_size, hidden, 1)
 
@@ -75,7 +75,8 @@ class TwinQHead(nn.Module):
         return q.squeeze(-1)
 
 
-def _trunk(features: int, width: int | None) -> tuple[nn.Module, int]:
+def build_trunk(features: int, width: int | None) -> tuple[nn.Module, int]:
+    """Linear, LayerNorm and tanh from `features` to `width` numbers, and the width; None: the identity."""
     if width is None:
         return nn.Identity(), features
     return nn.Sequential(nn.Linear(features, width), nn.LayerNorm(width), nn.Tanh()), width

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from td3sweep.nets.heads import build_trunk
+
 MemoryKind = Literal["none", "gru", "lstm"]
 
 
@@ -96,6 +98,19 @@ class LSTMMemory(Memory):
         return y, torch.cat([hidden.squeeze(0), cell.squeeze(0)], dim=-1)
 
 
+class Behind(Memory):
+    """A memory behind a trunk (`build_trunk`), which bounds what its gates are fed."""
+
+    def __init__(self, memory: Memory, input_size: int, width: int) -> None:
+        super().__init__()
+        self.trunk, _ = build_trunk(input_size, width)
+        self.memory = memory
+        self.state_size, self.features = memory.state_size, memory.features
+
+    def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.memory(self.trunk(x), state)  # type: ignore[no-any-return]
+
+
 class Beside(Memory):
     """A memory whose input passes beside it as well: outputs are the memory's, then its input's.
 
@@ -133,7 +148,13 @@ def _set_bias(cell: nn.Module, first: int, bias: torch.Tensor) -> None:
 
 
 def build_memory(
-    kind: MemoryKind, input_size: int, hidden_size: int, *, skip: bool = False, chrono: int | None = None
+    kind: MemoryKind,
+    input_size: int,
+    hidden_size: int,
+    *,
+    trunk: int | None = None,
+    skip: bool = False,
+    chrono: int | None = None,
 ) -> Memory:
     """The memory of that name; `none` ignores the rest.
 
@@ -141,11 +162,15 @@ def build_memory(
         kind: of cell.
         input_size: width of the features.
         hidden_size: units of the cell.
+        trunk: squeeze the features to this width before the memory and what passes beside it; None leaves them.
         skip: pass the input beside it (see `Beside`).
         chrono: longest time in steps that gates remember at the start (see `chrono_bias`); None: torch's own biases.
     """
     if kind == "none":
         return NoMemory(input_size)
     cell = GRUMemory if kind == "gru" else LSTMMemory
-    memory = cell(input_size, hidden_size, chrono)
-    return Beside(memory, input_size) if skip else memory
+    width = input_size if trunk is None else trunk
+    memory: Memory = cell(width, hidden_size, chrono)
+    if skip:
+        memory = Beside(memory, width)
+    return memory if trunk is None else Behind(memory, input_size, trunk)

@@ -75,8 +75,22 @@ def test_a_chrono_lstm_keeps_its_cell_and_lets_as_little_in():
     assert 0.94 < kept.max() <= 0.95
 
 
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_trunk_bounds_what_memory_and_skip_are_fed(skip):
+    torch.manual_seed(0)
+    memory = build_memory("gru", 512, 48, trunk=20, skip=skip)
+    x, state = 1e4 * torch.randn(2, 3, 512), torch.zeros(2, 48)
+    outputs, _ = memory(x, state)
+    assert (memory.features, outputs.shape[-1]) == (68, 68) if skip else (48, 48)
+    squeezed = memory.trunk(x)
+    assert squeezed.shape == (2, 3, 20)
+    assert squeezed.abs().max() <= 1.0
+    if skip:
+        assert torch.equal(outputs[..., 48:], squeezed)
+
+
 def test_no_memory_has_nothing_to_skip():
-    assert build_memory("none", 512, 0, skip=True).features == 512
+    assert build_memory("none", 512, 0, trunk=50, skip=True).features == 512
 
 
 def test_gru_step_by_hand():
