@@ -11,13 +11,15 @@ import numpy as np
 from benchmarks.cells import rows_of
 from benchmarks.page import DOCS
 from benchmarks.study import WIRINGS
-from benchmarks.study_runs import Result, baseline, factor_over, factors, geometric, mean, of_cell, ratio
+from benchmarks.study_runs import Result, baseline, factor_over, factors, geometric, mean, of_cell, ratio, spread
+from td3sweep.monitor.growth import fit_growth
 from td3sweep.report.answer import below
 from td3sweep.report.stats import Floats, sign_flip
 
 HOLDS, PARTLY, NOT, OPEN = "holds", "holds in part", "does not hold", "not decided here"
 EXPLODED = 10.0  # the actor's Q so many times the critic's own: an order of magnitude
 CROSSED, SEPARATE = "as it ran, crossed", "as it ran, separate"
+LOGGED, LOGGED_AT = 1_796_760, 5000  # the actor's Q in the document, and its step; learning began at 1,000 as here
 LIMITS = {"actor": 1.0, "critic": 10.0}
 Answer = tuple[str, str]
 
@@ -91,10 +93,15 @@ def _cure(*fixes: str) -> Callable[[Sequence[Result]], Answer]:
 
 
 def _growth(runs: Sequence[Result]) -> Answer:
-    laws = Counter((run.summary["growth"] or {}).get("model", "none fitted") for run in of_cell(runs, CROSSED))
+    fits = [fit_growth(*run.rise) for run in of_cell(runs, CROSSED)]
+    laws = Counter(fit.best.family.name for fit in fits)
     told = ", ".join(f"{count} {law}" for law, count in laws.most_common())
     holds = HOLDS if set(laws) == {"exponential"} else PARTLY if laws["exponential"] else NOT
-    return holds, f"law of the gap that AICc chooses in the crossed runs: {told}"
+    ahead = [fit.at(fit.best, LOGGED_AT) for fit in fits]
+    return holds, (
+        f"law of the gap that AICc chooses in the crossed runs: {told}; carried on to step {LOGGED_AT:,} it gives "
+        f"{spread(ahead)}, and the document's run logged {LOGGED:,}"
+    )
 
 
 def _lengths(runs: Sequence[Result]) -> Answer:

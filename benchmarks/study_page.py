@@ -63,7 +63,7 @@ def reproduced(runs: Sequence[Result]) -> str:
     """Both wirings with the settings that ran, a line each."""
     lines = [
         "| wiring | runs | actor's Q | critic's own Q | actor's over critic's | critic's loss | diverged (D1-D3) "
-        "| saturated (D4) | last episodes, warm-up's | verdict | would more steps help? |",
+        "| saturated actions, % | last episodes, warm-up's | verdict | would more steps help? |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for wiring in WIRINGS:
@@ -72,7 +72,7 @@ def reproduced(runs: Sequence[Result]) -> str:
             wiring, str(len(mine)),
             spread([run.end("q/actor") for run in mine]), spread([run.end("q/q1") for run in mine]),
             ratio([run.overshoot for run in mine]), spread([run.end("loss/critic") for run in mine]),
-            _alarmed(mine, DIVERGED), _alarmed(mine, ("d4",)),
+            _alarmed(mine, DIVERGED), mean([100 * run.end("action/saturation") for run in mine]),
             f"{mean([run.length for run in mine])}, {mean([run.warmup_length for run in mine])}",
             _counted([run.summary["verdict"] for run in mine]),
             _counted([run.summary["more_steps_help"] for run in mine]),
@@ -84,7 +84,7 @@ def reproduced(runs: Sequence[Result]) -> str:
 def fixed(runs: Sequence[Result]) -> str:
     """Each fix alone under both wirings."""
     lines = [
-        "| alone | wiring | runs | actor's Q over critic's | gap, times that without it | diverged | saturated "
+        "| alone | wiring | runs | actor's Q over critic's | gap, times that without it | diverged | saturated actions, % "
         "| route driven, % |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -96,7 +96,7 @@ def fixed(runs: Sequence[Result]) -> str:
             words = [
                 fix if wiring == WIRINGS[0] else "", wiring, str(len(mine)), ratio([run.overshoot for run in mine]),
                 "1" if fix == ASKED else factor_over(mine, of_cell(runs, f"{baseline(fix)}, {wiring}")),
-                _alarmed(mine, DIVERGED), _alarmed(mine, ("d4",)),
+                _alarmed(mine, DIVERGED), mean([100 * run.end("action/saturation") for run in mine]),
                 spread([100 * run.summary["evaluation"]["eval/route_fraction"] for run in mine]),
             ]  # fmt: skip
             lines.append(f"| {' | '.join(words)} |")

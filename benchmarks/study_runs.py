@@ -57,6 +57,12 @@ class Result:
         return float(self.curve(key)[1].max())
 
     @property
+    def rise(self) -> tuple[list[float], list[float]]:
+        """Steps, and by how much the actor's Q exceeds the critic's own there."""
+        steps, actor = self.curve("q/actor")
+        return list(steps), list(actor - self.curve("q/q1")[1])
+
+    @property
     def overshoot(self) -> float:
         """The actor's Q over the critic's own at the end, by magnitude."""
         return abs(self.end("q/actor") / self.end("q/q1"))

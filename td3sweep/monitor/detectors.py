@@ -177,29 +177,42 @@ def _ratio(distance: float, allowed: float) -> float:
 
 
 class DeadActor(Stateful):
-    """D4: more than 95 % of actions saturated and no gradient in the actor's head on three logs in a row FAILs."""
+    """D4: more than 95 % of actions saturated and no gradient in the actor's head on three logs in a row FAILs.
+
+    Saturation alone WARNs after ten: what gradient passes the flat of a tanh hardly moves the policy.
+    """
 
     name = "d4"
-    STATE = ("streak",)
-    SATURATION, GRADIENT = 0.95, 1e-8
+    STATE = ("streak", "saturated")
+    SATURATION, GRADIENT, LASTING = 0.95, 1e-8, 10
 
     def __init__(self) -> None:
-        self.streak = 0
+        self.streak = self.saturated = 0
 
     def update(self, step: int, row: Mapping[str, float]) -> tuple[float, list[Alarm]]:
         """The share of saturated actions while the head has no gradient, else 0, and the alarm."""
         saturation, gradient = row.get("action/saturation"), row.get("grad/actor/head/before")
         if saturation is None or gradient is None:
             return 0.0, []
-        still = gradient < self.GRADIENT
-        self.streak = self.streak + 1 if still and saturation > self.SATURATION else 0
+        still, full = gradient < self.GRADIENT, saturation > self.SATURATION
+        self.saturated = self.saturated + 1 if full else 0
+        self.streak = self.streak + 1 if still and full else 0
         if self.streak < IN_A_ROW:
-            return saturation if still else 0.0, []
+            return saturation if still else 0.0, self._lasting(step, saturation, gradient)
         text = (
             f"{saturation:.0%} of actions saturated and the actor head's gradient {gradient:.2g} "
             f"on {self.streak} logs in a row: the actor can no longer learn"
         )
         return saturation, [Alarm(self.name, FAIL, step, text)]
+
+    def _lasting(self, step: int, saturation: float, gradient: float) -> list[Alarm]:
+        if self.saturated < self.LASTING:
+            return []
+        text = (
+            f"{saturation:.0%} of actions saturated on {self.saturated} logs in a row, though a gradient of "
+            f"{gradient:.2g} reaches the actor's head: it can hardly change its mind (pre_tanh_penalty, actor_init_scale, a trunk)"
+        )
+        return [Alarm(self.name, WARN, step, text)]
 
 
 class ClipInvariant:

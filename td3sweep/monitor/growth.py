@@ -69,24 +69,29 @@ def _linear_starts(u: Array, y: Array) -> list[list[float]]:
     return [[first, last - first]]
 
 
-# power with an offset in time: y = exp(a) ((u + d) / (1 + d))^p, d = exp(delta)
+# power with an offset in time and in value: y = o + exp(a) ((u + d) / (1 + d))^p, d = exp(delta)
 
 
 def _power(theta: Array, u: Array) -> Array:
     d = _exp(theta[1])
-    return _exp(theta[0] + theta[2] * (np.log(np.maximum(u + d, 1e-300)) - np.log1p(d)))
+    grown = _exp(theta[0] + theta[2] * (np.log(np.maximum(u + d, 1e-300)) - np.log1p(d)))
+    return np.asarray(theta[3] + grown)
 
 
 def _power_starts(u: Array, y: Array) -> list[list[float]]:
     last, ratio = _ratio(u, y)
-    return [[last, math.log(d), ratio / math.log((1.0 + d) / d)] for d in (0.05, 0.5)]
+    first_value, _ = _ends(u, y)
+    return [[last, math.log(d), ratio / math.log((1.0 + d) / d), o] for d in (0.05, 0.5) for o in (0.0, first_value)]
 
 
 def _power_when(theta: Array, level: float) -> float:
-    if theta[2] <= 0.0 or level <= 0.0:
+    a, delta, p, o = theta
+    if level <= o:
+        return 0.0
+    if p <= 0.0:
         return math.inf
-    d = math.exp(min(theta[1], LARGEST))
-    return _later((1.0 + d) * math.exp(min((math.log(level) - theta[0]) / theta[2], LARGEST)) - d)
+    d = math.exp(min(delta, LARGEST))
+    return _later((1.0 + d) * math.exp(min((math.log(level - o) - a) / p, LARGEST)) - d)
 
 
 # exponential with an offset in value: y = o + exp(a + k (u - 1)); for k < 0 it levels off

@@ -20,7 +20,8 @@ def make_run(folder, actor, own, *, norm=1.0, cnn_norm=0.9, lengths=(40, 10), al
         {
             "env_step": 1000 + 25 * number, "updates": 25 * number, "phase": "learning",
             "q/actor": actor if number > 1 else 1.0, "q/q1": own, "q/target": own, "q/gap": abs(actor - own),
-            "loss/critic": 2.0, **{f"grad/{net}/cnn/after": cnn_norm for net in ("actor", "critic")},
+            "loss/critic": 2.0, "action/saturation": 0.5,
+            **{f"grad/{net}/cnn/after": cnn_norm for net in ("actor", "critic")},
             "grad/actor/joint/after": norm, "grad/critic/joint/after": 10.0,
         }
         for number in range(1, 6)
@@ -73,8 +74,8 @@ def test_a_line_a_wiring(runs):
     crossed, separate = study_page.reproduced(runs()).splitlines()[2:]
     # geometric mean of 100 and 400 is 200; their logs' standard error .693 times Student's 12.706 is 8.807
     assert crossed.startswith("| crossed | 2 | 500 (200 to 800) | 2 (2 to 2) | 200 [0.0299, 1,336,530] |")
-    assert crossed.endswith("| 2 (2 to 2) | 2 of 2 | 0 of 2 | 10, 40 | 2 diverging | 2 no |")
-    assert separate.endswith("| 2 (2 to 2) | 0 of 2 | 0 of 2 | 20, 40 | 2 healthy | 2 yes |")
+    assert crossed.endswith("| 2 (2 to 2) | 2 of 2 | 50 | 10, 40 | 2 diverging | 2 no |")
+    assert separate.endswith("| 2 (2 to 2) | 0 of 2 | 50 | 20, 40 | 2 healthy | 2 yes |")
 
 
 def test_norms_as_they_are_and_as_they_were_logged(runs):

@@ -176,6 +176,17 @@ def test_an_actor_that_is_only_saturated_or_only_still_is_not_dead(alive):
     assert [d4.update(0, row)[1] for row in (DEAD, DEAD, DEAD | alive, DEAD, DEAD)] == [[]] * 5
 
 
+def test_an_actor_that_stays_saturated_is_warned_of_though_gradients_reach_it():
+    d4 = DeadActor()
+    row = DEAD | {"grad/actor/head/before": 0.5}
+    found = [d4.update(step, row) for step in range(10)]
+    assert [value for value, _ in found] == [0.0] * 10
+    assert [levels(alarms) for _, alarms in found] == [[]] * 9 + [[("d4", "WARN")]]
+    assert "96% of actions saturated on 10 logs in a row, though a gradient of 0.5" in found[-1][1][0].evidence
+    d4.update(10, row | {"action/saturation": 0.5})
+    assert d4.update(11, row)[1] == []
+
+
 def test_tensors_that_are_not_finite_are_named():
     alarms = NonFinite().update(1, {"loss/actor": math.nan}, ["actor.a", "actor.b", "actor.c", "actor.d"])[1]
     assert "actor.a, actor.b, actor.c and 1 more" in alarms[0].evidence

@@ -46,12 +46,22 @@ def test_the_power_law_of_the_described_system_is_found_exactly():
     assert fits.rate() == pytest.approx(1000 * 5.95 / 2375, rel=1e-2)
 
 
+def test_a_power_law_that_starts_below_zero_is_not_taken_for_an_exponential():
+    """The gap of a crossed run: the critic's Q comes first, so the actor's starts 13 below it."""
+    steps = np.arange(1025.0, 2001.0, 25.0)
+    values = -13.0 + 2100.0 * ((steps - 1000.0) / 1000.0) ** 4.8
+    fits = fit_growth(steps, noisy(values, 0.05))
+    assert fits.best.family.name == "power"
+    assert fits.best.theta[2] == pytest.approx(4.8, abs=0.5)
+    assert 0.5 < fits.at(fits.best, 3000.0) / (2100.0 * 2.0**4.8) < 2.0
+
+
 @pytest.mark.parametrize(
     ("name", "theta", "u"),
     [
         ("constant", [7.0], None),
         ("linear", [1.0, 4.0], 1.5),  # 1 + 4 u = 7
-        ("power", [math.log(2.0), math.log(0.5), 2.0], 1.5 * math.sqrt(3.5) - 0.5),
+        ("power", [math.log(2.0), math.log(0.5), 2.0, 1.0], 1.5 * math.sqrt(3.0) - 0.5),  # 1 + 2 ((u + .5) / 1.5)^2 = 7
         ("exponential", [math.log(3.0), 2.0, 1.0], 1.0 + math.log(2.0) / 2.0),  # 1 + 3 exp(2 (u - 1)) = 7
         ("finite-time", [math.log(3.5), math.log(2.0), math.log(1.0)], 2.0),  # 3.5 / (1 + (1 - u)/2) = 7
     ],
@@ -68,7 +78,7 @@ def test_when_a_curve_reaches_a_level(name, theta, u):
 
 
 def test_a_curve_that_falls_never_reaches_a_higher_level():
-    for name, theta in (("linear", [5.0, -1.0]), ("power", [0.0, 0.0, -2.0]), ("exponential", [0.0, -1.0, 0.0])):
+    for name, theta in (("linear", [5.0, -1.0]), ("power", [0.0, 0.0, -2.0, 0.0]), ("exponential", [0.0, -1.0, 0.0])):
         family = next(family for family in FAMILIES if family.name == name)
         assert family.when(np.array(theta), 50.0) == math.inf
         assert not family.explodes(np.array(theta))
