@@ -84,8 +84,8 @@ def reproduced(runs: Sequence[Result]) -> str:
 def fixed(runs: Sequence[Result]) -> str:
     """Each fix alone under both wirings."""
     lines = [
-        "| alone | wiring | runs | actor's Q over critic's | gap, times that without it | diverged | saturated actions, % "
-        "| route driven, % |",
+        "| alone | wiring | runs | actor's Q over critic's | gap, times that without it | diverged "
+        "| saturated actions, % | route driven, % |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for fix in (ASKED, *FIXES):
