@@ -210,8 +210,7 @@ class DeadActor(Stateful):
             return []
         text = (
             f"{saturation:.0%} of actions saturated on {self.saturated} logs in a row, though a gradient of "
-            f"{gradient:.2g} reaches the actor's head: it can hardly change its mind (pre_tanh_penalty, actor_init_scale "
-            "and trunk are the settings for it)"
+            f"{gradient:.2g} reaches the actor's head: it can hardly change its mind (see pre_tanh_penalty, trunk)"
         )
         return [Alarm(self.name, WARN, step, text)]
 
