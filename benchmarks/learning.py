@@ -29,6 +29,7 @@ ELSEWHERE = {
 }
 BLIND = "env.dark=[1,1]"
 MEMORY = ["experiment=memory"]
+REMEMBER = ["recurrent.skip=true", "recurrent.chrono=20"]
 TABLES: dict[str, list[Cell]] = {
     "drive": [Cell("experiment=drive", DRIVE, 5, ELSEWHERE)],
     "controls": [
@@ -61,10 +62,10 @@ TABLES: dict[str, list[Cell]] = {
     ],
     "memory": [
         Cell("none", MEMORY, 3),
-        Cell("gru48", [*MEMORY, "recurrent=gru48"], 3),
-        Cell("lstm256", [*MEMORY, "recurrent=lstm256"], 3),
-        Cell("gru48, zero state", [*MEMORY, "recurrent=gru48", "recurrent.stored_state=false"], 3),
-        Cell("gru48, no burn-in", [*MEMORY, "recurrent=gru48", "recurrent.burn_in=0"], 3),
+        Cell("gru48", [*MEMORY, "recurrent=gru48", *REMEMBER], 3),
+        Cell("lstm256", [*MEMORY, "recurrent=lstm256", *REMEMBER], 3),
+        Cell("gru48, zero state", [*MEMORY, "recurrent=gru48", *REMEMBER, "recurrent.stored_state=false"], 3),
+        Cell("gru48, no burn-in", [*MEMORY, "recurrent=gru48", *REMEMBER, "recurrent.burn_in=0"], 3),
     ],
 }
 

@@ -13,11 +13,12 @@ makes the part's page without running anything.
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from benchmarks.cells import Cell, parser, run_asked
 from benchmarks.page import DOCS
@@ -61,18 +62,35 @@ KEPT = ("config.yaml", "provenance.json", "metrics.jsonl", "episodes.jsonl", "su
 
 
 def pack(part: str, runs: Path) -> Path:
-    """Put what a report reads of a part's finished runs into docs/data/study/PART.tar.xz, without local paths."""
+    """Put what a report reads of a part's finished runs into docs/data/study/PART.tar.xz, without local paths.
+
+    What the archive holds of other runs stays in it.
+    """
     PACKED.mkdir(parents=True, exist_ok=True)
     archive = PACKED / f"{part}.tar.xz"
+    files = {} if not archive.exists() else {str(name): content for name, content in unpacked(archive).items()}
+    for file in [*(runs / part).glob("sweep.json"), *(runs / part).glob("*/seed-*/*")]:
+        if file.name == "sweep.json" or (file.name in KEPT and _finished(file.parent)):
+            content = file.read_bytes().replace(os.fsencode(sys.executable), b"python")
+            files[str(file.relative_to(runs))] = content.replace(os.fsencode(runs.resolve()), b"runs")
     with tarfile.open(archive, "w:xz") as tar:
-        for file in sorted([*(runs / part).glob("sweep.json"), *(runs / part).glob("*/seed-*/*")]):
-            if file.name == "sweep.json" or (file.name in KEPT and (file.parent / "summary.json").exists()):
-                content = file.read_bytes().replace(os.fsencode(sys.executable), b"python")
-                content = content.replace(os.fsencode(runs.resolve()), b"runs")
-                entry = tarfile.TarInfo(str(file.relative_to(runs)))
-                entry.size = len(content)
-                tar.addfile(entry, io.BytesIO(content))
+        for name, content in sorted(files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
     return archive
+
+
+def unpacked(archive: Path) -> dict[PurePosixPath, bytes]:
+    """The files of an archive."""
+    with tarfile.open(archive) as tar:
+        found = {PurePosixPath(name): tar.extractfile(name) for name in tar.getnames()}
+        return {name: file.read() for name, file in found.items() if file is not None}
+
+
+def _finished(run: Path) -> bool:
+    summary = run / "summary.json"
+    return summary.exists() and bool(json.loads(summary.read_text())["finished"])
 
 
 def sweep(runs: Path, width: int) -> None:
@@ -89,7 +107,7 @@ def main() -> None:
     run_asked(options, PARTS)
     if ABLATION in asked:
         sweep(options.runs, options.width)
-    for part in asked:
+    for part in asked if options.out == DATA else ():  # runs of one's own are not those that the page is made of
         print(f"packed: {pack(part, options.runs)}")
 
 

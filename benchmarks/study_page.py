@@ -21,7 +21,7 @@ from scipy import stats
 from benchmarks.cells import rows_of
 from benchmarks.page import DOCS, replace_section
 from benchmarks.study import ABLATION, FIXES, PACKED, WIRINGS
-from benchmarks.study_claims import CLAIMS
+from benchmarks.study_claims import CLAIMS, CROSSED, SUMMED
 from benchmarks.study_runs import (
     ASKED,
     Result,
@@ -45,6 +45,8 @@ CHANGES = {  # of space=ablation, each from the described system's level to the 
     "hyperparams": ("as_ran", "paper"), "clip": ("joint", "off"), "cnn": ("nature", "pooled"),
     "recurrent": ("none", "gru48"),
 }  # fmt: skip
+HALF = 8  # runs of each wiring in the balanced half of the table
+NOT_RUN = "Not run yet."
 COLOURS = {"crossed": "#d55e00", "separate": "#0072b2"}
 
 
@@ -61,6 +63,8 @@ def reports(parts: dict[str, Sequence[str]]) -> None:
 
 def reproduced(runs: Sequence[Result]) -> str:
     """Both wirings with the settings that ran, a line each."""
+    if not all(of_cell(runs, f"{ASKED}, {wiring}") for wiring in WIRINGS):
+        return NOT_RUN
     lines = [
         "| wiring | runs | actor's Q | critic's own Q | actor's over critic's | critic's loss | diverged (D1-D3) "
         "| saturated actions, % | last episodes, warm-up's | verdict | would more steps help? |",
@@ -97,7 +101,7 @@ def fixed(runs: Sequence[Result]) -> str:
                 fix if wiring == WIRINGS[0] else "", wiring, str(len(mine)), ratio([run.overshoot for run in mine]),
                 "1" if fix == ASKED else factor_over(mine, of_cell(runs, f"{baseline(fix)}, {wiring}")),
                 _alarmed(mine, DIVERGED), mean([100 * run.end("action/saturation") for run in mine]),
-                spread([100 * run.summary["evaluation"]["eval/route_fraction"] for run in mine]),
+                f"{100 * float(np.median([run.summary['evaluation']['eval/route_fraction'] for run in mine])):.1f}",
             ]  # fmt: skip
             lines.append(f"| {' | '.join(words)} |")
     return "\n".join(lines)
@@ -105,10 +109,13 @@ def fixed(runs: Sequence[Result]) -> str:
 
 def norms(runs: Sequence[Result]) -> str:
     """The norm after a joint clip at 1 and 10, measured as it is and as a sum over tensors."""
+    if not of_cell(runs, SUMMED) or not of_cell(runs, CROSSED):
+        return NOT_RUN
     lines = ["| logged as | actor's CNN | actor, joint | critic's CNN | critic, joint |", "|---|---|---|---|---|"]
+    seeds = {run.seed for run in of_cell(runs, SUMMED)}
     keys = [f"grad/{net}/{part}/after" for net in ("actor", "critic") for part in ("cnn", "joint")]
-    for cell, words in ((f"{ASKED}, crossed", "L2 norm of the set"), ("sum of norms", "sum of the tensors' norms")):
-        mine = of_cell(runs, cell)
+    for cell, words in ((CROSSED, "L2 norm of the set"), (SUMMED, "sum of the tensors' norms")):
+        mine = [run for run in of_cell(runs, cell) if run.seed in seeds]
         cells = [
             f"{mean([run.mean(key) for run in mine])}, at most {max(run.most(key) for run in mine):.4g}" for key in keys
         ]
@@ -130,6 +137,8 @@ def ablated(runs: Sequence[Result]) -> str:
     lines = ["| change | crossed | separate |", "|---|---|---|"]
     table = [run for run in runs if run.part == ABLATION]
     sides = [[run for run in table if f"wiring={wiring}" in run.cell.split(", ")] for wiring in WIRINGS]
+    if {len(side) for side in sides} != {HALF}:
+        return NOT_RUN
     effects = [main_effects(side, CHANGES) for side in sides]
     for key, (before, after) in CHANGES.items():
         spans = [
@@ -160,7 +169,8 @@ def swept(rows: Sequence[Mapping[str, Any]]) -> str:
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {key.rpartition('.')[2]} | {found[key].statistic:+.2f} | {below(p)[2:]} | {spread(columns[key][best])} |"
+        f"| {key.rpartition('.')[2]} | {found[key].statistic:+.2f} | {below(p).removeprefix('= ')} "
+        f"| {spread(columns[key][best])} |"
         for key, p in zip(keys, sure, strict=True)
     ]
     return "\n".join(lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.cells import folder_of
-from benchmarks.study import ABLATION, PACKED, PARTS
+from benchmarks.study import ABLATION, PACKED, PARTS, unpacked
 from td3sweep.report.answer import number
 from td3sweep.report.stats import Floats
 
@@ -47,6 +46,11 @@ class Result:
     def end(self, key: str) -> float:
         """Mean of the last rows."""
         return float(self.curve(key)[1][-LAST:].mean())
+
+    def at(self, key: str, step: int) -> float:
+        """The value of the first row at or behind a step."""
+        steps, values = self.curve(key)
+        return float(values[np.searchsorted(steps, step)])
 
     def mean(self, key: str) -> float:
         """Mean of all rows."""
@@ -93,9 +97,7 @@ def results() -> list[Result]:
         path = PACKED / f"{part}.tar.xz"
         if not path.exists():
             continue
-        with tarfile.open(path) as tar:
-            files = {PurePosixPath(name): tar.extractfile(name) for name in tar.getnames()}
-            texts = {name: file.read().decode() for name, file in files.items() if file is not None}
+        texts = {name: content.decode() for name, content in unpacked(path).items()}
         names = _names(part, texts)
         for name, text in texts.items():
             if name.name == "summary.json" and name.parent.parent.name in names:
@@ -134,17 +136,19 @@ def spread(values: Sequence[float] | Floats) -> str:
 
 
 def geometric(values: Sequence[float] | Floats) -> tuple[float, float, float]:
-    """Geometric mean of positive values with Student's 95 % interval of the mean logarithm; wide for three runs."""
+    """Geometric mean of positive values with Student's 95 % interval of the mean logarithm; of one value, no bounds."""
     logs = np.log(np.asarray(values, float))
-    centre, error = float(logs.mean()), float(stats.sem(logs)) if logs.size > 1 else np.inf
-    reach = float(stats.t.ppf(0.975, max(logs.size - 1, 1))) * error
+    centre = float(logs.mean())
+    if logs.size < 2:
+        return float(np.exp(centre)), 0.0, float("inf")
+    reach = float(stats.t.ppf(0.975, logs.size - 1) * stats.sem(logs))
     return float(np.exp(centre)), float(np.exp(centre - reach)), float(np.exp(centre + reach))
 
 
 def ratio(values: Sequence[float] | Floats) -> str:
-    """Geometric mean and its interval."""
+    """Geometric mean, and its interval where there are two values or more."""
     centre, low, high = geometric(values)
-    return f"{number(centre)} [{number(low)}, {number(high)}]"
+    return f"{number(centre)} [{number(low)}, {number(high)}]" if len(values) > 1 else number(centre)
 
 
 def factors(runs: Sequence[Result], base: Sequence[Result], value: Callable[[Result], float]) -> Floats:

@@ -44,15 +44,28 @@ def _interval(low: float | None, high: float | None) -> str:
     return f"at or above {low:g}" if low is not None else f"at or below {high:g}" if high is not None else "in reach"
 
 
-def _check_combinations(s: Settings) -> None:
+def _check_memory(s: Settings) -> None:
     memory, sequence = s.recurrent.name, s.recurrent.sequence_length
     if memory == "none" and (sequence != 1 or s.recurrent.burn_in or s.recurrent.hidden):
         raise UserError(
             f"recurrent.sequence_length={sequence} with recurrent=none: sequences need a memory; "
             "choose recurrent=gru48 or recurrent=lstm256"
         )
+    for key, value, default in (
+        ("skip", s.recurrent.skip, False), ("chrono", s.recurrent.chrono, None),
+        ("stored_state", s.recurrent.stored_state, True),
+    ):  # fmt: skip
+        if memory == "none" and value != default:
+            raise UserError(
+                f"recurrent.{key}={value} with recurrent=none: there is no memory; choose recurrent=gru48 or lstm256"
+            )
     if memory != "none" and s.recurrent.hidden < 1:
         raise UserError(f"recurrent.hidden={s.recurrent.hidden} with recurrent.name={memory}: give at least 1 unit")
+
+
+def _check_combinations(s: Settings) -> None:
+    _check_memory(s)
+    sequence = s.recurrent.sequence_length
     if s.warmup >= s.steps:
         raise UserError(f"warmup={s.warmup} with steps={s.steps}: nothing would be learnt; raise steps or lower warmup")
     window = s.recurrent.burn_in + sequence + s.n_step

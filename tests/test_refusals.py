@@ -36,6 +36,8 @@ def refusal(*overrides):
         (["steps=["], ["steps=[", "key=value"]),
         (["+surprise=3"], ["surprise", "drop it"]),
         (["+env.surprise=3"], ["surprise", "drop it"]),
+        (["recurrent.skip=true"], ["recurrent.skip=True", "recurrent=none", "recurrent=gru48"]),
+        (["recurrent.chrono=20"], ["recurrent.chrono=20", "recurrent=none", "recurrent=gru48"]),
         (["recurrent.burn_in=3"], ["recurrent=none", "recurrent=gru48"]),
         (["steps=100", "warmup=100"], ["warmup=100", "steps=100"]),
         (["warmup=50"], ["warmup=50", "hyperparams.batch_size=100", "raise warmup"]),

@@ -58,9 +58,10 @@ class Stateful:
         return {name: copy.deepcopy(getattr(self, name)) for name in self.STATE}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore :meth:`state_dict`."""
+        """Restore :meth:`state_dict`; what an older version did not save yet stays as it begins."""
         for name in self.STATE:
-            setattr(self, name, copy.deepcopy(state[name]))
+            if name in state:
+                setattr(self, name, copy.deepcopy(state[name]))
 
 
 class NonFinite:

@@ -130,7 +130,7 @@ class Beside(Memory):
 
 
 def chrono_bias(units: int, longest: int) -> torch.Tensor:
-    """Biases [units] with which gates remember for 1 to `longest` steps: log U(1, longest - 1).
+    """Biases [units] with which gates remember for 2 to `longest` steps: log U(1, longest - 1).
 
     Chrono initialisation (Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?", ICLR 2018). By torch's own
     biases a gate begins at a half, and of what was seen seven steps ago a hundredth is left.

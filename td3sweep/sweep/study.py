@@ -37,6 +37,11 @@ CONTROLLER, ENGINE, JOB = "controller", "engine", "job"
 REASON, VERDICT, RUNS, FATAL = "reason", "verdict", "runs", "fatal"
 
 
+def _point(trial: FrozenTrial) -> dict[str, Any]:
+    """What a trial tries; one that is queued, or died while it was asked for, has it where the queue put it."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
 def first_of(trial: FrozenTrial) -> int:
     """Number of the first attempt at this logical trial: the name of its directory."""
     return int(trial.user_attrs.get(FIRST, trial.number))
@@ -154,10 +159,11 @@ class Ledger:
     # Planning
 
     def plan(self, points: Sequence[Mapping[str, Value]], budget: int) -> None:
-        """Queue the points that the sweep begins with, as far as the budget goes; those queued before are left."""
+        """Queue the points that the sweep begins with, as far as the budget goes; those known before are left."""
         with self._locked():
-            begun = len(self.latest())
-            for point in list(points)[begun:budget]:
+            known = [_point(trial) for trial in self.latest()]
+            left = budget - len(known)
+            for point in [point for point in points if dict(point) not in known][: max(left, 0)]:
                 patiently(partial(self.study.enqueue_trial, dict(point)))
 
     def claim(self, controller: Path, budget: int) -> FrozenTrial | None:
@@ -253,12 +259,10 @@ class Ledger:
         """Queue the next attempt, before the trial fails: if this process dies in between, none is lost or doubled."""
         attempt = int(trial.user_attrs.get(ATTEMPT, 0)) + counts
         marks = {FIRST: first_of(trial), ATTEMPT: attempt, RETRY_OF: trial.number}
-        # One that died while it was asked for has its point only where the queue had put it.
-        point = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
         def queue() -> None:
             if not any(other.user_attrs.get(RETRY_OF) == trial.number for other in self.trials()):
-                self.study.enqueue_trial(point, user_attrs=marks)
+                self.study.enqueue_trial(_point(trial), user_attrs=marks)
 
         if attempt <= self.spec.search.retries:
             patiently(queue)

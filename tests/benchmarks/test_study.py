@@ -1,6 +1,8 @@
 """The study's cells compose as they say, and a part's archive holds what its report reads and no more."""
 
-import tarfile
+import json
+import sys
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -20,11 +22,25 @@ def test_every_cell_is_a_command_that_composes(part):
         assert settings.hyperparams.batch_size in (16, 60, 64)
 
 
-def test_an_archive_holds_what_a_report_reads(tmp_path, monkeypatch):
+def test_an_archive_holds_what_a_report_reads_of_finished_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "PACKED", tmp_path / "packed")
-    run = tmp_path / "runs" / "norms" / "a-cell" / "seed-0"
-    (run / "checkpoints").mkdir(parents=True)
-    for name in (*study.KEPT, "film.png", "checkpoints/step-1.pt"):
-        (run / name).write_text(name)
-    with tarfile.open(study.pack("norms", tmp_path / "runs")) as tar:
-        assert sorted(tar.getnames()) == sorted(f"norms/a-cell/seed-0/{name}" for name in study.KEPT)
+    for seed, finished in ((0, True), (1, False)):
+        run = tmp_path / "runs" / "norms" / "a-cell" / f"seed-{seed}"
+        (run / "checkpoints").mkdir(parents=True)
+        for name in (*study.KEPT, "film.png", "checkpoints/step-1.pt"):
+            (run / name).write_text(f"{sys.executable} {tmp_path}/runs/norms")
+        (run / "summary.json").write_text(json.dumps({"finished": finished}))
+    files = study.unpacked(study.pack("norms", tmp_path / "runs"))
+    assert sorted(map(str, files)) == sorted(f"norms/a-cell/seed-0/{name}" for name in study.KEPT)
+    assert files[PurePosixPath("norms/a-cell/seed-0/provenance.json")] == b"python runs/norms"
+
+
+def test_packing_one_more_run_keeps_those_that_were_packed_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "PACKED", tmp_path / "packed")
+    for seed in (0, 1):
+        run = tmp_path / f"runs-{seed}" / "norms" / "a-cell" / f"seed-{seed}"
+        run.mkdir(parents=True)
+        (run / "summary.json").write_text(json.dumps({"finished": True}))
+        archive = study.pack("norms", tmp_path / f"runs-{seed}")
+    study.pack("norms", tmp_path / "nothing")
+    assert sorted(map(str, study.unpacked(archive))) == [f"norms/a-cell/seed-{seed}/summary.json" for seed in (0, 1)]

@@ -183,6 +183,10 @@ def test_an_actor_that_stays_saturated_is_warned_of_though_gradients_reach_it():
     assert [value for value, _ in found] == [0.0] * 10
     assert [levels(alarms) for _, alarms in found] == [[]] * 9 + [[("d4", "WARN")]]
     assert "96% of actions saturated on 10 logs in a row, though a gradient of 0.5" in found[-1][1][0].evidence
+    resumed = DeadActor()
+    resumed.load_state_dict(d4.state_dict())
+    assert levels(resumed.update(10, row)[1]) == [("d4", "WARN")]
+    resumed.load_state_dict({"streak": 0})  # of a checkpoint before there was such a warning
     d4.update(10, row | {"action/saturation": 0.5})
     assert d4.update(11, row)[1] == []
 

@@ -49,6 +49,14 @@ def test_no_more_is_planned_than_the_budget_allows(ledger, controller):
     assert ledger.claim(controller, 1) is None
 
 
+def test_a_larger_budget_plans_what_is_not_known_yet_in_whatever_order_it_comes(ledger, controller):
+    ledger.plan([{"x": 0.25}, {"x": 0.75}], budget=2)
+    ledger.claim(controller, 2)
+    ledger.plan([{"x": 0.5}, {"x": 0.75}, {"x": 0.25}, {"x": 1.0}], budget=4)
+    assert [ledger.claim(controller, 4).params["x"] for _ in range(3)] == [0.75, 0.5, 1.0]
+    assert ledger.claim(controller, 4) is None
+
+
 def test_a_trial_that_died_is_tried_again_in_its_directory_and_counts_once(ledger, controller):
     first = ledger.claim(controller, 1)
     ledger.bury(first.number, "exit code 1")

@@ -38,7 +38,7 @@ TRUNCATING: tuple[EndReason, ...] = ("time_limit", "stalled")
 class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
     """Follow a route of some hundred metres; success is reaching its end.
 
-    Observation: `image` uint8 (4, 84, 84), gray frames, one an agent step, oldest first; `vector` float32,
+    Observation: `image` uint8 (frame_stack, 84, 84), gray frames, one an agent step, oldest first; `vector` float32,
     see `observe.drive_vector`. Action: steer, and throttle if positive or brake if negative, each in [-1, 1].
 
     Terminated by a collision, off the road, or at the route's end; truncated at the time limit or when
