@@ -133,18 +133,21 @@ def claims(runs: Sequence[Result]) -> str:
 
 
 def ablated(runs: Sequence[Result]) -> str:
-    """Main effects of the document's changes when all are made together, for each wiring."""
-    lines = ["| change | crossed | separate |", "|---|---|---|"]
-    table = [run for run in runs if run.part == ABLATION]
-    sides = [[run for run in table if f"wiring={wiring}" in run.cell.split(", ")] for wiring in WIRINGS]
-    if {len(side) for side in sides} != {HALF}:
+    """All changes at once: every run, the largest first; and their main effects where nothing ran away."""
+    table = sorted((run for run in runs if run.part == ABLATION), key=lambda run: -run.overshoot)
+    sides = {wiring: [run for run in table if f"wiring={wiring}" in run.cell.split(", ")] for wiring in WIRINGS}
+    if {len(side) for side in sides.values()} != {HALF}:
         return NOT_RUN
-    effects = [main_effects(side, CHANGES) for side in sides]
-    for key, (before, after) in CHANGES.items():
-        spans = [
-            f"{number(value)} [{number(low)}, {number(high)}]" for value, low, high in (one[key] for one in effects)
-        ]
-        lines.append(f"| {key}: {before} to {after} | {' | '.join(spans)} |")
+    lines = [
+        f"| wiring | {' | '.join(CHANGES)} | actor's Q over critic's | D1-D3 fail at step |",
+        f"|---|{'---|' * len(CHANGES)}---|---|",
+    ]
+    for run in table:
+        levels = [word.partition("=")[2] for word in run.cell.split(", ")]
+        lines.append(f"| {' | '.join([*levels, number(run.overshoot), str(run.failed(DIVERGED) or 'never')])} |")
+    lines += ["", "| change, correctly wired | times the actor's Q over the critic's |", "|---|---|"]
+    for key, (value, low, high) in main_effects(sides["separate"], CHANGES).items():
+        lines.append(f"| {key}: {' to '.join(CHANGES[key])} | {number(value)} [{number(low)}, {number(high)}] |")
     return "\n".join(lines)
 
 
