@@ -53,11 +53,11 @@ COLOURS = {"crossed": "#d55e00", "separate": "#0072b2"}
 def reports(parts: dict[str, Sequence[str]]) -> None:
     """The comparison page of each report: name -> the parts that it compares."""
     with tempfile.TemporaryDirectory() as scratch:
-        for packed in PACKED.glob("*.tar.xz"):
-            with tarfile.open(packed) as tar:
-                tar.extractall(scratch, filter="data")
         for name, of in parts.items():
-            words = ["td3sweep.report", *of, "-o", str(HERE / f"{name}.html")]
+            for part in of:
+                with tarfile.open(PACKED / f"{part}.tar.xz") as tar:
+                    tar.extractall(Path(scratch, name), filter="data")
+            words = ["td3sweep.report", name, "-o", str(HERE / f"{name}.html")]
             subprocess.run([sys.executable, "-m", *words], cwd=scratch, check=True)
 
 

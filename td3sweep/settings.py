@@ -369,13 +369,15 @@ def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Keys (dotted) whose values differ between two resolved configurations and that a resume may not change.
+def completed(saved: dict[str, Any]) -> dict[str, Any]:
+    """A saved configuration, flat; a key that it lacks was added since, and that run had its default."""
+    env = CarlaSettings() if saved.get("env", {}).get("name") == "carla" else GymSettings()
+    return flatten(Settings(env=env)) | flatten(saved)
 
-    A key that the older one lacks was added since: that run had its default.
-    """
-    env = CarlaSettings() if old.get("env", {}).get("name") == "carla" else GymSettings()
-    before, after = flatten(Settings(env=env)) | flatten(old), flatten(new)
+
+def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Keys (dotted) whose values differ between two resolved configurations and that a resume may not change."""
+    before, after = completed(old), flatten(new)
     return sorted(
         key
         for key in before.keys() | after.keys()

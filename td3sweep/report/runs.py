@@ -19,7 +19,7 @@ from td3sweep.diagnose.rundir import CONFIG, METRICS, SUMMARY
 from td3sweep.errors import UserError
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.report.stats import Floats
-from td3sweep.settings import flatten
+from td3sweep.settings import completed, flatten
 
 FINISHED, STOPPED, PRUNED = "finished", "stopped by the monitor", "pruned"
 INTERRUPTED, UNFINISHED, CRASHED = "interrupted", "unfinished", "crashed"
@@ -182,7 +182,8 @@ def _ending(run: Run, summary: dict[str, Any]) -> tuple[str, str]:
 
 
 def _configure(run: Run, config: dict[str, Any]) -> None:
-    run.config = flatten(config)
+    ours = isinstance(config.get("env"), dict) and isinstance(config.get("hyperparams"), dict)
+    run.config = completed(config) if ours else flatten(config)
     seed = run.config.get("seed", run.provenance.get("seed"))
     run.seed = int(seed) if isinstance(seed, (int, float)) else None
 

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+import yaml
 from made_up_runs import write_run, write_sweep
 
 from td3sweep.errors import UserError
@@ -12,6 +13,7 @@ from td3sweep.report.factors import factors
 from td3sweep.report.findings import find
 from td3sweep.report.load import load
 from td3sweep.report.page import render
+from td3sweep.report.runs import read_run
 
 
 @pytest.fixture
@@ -147,3 +149,11 @@ def test_a_run_that_the_audit_ended_at_once_is_listed_and_not_counted_as_sound(t
     assert (run.state, run.verdict, run.failed_at) == ("stopped by the monitor", "faulty wiring", None)
     assert findings.frame.set_index("run")["diverged"].isna()["a"]
     assert any("1 of 2 runs were ended by the audit" in line for line in findings.warnings)
+
+
+def test_a_setting_that_was_added_since_a_run_had_its_default(tmp_path):
+    path = write_run(tmp_path / "run")
+    config = yaml.safe_load((path / "config.yaml").read_text()) | {"env": {"name": "carla", "traffic": 3}}
+    (path / "config.yaml").write_text(yaml.safe_dump(config))
+    found = read_run(path, "run", str(tmp_path)).config
+    assert (found["frame_stack"], found["env.traffic"], found["env.action_repeat"]) == (4, 3, 4)
