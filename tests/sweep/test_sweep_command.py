@@ -28,7 +28,7 @@ def show(*arguments):
     [
         (["space=gamma_tau_lr_batch"], "sweep.trials=null: this space has no end"),
         (["hyperparams.gamma=tag(log,interval(0,1))"], "log needs a positive lower end"),
-        (["space=nonsense"], "space=nonsense: no such option; choose space= one of architecture, full"),
+        (["space=nonsense"], "space=nonsense: no such option; choose space= one of ablation, architecture, full"),
         (["cnn=nature,pooled", "sweep.pruner_options={foo:1}"], "one by one: +sweep.pruner_options.NAME=VALUE"),
         (["cnn=nature,pooled", "hydra/launcher=joblib"], "hydra/launcher=joblib: no such option"),
     ],
