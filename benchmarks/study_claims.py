@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.cells import rows_of
 from benchmarks.page import DOCS
 from benchmarks.study import WIRINGS
-from benchmarks.study_runs import Result, baseline, factor_over, factors, geometric, mean, of_cell, ratio, spread
+from benchmarks.study_runs import ASKED, Result, baseline, factor_over, factors, geometric, mean, of_cell, ratio, spread
 from td3sweep.monitor.growth import fit_growth
 from td3sweep.report.answer import below
 from td3sweep.report.runs import DIVERGED
@@ -20,7 +20,7 @@ from td3sweep.report.stats import Floats, sign_flip
 HOLDS, PARTLY, NOT, OPEN = "holds", "holds in part", "does not hold", "not decided here"
 SYMPTOM = "the growth stops, the fault stays"
 EXPLODED = 10.0  # the actor's Q so many times the critic's own: an order of magnitude
-CROSSED, SEPARATE, SUMMED = "as it ran, crossed", "as it ran, separate", "sum of norms"
+CROSSED, SEPARATE, SUMMED = f"{ASKED}, crossed", f"{ASKED}, separate", "sum of norms"
 SETTLED = 1100  # step of update 100: by then the critic's Q has found its level
 CLAIMED = 5  # seeds that a claim about learning needs
 LOGGED, LOGGED_AT = 1_796_760, 5000  # the actor's Q in the document, and its step; learning began at 1,000 as here
@@ -62,7 +62,7 @@ def _explodes(runs: Sequence[Result]) -> Answer:
 
 def _critic_diverges(runs: Sequence[Result]) -> Answer:
     """It does where its Q leaves what rewards allow, or grows by an order of magnitude from update 100 to the end."""
-    both = {wiring: of_cell(runs, f"as it ran, {wiring}") for wiring in WIRINGS}
+    both = {wiring: of_cell(runs, f"{ASKED}, {wiring}") for wiring in WIRINGS}
     grown = {wiring: [run.end("q/q1") / run.at("q/q1", SETTLED) for run in mine] for wiring, mine in both.items()}
     allowed = [run.end("reward/max") / (1.0 - run.end("gamma")) for run in both["crossed"]]
     over = [abs(run.end("q/q1")) / bound for run, bound in zip(both["crossed"], allowed, strict=True)]

@@ -15,16 +15,8 @@ from td3sweep.errors import UserError
 from td3sweep.settings import Settings, flatten
 
 ARCHITECTURE = (
-    *(
-        "cnn.name",
-        "recurrent.name",
-        "recurrent.hidden",
-        "recurrent.skip",
-        "frame_stack",
-        "trunk",
-        "feature_norm",
-        "wiring.name",
-    ),
+    *("cnn.name", "recurrent.name", "recurrent.hidden", "recurrent.skip", "frame_stack", "trunk"),
+    *("feature_norm", "wiring.name"),
     *("env.name", "env.vector", "env.id"),
 )
 
