@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import dataclasses
+import faulthandler
 import os
 
 os.environ.setdefault("WANDB_MODE", "offline")
@@ -36,6 +37,31 @@ def changed():
         return settings
 
     return change
+
+
+STDERR = pytest.StashKey[int]()
+GRACE_S = 30.0
+
+
+def pytest_configure(config):
+    config.stash[STDERR] = os.dup(2)  # the real one: within a test the second descriptor is captured
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """End a worker that hangs with Python's lock held, as the CARLA client library makes one now and then.
+
+    pytest-timeout's thread waits for that lock for ever. faulthandler's needs none, and tells where it hung.
+    """
+    if not hasattr(item.config, "workerinput"):  # in the one process of `-n 0` somebody may be debugging
+        return (yield)
+    marker = item.get_closest_marker("timeout")
+    limit = float(marker.args[0] if marker else item.config.getini("timeout"))
+    faulthandler.dump_traceback_later(limit + GRACE_S, exit=True, file=item.config.stash[STDERR])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_collection_modifyitems(items):

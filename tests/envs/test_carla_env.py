@@ -81,7 +81,7 @@ def test_each_car_of_the_traffic_keeps_a_speed_of_its_own_below_the_egos():
     low, high = SPEEDS
     assert high < 30.0
     assert len(speeds) == 6
-    assert (0.98 * low < speeds).all()
+    assert (0.98 * low < speeds).all(), done.stderr  # seen once: all stood still
     assert (speeds < high).all()
     assert np.ptp(speeds) > 4.0
 
