@@ -16,7 +16,7 @@ from rich.console import Console
 
 from td3sweep.assemble import build_actors, build_env, build_trainer
 from td3sweep.record.console import banner, closing, console_log, simulator
-from td3sweep.record.rundir import RunDirectory
+from td3sweep.record.rundir import NO_MONITOR, RunDirectory
 from td3sweep.settings import Settings
 
 STOPPED_BY_MONITOR = 3
@@ -28,7 +28,7 @@ UNWATCHED: dict[str, Any] = {  # what a monitor's report says, with monitor=off
     "evidence": [],
     "growth": None,
     "more_steps_help": "not yet known",
-    "why": "monitor=off",
+    "why": NO_MONITOR,
     "missing": [],
 }
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)

@@ -17,7 +17,7 @@ from td3sweep.diagnose.log import EVALUATION, Log, NothingYetError
 from td3sweep.diagnose.named import under_our_names
 from td3sweep.diagnose.rundir import CONFIG, METRICS, SUMMARY
 from td3sweep.errors import UserError
-from td3sweep.record.rundir import RunDirectory
+from td3sweep.record.rundir import NO_MONITOR, RunDirectory
 from td3sweep.report.stats import Floats
 from td3sweep.settings import completed, flatten
 
@@ -128,14 +128,21 @@ def from_log(run: Run, log: Log) -> Run:
     if not log.rows and not log.episodes:
         run.state, run.why = EMPTY, "not one row of metrics"
         return run
-    if current and "verdict" in summary:
+    told = current and "verdict" in summary
+    if told:
         _summarise(run, summary)
-        return run
+    else:
+        run.state, run.why = _unsaid(log)
+    if not told or summary.get("why") == NO_MONITOR:
+        _judge(run, log)
+    return run
+
+
+def _judge(run: Run, log: Log) -> None:
+    """What the monitor says of the log, where none watched the run to its end."""
     report = judge(log, gamma=None, r_max=None).report
     run.verdict, run.alarms = report.verdict, [alarm.as_dict() for alarm in report.alarms]
     run.more_steps, run.evidence = report.more_steps_help, report.evidence
-    run.state, run.why = _unsaid(log)
-    return run
 
 
 def _stopped_before_learning(run: Run) -> None:

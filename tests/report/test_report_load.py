@@ -14,6 +14,7 @@ from td3sweep.report.findings import find
 from td3sweep.report.load import load
 from td3sweep.report.page import render
 from td3sweep.report.runs import read_run
+from td3sweep.run import UNWATCHED
 
 
 @pytest.fixture
@@ -157,3 +158,13 @@ def test_a_setting_that_was_added_since_a_run_had_its_default(tmp_path):
     (path / "config.yaml").write_text(yaml.safe_dump(config))
     found = read_run(path, "run", str(tmp_path)).config
     assert (found["frame_stack"], found["env.traffic"], found["env.action_repeat"]) == (4, 3, 4)
+
+
+def test_a_run_that_no_monitor_watched_is_judged_from_its_log(tmp_path):
+    write_run(tmp_path / "ended", diverged=True, summary=UNWATCHED)
+    write_run(tmp_path / "left", rows=12, summary={**UNWATCHED, "finished": False, "env_steps": 120})
+    ended, left = load([str(tmp_path)])
+    assert (ended.state, ended.verdict, ended.more_steps) == ("finished", "diverging", "no")
+    assert (ended.failed_at is not None, left.failed_at) == (True, None)
+    assert any(line.startswith("FAIL d2") for line in ended.evidence)
+    assert (left.state, left.why) == ("interrupted", "a signal ended it at step 120")
