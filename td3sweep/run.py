@@ -16,9 +16,10 @@ from rich.console import Console
 
 from td3sweep.assemble import build_actors, build_env, build_trainer
 from td3sweep.record.console import banner, closing, console_log, simulator
-from td3sweep.record.rundir import NO_MONITOR, RunDirectory
+from td3sweep.record.rundir import ENDINGS, NO_MONITOR, RunDirectory
 from td3sweep.settings import Settings
 
+FINISHED, STOPPED, PRUNED, INTERRUPTED, CRASHED = ENDINGS
 STOPPED_BY_MONITOR = 3
 SIGNALLED = 128  # plus the signal's number
 UNWATCHED: dict[str, Any] = {  # what a monitor's report says, with monitor=off
@@ -94,6 +95,7 @@ def run(settings: Settings, path: Path, judge: Callable[[int], bool] | None = No
             finally:
                 summary = {
                     "finished": finished(trainer),
+                    "ended": ending(trainer),
                     "wiring": settings.wiring.name,
                     "fault": settings.fault,
                     **summarise(trainer),
@@ -112,6 +114,17 @@ def finished(trainer: Any) -> bool:
     """Whether all steps are taken and evaluated; a run that a signal or the monitor ended is not."""
     taken = trainer.step >= trainer.plan.steps and trainer.evaluated_at == trainer.step
     return taken and not trainer.stopped_by_monitor and not trainer.judged_hopeless
+
+
+def ending(trainer: Any) -> str:
+    """How a run ended: one of ``ENDINGS``. Where nobody asked for the end, an error was it."""
+    if finished(trainer):
+        return FINISHED
+    if trainer.stopped_by_monitor:
+        return STOPPED
+    if trainer.judged_hopeless:
+        return PRUNED
+    return INTERRUPTED if trainer.interrupted() else CRASHED
 
 
 def summarise(trainer: Any) -> dict[str, Any]:

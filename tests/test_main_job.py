@@ -47,6 +47,7 @@ def test_a_signal_saves_and_leaves_no_server_behind(tmp_path, number, code):
     last = LAST_LINE.fullmatch(out.splitlines()[-1])
     steps = int(last[2])
     assert 0 < steps < 5000
+    assert json.loads((tmp_path / "summary.json").read_text())["ended"] == "interrupted"
     assert (tmp_path / "checkpoints" / f"step-{steps:012}.pt").exists()
     assert not [pid for pid in servers if os.path.exists(f"/proc/{pid}")]
 
@@ -62,6 +63,7 @@ def test_the_last_line_the_summary_and_a_run_that_is_extended(tmp_path):
     last = LAST_LINE.fullmatch(out.splitlines()[-1])
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (last[1], int(last[2]), last[5]) == (str(tmp_path), 120, summary["verdict"])
+    assert summary["ended"] == "finished"
     assert summary["verdict"] != "healthy"  # too little data is never healthy
     assert {"first_alarm_step", "alarms", "updates_per_s", "peak_rss_bytes", "final_length"} <= summary.keys()
     assert "experiment=seed_5k" in out

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from td3sweep.errors import UserError
 from td3sweep.settings import Settings, changed_keys
 
+ENDINGS = ("finished", "stopped by the monitor", "pruned", "interrupted", "crashed")  # as a summary tells them
 NO_MONITOR = "monitor=off"  # in a summary: why it holds no alarm and no verdict
 PACKAGES = ("torch", "numpy", "gymnasium", "carla", "hydra-core", "wandb")
 

@@ -17,13 +17,12 @@ from td3sweep.diagnose.log import EVALUATION, Log, NothingYetError
 from td3sweep.diagnose.named import under_our_names
 from td3sweep.diagnose.rundir import CONFIG, METRICS, SUMMARY
 from td3sweep.errors import UserError
-from td3sweep.record.rundir import NO_MONITOR, RunDirectory
+from td3sweep.record.rundir import ENDINGS, NO_MONITOR, RunDirectory
 from td3sweep.report.stats import Floats
 from td3sweep.settings import completed, flatten
 
-FINISHED, STOPPED, PRUNED = "finished", "stopped by the monitor", "pruned"
-INTERRUPTED, UNFINISHED, CRASHED = "interrupted", "unfinished", "crashed"
-EMPTY, UNREADABLE, MISSING = "empty", "unreadable", "missing"
+FINISHED, STOPPED, PRUNED, INTERRUPTED, CRASHED = ENDINGS
+UNFINISHED, EMPTY, UNREADABLE, MISSING = "unfinished", "empty", "unreadable", "missing"
 STATES = (FINISHED, STOPPED, PRUNED, INTERRUPTED, UNFINISHED, CRASHED, EMPTY, UNREADABLE, MISSING)
 COMPARED = (FINISHED, STOPPED, PRUNED)  # an ending that says something about the settings
 DIVERGED = ("d1", "d2", "d3", "nonfinite")  # values that left their range; D0 is an audit, D4 saturation
@@ -180,12 +179,20 @@ def _unsaid(log: Log) -> tuple[str, str]:
 
 def _ending(run: Run, summary: dict[str, Any]) -> tuple[str, str]:
     """The state of a run with a summary."""
-    if summary.get("finished"):
-        return FINISHED, ""
     failed = {alarm["detector"] for alarm in run.alarms if alarm["level"] == "FAIL"}
-    if run.config.get("monitor.name") == "stop" and failed & set(run.config.get("monitor.stop_on", ())):
-        return STOPPED, f"ended at step {run.steps} by {', '.join(sorted(failed))}"
-    return INTERRUPTED, f"a signal ended it at step {run.steps}"
+    ended = summary.get("ended")
+    if ended not in ENDINGS:  # a summary from before they said it: D0 counts, even if its fault was asked for by name
+        stopping = run.config.get("monitor.name") == "stop" and failed & set(run.config.get("monitor.stop_on", ()))
+        ended = FINISHED if summary.get("finished") else STOPPED if stopping else INTERRUPTED
+    by = sorted(failed - {"d0"} or failed)  # D0 looks before the first step: what failed later ended the run
+    why = {
+        FINISHED: "",
+        STOPPED: f"ended at step {run.steps} by {', '.join(by)}",
+        PRUNED: f"called hopeless at step {run.steps}",
+        INTERRUPTED: f"a signal ended it at step {run.steps}",
+        CRASHED: f"an error ended it at step {run.steps}",
+    }
+    return ended, why[ended]
 
 
 def _configure(run: Run, config: dict[str, Any]) -> None:

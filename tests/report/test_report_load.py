@@ -152,6 +152,30 @@ def test_a_run_that_the_audit_ended_at_once_is_listed_and_not_counted_as_sound(t
     assert any("1 of 2 runs were ended by the audit" in line for line in findings.warnings)
 
 
+def stoppable(path, *alarms, **summary):
+    """A run with monitor=stop, D0 among the detectors that may end it."""
+    found = [{"detector": name, "level": "FAIL", "step": step, "evidence": name} for name, step in alarms]
+    write_run(path, wiring="crossed", summary={"finished": False, "alarms": found, **summary})
+    text = (path / "config.yaml").read_text().replace("name: warn", "name: stop").replace("- d1", "- d0")
+    (path / "config.yaml").write_text(text)
+
+
+def test_the_summary_tells_how_a_run_ended(tmp_path):
+    audit = ("d0", 0)  # of a wiring that was asked for by name: it ends no run
+    stoppable(tmp_path / "a", audit, ended="interrupted")
+    stoppable(tmp_path / "b", audit, ("d2", 300), ended="stopped by the monitor")
+    stoppable(tmp_path / "c", audit, ended="pruned")
+    stoppable(tmp_path / "d", audit, ended="crashed")
+    stoppable(tmp_path / "e", audit)  # before summaries said it
+    assert [(run.state, run.why) for run in load([str(tmp_path)])] == [
+        ("interrupted", "a signal ended it at step 300"),
+        ("stopped by the monitor", "ended at step 300 by d2"),
+        ("pruned", "called hopeless at step 300"),
+        ("crashed", "an error ended it at step 300"),
+        ("stopped by the monitor", "ended at step 300 by d0"),
+    ]
+
+
 def test_a_setting_that_was_added_since_a_run_had_its_default(tmp_path):
     path = write_run(tmp_path / "run")
     config = yaml.safe_load((path / "config.yaml").read_text()) | {"env": {"name": "carla", "traffic": 3}}
