@@ -20,6 +20,7 @@ class WandbStub:
     Attributes:
         history: rows of each run by its id, in the order in which they came.
         runs: what ``UpsertBucket`` told of each run.
+        summaries: the newest summary of each run by its id.
         alerts, views: texts of alerts; reports by their id.
         files: names of uploaded files.
         unknown: operations that the stub has no answer for.
@@ -29,6 +30,7 @@ class WandbStub:
     def __init__(self) -> None:
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
+        self.summaries: dict[str, dict[str, Any]] = {}
         self.alerts: list[dict[str, Any]] = []
         self.views: dict[str, dict[str, Any]] = {}
         self.artifacts: list[dict[str, Any]] = []
@@ -51,6 +53,10 @@ class WandbStub:
         """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
+
+    def named(self, name: str) -> str:
+        """The id of the run that people see under ``name``."""
+        return next(run for run, told in self.runs.items() if told.get("displayName") == name)
 
     def answer(self, operation: str, asked: dict[str, Any], query: str) -> dict[str, Any] | None:
         """The data that W&B would send for a GraphQL operation; None for one the stub does not know."""
@@ -100,7 +106,7 @@ class WandbStub:
         rows = self.history.get(name, [])
         bucket = {
             "name": name,
-            "summaryMetrics": json.dumps(rows[-1] if rows else {}),
+            "summaryMetrics": json.dumps(self.summaries.get(name, {})),
             "displayName": name,
             "logLineCount": 0,
             "historyLineCount": len(rows),
@@ -137,7 +143,7 @@ class WandbStub:
         told, rows = self.runs[name], self.history.get(name, [])
         node = {"id": f"id-{name}", "name": name, "displayName": told.get("displayName") or name, "projectId": 1}
         node |= {"state": "finished" if name in self.finished else "running", "group": told.get("groupName")}
-        node |= {"config": told.get("config") or "{}", "summaryMetrics": json.dumps(rows[-1] if rows else {})}
+        node |= {"config": told.get("config") or "{}", "summaryMetrics": json.dumps(self.summaries.get(name, {}))}
         node |= {"historyLineCount": len(rows), "historyKeys": {"lastStep": len(rows) - 1, "keys": {}}}
         node |= {"tags": [], "sweepName": None, "jobType": "train", "commit": None, "readOnly": False, "notes": ""}
         node |= {"description": "", "createdAt": "2026-01-01T00:00:00", "heartbeatAt": "2026-01-01T00:00:00"}
@@ -273,6 +279,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, chunk in (sent.get("files") or {}).items():
             if "history" in name:
                 stub.history.setdefault(run, []).extend(json.loads(line) for line in chunk["content"])
+            elif "summary" in name:
+                stub.summaries[run] = json.loads(chunk["content"][-1])
         if sent.get("complete"):
             stub.finished.add(run)
         self._send({})

@@ -55,6 +55,7 @@ class Log:
         clip, clip_actor, clip_critic: how gradients were clipped, where the log tells it.
         wiring: what an audit of the running learner found (step, hypotheses, evidence); a log cannot show it.
         finished: whether the writer said that the run is over.
+        summary: what the running program saved of itself at its end; empty where it did not.
         notes: what was dropped or assumed, one line each.
     """
 
@@ -70,6 +71,7 @@ class Log:
     clip_critic: float = 10.0
     wiring: tuple[int, list[str], list[str]] | None = None
     finished: bool = False
+    summary: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def tags(self) -> list[str]:

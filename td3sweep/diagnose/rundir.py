@@ -84,6 +84,7 @@ def _read_summary(path: Path, log: Log) -> None:
         log.finished = (path / SUMMARY).stat().st_mtime >= (path / METRICS).stat().st_mtime
     except (OSError, ValueError):
         summary = {}
+    log.summary = summary = summary if isinstance(summary, dict) else {}
     found = [alarm for alarm in summary.get("alarms", []) if alarm["detector"] == "d0"]
     if found:
         names = [str(alarm.get("cause", "")) for alarm in found]

@@ -17,7 +17,7 @@ PHASE = "phase"
 
 
 def read_wandb_run(path: Path) -> Log:
-    """The history of a ``.wandb`` file, a live one included.
+    """The history and the summary of a ``.wandb`` file, a live one included.
 
     Raises:
         UserError: wandb is not installed or too old to have the reader, or the file is not wandb's.
@@ -42,6 +42,8 @@ def read_wandb_run(path: Path) -> Log:
             log.config |= {key: value for key, value in config.items() if key != "_wandb"}
             gamma = _gamma(config)
             log.gamma = log.gamma if gamma is None else gamma
+        elif record["type"] == "summary":
+            log.summary |= body.get("update") or {}
         elif record["type"] == "exit":
             log.finished = True
     if not log.rows:

@@ -13,7 +13,7 @@ import yaml
 
 from td3sweep.diagnose.find import read
 from td3sweep.diagnose.judge import judge
-from td3sweep.diagnose.log import EVALUATION, Log, NothingYetError
+from td3sweep.diagnose.log import EVALUATION, Log, NothingYetError, number
 from td3sweep.diagnose.named import under_our_names
 from td3sweep.diagnose.rundir import CONFIG, METRICS, SUMMARY
 from td3sweep.errors import UserError
@@ -122,17 +122,15 @@ def from_log(run: Run, log: Log) -> Run:
     _configure(run, log.config)
     run.series = _series(log)
     run.steps = max([row.step for row in log.rows] + [episode.step for episode in log.episodes], default=0)
-    summary = RunDirectory.read(run.path / SUMMARY) if run.path.is_dir() else {}
-    current = bool(summary) and summary.get("env_steps", 0) >= run.steps
     if not log.rows and not log.episodes:
         run.state, run.why = EMPTY, "not one row of metrics"
         return run
-    told = current and "verdict" in summary
+    told = "verdict" in log.summary and (number(log.summary.get("env_steps")) or 0.0) >= run.steps
     if told:
-        _summarise(run, summary)
-    else:
+        _summarise(run, log.summary)
+    else:  # there is no summary, or it tells of an earlier sitting
         run.state, run.why = _unsaid(log)
-    if not told or summary.get("why") == NO_MONITOR:
+    if not told or log.summary.get("why") == NO_MONITOR:
         _judge(run, log)
     return run
 

@@ -9,10 +9,11 @@ from typing import Any
 from td3sweep.diagnose.log import Log, NothingYetError, Row, numbers
 from td3sweep.diagnose.named import under_our_names
 from td3sweep.errors import UserError
-from td3sweep.report.runs import CRASHED, EMPTY, FINISHED, INTERRUPTED, UNFINISHED, UNREADABLE, Run, from_log
+from td3sweep.report.runs import CRASHED, EMPTY, INTERRUPTED, UNFINISHED, UNREADABLE, Run, from_log
 
 PREFIX = "wandb:"
-STATES = {"finished": FINISHED, "running": UNFINISHED, "crashed": CRASHED, "failed": CRASHED, "killed": INTERRUPTED}
+ENDED = "finished"  # also where a signal or the monitor ended a run of ours: its summary tells
+STATES = {"running": UNFINISHED, "crashed": CRASHED, "failed": CRASHED, "killed": INTERRUPTED}
 TIMEOUT_S = 20
 
 
@@ -36,7 +37,8 @@ def read_project(source: str) -> list[Run]:
 
 def _run(online: Any, source: str) -> Run:
     run = Run(str(online.name), Path(str(online.id)), source, EMPTY, "no row of history in it", kind="wandb project")
-    log = Log(run.path, "wandb project", counted=True, config=dict(online.config), finished=online.state == "finished")
+    log = Log(run.path, "wandb project", counted=True, config=dict(online.config), summary=dict(online.summary))
+    log.finished = online.state == ENDED
     log.rows = [_row(item) for item in online.scan_history()]
     try:
         from_log(run, under_our_names(log, {}, None))
@@ -45,9 +47,8 @@ def _run(online: Any, source: str) -> Run:
     except UserError as error:
         run.state, run.why = UNREADABLE, str(error)
         return run
-    run.state, run.why = STATES.get(str(online.state), UNFINISHED), f"W&B says {online.state}"
-    summary = dict(online.summary)
-    run.verdict = str(summary.get("verdict", run.verdict))
+    if not log.finished:
+        run.state, run.why = STATES.get(str(online.state), UNFINISHED), f"W&B says {online.state}"
     return run
 
 

@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 import yaml
-from made_up_runs import write_run, write_sweep
+from made_up_runs import ALARM, write_run, write_sweep
 
 from td3sweep.errors import UserError
+from td3sweep.record.wandb import WandbMirror
 from td3sweep.report.factors import factors
 from td3sweep.report.findings import find
 from td3sweep.report.load import load
@@ -124,6 +125,21 @@ def test_an_offline_wandb_run_brings_settings_seed_and_curves(tmp_path):
     (found,) = load([str(tmp_path / "wandb")])
     assert (found.seed, found.config["wiring.name"], found.state) == (7, "crossed", "finished")
     assert found.series["q/actor"][1].tolist() == [float(step) for step in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("ended", "why"),
+    [("interrupted", "a signal ended it at step 400"), ("stopped by the monitor", "ended at step 400 by d2")],
+)
+def test_an_offline_wandb_run_of_ours_ends_as_its_summary_says(tmp_path, ended, why):
+    options = {"project": "p", "entity": None, "group": "g", "name": "n", "tags": [], "config": {"seed": 0}}
+    mirror = WandbMirror(mode="offline", directory=tmp_path, **options)
+    for step in range(100, 401, 100):
+        mirror.log({"env_step": step, "phase": "learning", "q/actor": 1.0, "q/q1": 1.0})
+    summary = {"finished": False, "ended": ended, "verdict": "diverging", "alarms": [ALARM], "env_steps": 400}
+    mirror.summarise(summary)
+    (run,) = load([str(tmp_path / "wandb")])
+    assert (run.kind, run.state, run.why, run.verdict, run.failed_at) == ("wandb", ended, why, "diverging", 400)
 
 
 def test_what_is_not_there_is_one_line(tmp_path):

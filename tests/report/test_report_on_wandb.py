@@ -3,12 +3,13 @@
 import json
 
 import pytest
-from made_up_runs import write_sweep
+from made_up_runs import ALARM, write_sweep
 from wandb_stub import ENTITY, KEY, PROJECT, WandbStub
 
 from td3sweep.errors import UserError
 from td3sweep.record.wandb import WandbMirror
 from td3sweep.report.findings import find
+from td3sweep.report.frame import horizon
 from td3sweep.report.load import load
 from td3sweep.report.wandb_report import build, publish
 
@@ -87,6 +88,38 @@ def test_a_project_is_read_like_a_directory(stub, tmp_path):
     assert runs["crossed"].series["q/actor"][1].tolist() == [100.0 * step for step in range(30)]
     assert runs["crossed"].verdict == "diverging"
     assert runs["separate"].failed_at is None
+    assert not stub.unknown
+
+
+def test_runs_of_ours_end_as_their_summaries_say(stub, tmp_path):
+    """The mirror closes every run in order, so that W&B calls all of them finished."""
+    healthy, diverging = {"verdict": "healthy", "alarms": []}, {"verdict": "diverging", "alarms": [ALARM]}
+    for name, steps, summary in (
+        ("through", 1000, {"finished": True, "ended": "finished", **healthy}),
+        ("left", 400, {"finished": False, "ended": "interrupted", **healthy}),
+        ("before", 300, {"finished": False, **healthy}),  # summaries did not tell the ending then
+        ("stopped", 600, {"finished": False, "ended": "stopped by the monitor", **diverging}),
+        ("resumed", 500, {"finished": True, "ended": "finished", **healthy}),
+    ):
+        mirror = WandbMirror(
+            mode="online", directory=tmp_path / name, project=PROJECT, entity=ENTITY, group="g", name=name, tags=[],
+            config={"seed": 0},
+        )  # fmt: skip
+        for step in range(100, steps + 1, 100):
+            mirror.log({"env_step": step, "phase": "learning", "q/actor": 1.0, "q/q1": 1.0})
+        mirror.summarise({**summary, "env_steps": steps})
+    stub.finished.remove(stub.named("resumed"))
+    runs = {run.name: run for run in load([f"wandb:{ENTITY}/{PROJECT}"])}
+    assert {name: run.state for name, run in runs.items()} == {
+        "through": "finished",
+        "left": "interrupted",
+        "before": "interrupted",
+        "stopped": "stopped by the monitor",
+        "resumed": "unfinished",  # W&B says that it runs again
+    }
+    assert (runs["stopped"].verdict, runs["stopped"].failed_at) == ("diverging", 400)
+    assert runs["stopped"].why == "ended at step 600 by d2"
+    assert horizon(list(runs.values())) == 1000
     assert not stub.unknown
 
 
