@@ -50,8 +50,7 @@ def _read_directory(path: Path) -> Log:
     reader = reader_of(path)
     if reader is not None:
         return reader()
-    below = sorted(folder for folder in path.rglob("*") if folder.is_dir() and not folder.is_symlink())
-    below = [folder for folder in below if reader_of(folder)]
+    below = [folder for folder in _folders(path) if reader_of(folder)]
     below = [folder for folder in below if not any(folder.is_relative_to(other) for other in below if other != folder)]
     if not below:
         raise UserError(f"{path}: no log in it; give {KINDS}")
@@ -65,7 +64,25 @@ def _read_directory(path: Path) -> Log:
 
 
 def reader_of(path: Path) -> Callable[[], Log] | None:
-    """How to read this very directory; None where it holds no log itself."""
+    """How to read this very directory; None where it holds no log itself.
+
+    A table of any name is the log of its folder only where no other lies below: it may be notes on those.
+    """
+    reader = _by_name(path)
+    table = _table(path)
+    if reader is not None or table is None or any(_by_name(one) or _table(one) for one in _folders(path)):
+        return reader
+    return lambda: read_table(table)
+
+
+def _folders(path: Path) -> list[Path]:
+    """All folders below; links are not followed, hidden ones left out."""
+    folders = (folder for folder in path.rglob("*") if folder.is_dir() and not folder.is_symlink())
+    return sorted(one for one in folders if not any(part[0] == "." for part in one.relative_to(path).parts))
+
+
+def _by_name(path: Path) -> Callable[[], Log] | None:
+    """How to read the files of this directory that only a log has."""
     if (path / METRICS).exists() or ((path / CONFIG).exists() and (path / "checkpoints").is_dir()):
         return lambda: read_run_directory(path)
     tables = [path / name for name in PROGRESS if (path / name).exists()][:1]  # the same numbers in several formats
@@ -78,10 +95,13 @@ def reader_of(path: Path) -> Callable[[], Log] | None:
     runs = sorted(path.glob("*.wandb"))
     if len(runs) == 1:
         return lambda: read_wandb_run(runs[0])
-    others = sorted(path.glob("*.csv"))
-    if len(others) == 1:
-        return lambda: read_table(others[0])
     return None
+
+
+def _table(path: Path) -> Path | None:
+    """The only CSV of this directory."""
+    tables = sorted(path.glob("*.csv"))
+    return tables[0] if len(tables) == 1 else None
 
 
 def _read_tables(files: Iterable[Path]) -> Log:

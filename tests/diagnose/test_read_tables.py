@@ -98,3 +98,16 @@ def test_a_foreign_file_gets_one_line_that_says_why(tmp_path, content, text):
     (tmp_path / "foreign.csv").write_bytes(content)
     with pytest.raises(UserError, match=text):
         named(tmp_path / "foreign.csv")
+
+
+def test_a_table_that_lies_above_runs_is_none(tmp_path):
+    """Notes in a folder of runs, or a table that somebody made of them."""
+    table(tmp_path, "run,verdict\na,healthy\n", "notes.csv")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    table(tmp_path / ".ipynb_checkpoints", "run,verdict\na,healthy\n")  # an editor's copy is no run
+    assert read(tmp_path).kind == "CSV"
+    for name in ("a", "b"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        table(tmp_path / "runs" / name, "step,q1\n1,2\n")
+    with pytest.raises(UserError, match=r"holds 2 runs; name one of them: runs/a, runs/b"):
+        read(tmp_path)

@@ -114,6 +114,14 @@ def test_a_single_run_a_csv_and_a_plain_multirun_are_sources(tmp_path):
     assert (csv.kind, csv.state, csv.steps) == ("CSV", "finished", 29)
 
 
+def test_a_table_beside_runs_hides_none_of_them(tmp_path):
+    write_sweep(tmp_path / "x", seeds=2)
+    (tmp_path / "x" / "notes.csv").write_text("run,remark\n0,good\n")
+    (tmp_path / "x" / "0" / "notes.csv").write_text("run,remark\n0,good\n")
+    found = load([str(tmp_path)])
+    assert [run.name for run in found] == ["x/0/seed-0", "x/0/seed-1", "x/1/seed-0", "x/1/seed-1"]
+
+
 def test_an_offline_wandb_run_brings_settings_seed_and_curves(tmp_path):
     import wandb
 
