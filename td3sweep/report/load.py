@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,25 +19,34 @@ ENDED = {"PRUNED": PRUNED, "FAIL": CRASHED}
 
 
 def load(sources: Sequence[str]) -> list[Run]:
-    """All runs at ``sources``: directories in any nesting, single logs, ``wandb:ENTITY/PROJECT``.
+    """All runs at ``sources``, each once: directories in any nesting, single logs, ``wandb:ENTITY/PROJECT``.
 
     Raises:
         UserError: a source does not exist, or nothing at all lies there.
     """
     runs: list[Run] = []
-    for source in dict.fromkeys(sources):
+    for source in _outermost_first(sources):
         if source.startswith(PREFIX):
             runs += read_project(source)
             continue
         root = Path(source)
         if not root.exists():
             raise UserError(f"{source}: no such file or directory; give run or sweep directories")
-        runs += [read_run(path, _name(path, root), source) for path in places(root)]
+        known = {run.path.resolve() for run in runs}
+        runs += [read_run(path, _name(path, root), source) for path in places(root) if path.resolve() not in known]
         for sweep in _sweeps(root):
             _join_sweep(sweep, root, source, runs)
     if not runs:
         raise UserError(f"{', '.join(sources)}: empty; give run or sweep directories")
     return runs
+
+
+def _outermost_first(sources: Sequence[str]) -> list[str]:
+    """The sources, each place once and behind every other that it lies in: a run belongs to the outermost."""
+    at: dict[Path, str] = {}
+    for source in sources:
+        at.setdefault(Path(os.path.realpath(source)), source)
+    return [at[place] for place in sorted(at, key=lambda place: sum(other in place.parents for other in at))]
 
 
 def places(path: Path) -> Iterator[Path]:

@@ -155,6 +155,26 @@ def test_what_is_not_there_is_one_line(tmp_path):
         load([str(tmp_path / "nowhere")])
 
 
+def test_a_folder_given_twice_counts_once(tmp_path, monkeypatch):
+    write_sweep(tmp_path / "x", seeds=1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("x")
+    runs = load(["x", "x/", str(tmp_path / "x"), "link"])
+    assert [(run.name, run.source) for run in runs] == [("0/seed-0", "x"), ("1/seed-0", "x")]
+
+
+def test_a_run_given_beside_its_folder_counts_once_and_is_the_folders(tmp_path, monkeypatch):
+    write_sweep(tmp_path / "x", seeds=1)
+    write_run(tmp_path / "y" / ".kept")
+    monkeypatch.chdir(tmp_path)
+    for sources in (["x", "x/0/seed-0"], ["x/0/seed-0", "x"]):
+        assert [(run.name, run.source) for run in load(sources)] == [("0/seed-0", "x"), ("1/seed-0", "x")]
+    hidden = load(["y/.kept", "y"])  # not found from above
+    assert [(run.name, run.source, run.state) for run in hidden] == [
+        ("y", "y", "empty"), (".kept", "y/.kept", "finished"),
+    ]  # fmt: skip
+
+
 def test_two_folders_are_a_factor(tmp_path):
     first = write_sweep(tmp_path / "a", seeds=1)
     second = shutil.copytree(first, tmp_path / "b")
