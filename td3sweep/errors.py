@@ -19,6 +19,11 @@ class UserError(Exception):
     exit_code = 2
 
 
+def may_not_read(path: object) -> UserError:
+    """The refusal of a file or folder whose permissions shut us out."""
+    return UserError(f"{path}: you may not read it; give yourself read permission (chmod -R u+rX)")
+
+
 class SimulatorError(Exception):
     """A fault of the machine or of the simulator, which the same command may survive later (exit code 1).
 

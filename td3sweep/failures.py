@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from typing import NoReturn
 
 from td3sweep.compose import COMPOSITION_ERRORS, explain
-from td3sweep.errors import SimulatorError, UserError
+from td3sweep.errors import SimulatorError, UserError, may_not_read
 
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -23,6 +24,8 @@ def explain_failure(error: Exception) -> tuple[str, int]:
         return explain(error), UserError.exit_code
     if isinstance(error, ValueError) and "Config group override" in str(error):
         return NULL_GROUP, UserError.exit_code
+    if isinstance(error, PermissionError) and _is_closed(error.filename):
+        return str(may_not_read(error.filename)), UserError.exit_code
     if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
         return f"hydra.run.dir: {error.strerror}: {error.filename}; choose a directory you can write to", 2
     if isinstance(error, OSError) and error.errno in FULL:
@@ -31,6 +34,11 @@ def explain_failure(error: Exception) -> tuple[str, int]:
             1,
         )
     raise error
+
+
+def _is_closed(path: str | None) -> bool:
+    """Whether it was reading that failed: something is there and its permissions do not let us read it."""
+    return path is not None and os.path.exists(path) and not os.access(path, os.R_OK)
 
 
 def report(line: str) -> None:

@@ -11,7 +11,7 @@ from td3sweep.diagnose.rundir import CONFIG, METRICS, read_run_directory
 from td3sweep.diagnose.table import read_table
 from td3sweep.diagnose.tensorboard import read_event_files
 from td3sweep.diagnose.wandb_run import read_wandb_run
-from td3sweep.errors import UserError
+from td3sweep.errors import UserError, may_not_read
 
 KINDS = "a run directory, TensorBoard event files, a CSV, a wandb run"
 PROGRESS = ("progress.csv", "progress.txt", "progress.json")
@@ -29,7 +29,7 @@ def read(path: Path) -> Log:
     try:
         return _read_file(path) if path.is_file() else _read_directory(path)
     except PermissionError as error:
-        raise UserError(f"{error.filename}: you may not read it; mend its permissions") from error
+        raise may_not_read(error.filename) from error
 
 
 def _read_file(path: Path) -> Log:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from td3sweep.diagnose.find import reader_of
-from td3sweep.errors import UserError
+from td3sweep.errors import UserError, may_not_read
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.report.runs import CRASHED, FINISHED, MISSING, PRUNED, STOPPED, Run, override_words, read_run
 from td3sweep.report.wandb_project import PREFIX, read_project
@@ -22,23 +22,31 @@ def load(sources: Sequence[str]) -> list[Run]:
     """All runs at ``sources``, each once: directories in any nesting, single logs, ``wandb:ENTITY/PROJECT``.
 
     Raises:
-        UserError: a source does not exist, or nothing at all lies there.
+        UserError: a source does not exist or may not be read, or nothing at all lies there.
     """
     runs: list[Run] = []
     for source in _outermost_first(sources):
         if source.startswith(PREFIX):
             runs += read_project(source)
             continue
-        root = Path(source)
-        if not root.exists():
-            raise UserError(f"{source}: no such file or directory; give run or sweep directories")
-        known = {run.path.resolve() for run in runs}
-        runs += [read_run(path, _name(path, root), source) for path in places(root) if path.resolve() not in known]
-        for sweep in _sweeps(root):
-            _join_sweep(sweep, root, source, runs)
+        try:
+            _load(Path(source), source, runs)
+        except PermissionError as error:  # of a folder, or of a file that may or may not be in it
+            closed = Path(error.filename)
+            raise may_not_read(closed if os.path.isdir(closed) else closed.parent) from error
     if not runs:
         raise UserError(f"{', '.join(sources)}: empty; give run or sweep directories")
     return runs
+
+
+def _load(root: Path, source: str, runs: list[Run]) -> None:
+    """Add what lies at ``root`` and is not yet among ``runs``."""
+    if not root.exists():
+        raise UserError(f"{source}: no such file or directory; give run or sweep directories")
+    known = {run.path.resolve() for run in runs}
+    runs += [read_run(path, _name(path, root), source) for path in places(root) if path.resolve() not in known]
+    for sweep in _sweeps(root):
+        _join_sweep(sweep, root, source, runs)
 
 
 def _outermost_first(sources: Sequence[str]) -> list[str]:

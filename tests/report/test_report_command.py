@@ -1,8 +1,10 @@
 """`python -m td3sweep.report` as a command: what it prints, what it writes, how it refuses."""
 
+import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from made_up_runs import write_sweep
@@ -37,6 +39,24 @@ def test_json_alone_on_stdout_and_the_report_for_later(tmp_path, monkeypatch):
     kept = json.loads((tmp_path / "report.wandb.json").read_text())
     assert kept["project"] == {"name": "driving", "entityName": "somebody"}
     assert "made the difference" in json.dumps(kept)
+
+
+@pytest.mark.parametrize("method", ["iterdir", "exists"])  # what a folder refuses without r, and without x
+def test_a_folder_that_may_not_be_read_is_named_with_the_remedy(tmp_path, monkeypatch, capsys, method):
+    locked = write_sweep(tmp_path / "sweep", seeds=1) / "1"
+    sound = getattr(Path, method)
+
+    def refuse(path):
+        if path == locked if method == "iterdir" else path.parent == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return sound(path)
+
+    monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path), "-o", str(tmp_path / "page.html")])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.out) == (2, "")
+    assert said.err == f"td3sweep: {locked}: you may not read it; give yourself read permission (chmod -R u+rX)\n"
 
 
 @pytest.mark.parametrize(

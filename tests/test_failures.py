@@ -1,0 +1,22 @@
+"""What the machine refuses, as one line that says what to do."""
+
+import errno
+import os
+
+import pytest
+
+from td3sweep.failures import explain_failure
+
+
+@pytest.mark.parametrize(("readable", "remedy"), [(False, "give yourself read permission"), (True, "you can write to")])
+def test_reading_and_writing_that_are_not_allowed_have_remedies_of_their_own(tmp_path, monkeypatch, readable, remedy):
+    file = tmp_path / "step-5.pt"
+    file.touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: readable or (path, mode) != (str(file), os.R_OK))
+    line, code = explain_failure(PermissionError(errno.EACCES, "Permission denied", str(file)))
+    assert (str(file) in line, remedy in line, code) == (True, True, 2)
+
+
+def test_a_folder_that_cannot_be_made_asks_for_another(tmp_path):
+    line, code = explain_failure(PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "runs")))
+    assert ("choose a directory you can write to" in line, code) == (True, 2)
