@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -13,6 +14,7 @@ from td3sweep.diagnose.jsonlines import read_json_lines
 from td3sweep.diagnose.log import LEARNING, Episode, Log, Row, number
 from td3sweep.errors import UserError
 
+Item = TypeVar("Item")
 METRICS, EPISODES, CONFIG, SUMMARY = "metrics.jsonl", "episodes.jsonl", "config.yaml", "summary.json"
 
 
@@ -27,13 +29,27 @@ def read_run_directory(path: Path) -> Log:
         if not (path / name).exists():
             log.notes.append(f"{name} is missing")
     if (path / METRICS).exists():
-        log.rows = [_row(found) for found in read_json_lines(path / METRICS, log.notes) if "env_step" in found]
+        log.rows = _whole(path / METRICS, _row, log.notes)
     if (path / EPISODES).exists():
-        log.episodes = [_episode(found) for found in read_json_lines(path / EPISODES, log.notes) if "env_step" in found]
+        log.episodes = _whole(path / EPISODES, _episode, log.notes)
         log.rows = [row for row in log.rows if "episode/length" not in row.values]
     _read_config(path / CONFIG, log)
     _read_summary(path, log)
     return log
+
+
+def _whole(path: Path, read: Callable[[dict[str, Any]], Item], notes: list[str]) -> list[Item]:
+    """The lines of a file as ``read`` makes them; one that does not say its step is damaged, dropped and told of."""
+    items: list[Item] = []
+    damaged = 0
+    for found in read_json_lines(path, notes):
+        try:
+            items.append(read(found))
+        except (KeyError, TypeError, ValueError, OverflowError):
+            damaged += 1
+    if damaged:
+        notes.append(f"{path.name}: {damaged} damaged lines dropped (no env_step, or no number there)")
+    return items
 
 
 def _row(found: dict[str, Any]) -> Row:

@@ -63,6 +63,20 @@ def test_damage_in_the_middle_costs_its_lines_only(tmp_path):
     assert log.notes == ["metrics.jsonl: 1 lines that are no JSON object dropped"]
 
 
+@pytest.mark.parametrize("step", ["null", '"soon"', "NaN", "[1]", None])
+def test_a_line_without_an_environment_step_is_damage_too(tmp_path, step):
+    path = run_directory(tmp_path, rows=[(1, {"q/q1": 1.0}), (3, {"q/q1": 3.0})], episodes=[{"env_step": 2}])
+    damaged = "{}\n" if step is None else f'{{"env_step": {step}}}\n'
+    for name in ("metrics.jsonl", "episodes.jsonl"):
+        (path / name).write_text(damaged + (path / name).read_text())
+    log = read(path)
+    assert ([row.step for row in log.rows], [one.step for one in log.episodes]) == ([1, 3], [2])
+    assert log.notes == [
+        "metrics.jsonl: 1 damaged lines dropped (no env_step, or no number there)",
+        "episodes.jsonl: 1 damaged lines dropped (no env_step, or no number there)",
+    ]
+
+
 def test_the_audit_of_the_wiring_is_taken_from_the_summary(tmp_path):
     path = run_directory(tmp_path, rows=[(100, {"q/q1": 1.0, "divergence/d0": 1.0})])
     alarm = {"detector": "d0", "level": "FAIL", "step": 0, "evidence": "H6: crossed", "cause": "H6"}
