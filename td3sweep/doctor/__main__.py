@@ -15,7 +15,7 @@ from td3sweep.compose import COMPOSITION_ERRORS, compose_settings
 from td3sweep.doctor.audit import Audit
 from td3sweep.doctor.report import as_json, print_table
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.failures import explain_failure, refuse
+from td3sweep.failures import Parser, explain_failure, refuse
 from td3sweep.settings import Settings
 
 FAULTY = 3
@@ -23,8 +23,8 @@ FAULTY = 3
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit codes: 0 healthy, 3 faulty, 2 a fault in what was asked."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         settings = compose_settings(options.overrides)
         audit = _audit(settings)
     except (UserError, SimulatorError, OSError, ValueError, *COMPOSITION_ERRORS) as error:
@@ -49,7 +49,7 @@ def _audit(settings: Settings) -> Audit:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m td3sweep.doctor",
         description="Is the update of this configuration wired as it claims? Real updates on a small batch, watched.",
         epilog="Exit codes: 0 healthy, 3 faulty, 2 a fault in what was asked. docs/doctor.md says what is measured.",

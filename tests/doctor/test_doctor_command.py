@@ -66,6 +66,7 @@ def test_gym_is_asked_for_its_sizes_only(capsys):
         (["steps=["], ["key=value"]),
         (["fault=h1", "clip=off"], ["fault=h1", "clip=off"]),
         (["fault=h6", "wiring=critic_only"], ["fault=h6", "critic_only"]),
+        (["--bogus"], ["--bogus", "--help"]),
     ],
 )
 def test_what_cannot_be_audited_is_refused_in_one_line(capsys, arguments, parts):
