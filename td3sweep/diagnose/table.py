@@ -23,7 +23,7 @@ def read_table(path: Path) -> Log:
     if lines and lines[0].startswith("#{"):
         return _monitor_file(path, lines, notes)
     log = Log(path, "CSV", counted=True, notes=notes)
-    log.rows = [Row(index, numbers(row)) for index, row in enumerate(_cells(path, lines)[1])]
+    log.rows = [Row(index, numbers(row)) for index, row in enumerate(_cells(path, lines, notes)[1])]
     return log
 
 
@@ -38,10 +38,13 @@ def _lines(path: Path, notes: list[str]) -> list[str]:
     return lines
 
 
-def _cells(path: Path, lines: list[str]) -> tuple[list[str], list[dict[str, str]]]:
+def _cells(path: Path, lines: list[str], notes: list[str]) -> tuple[list[str], list[dict[str, str]]]:
     """Header and rows."""
     if len(lines) < 2:
-        raise NothingYetError(f"{path}: no row under a header line; is the run still in its first moments?")
+        cut = ": the last line was left out, because it has no end (if it is whole, end it with a line break)"
+        raise NothingYetError(
+            f"{path}: no row under a header line{cut if notes else '; is the run still in its first moments?'}"
+        )
     delimiter = max(DELIMITERS, key=lines[0].count)
     try:
         header, *rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
@@ -56,7 +59,7 @@ def _monitor_file(path: Path, lines: list[str], notes: list[str]) -> Log:
         json.loads(lines[0][1:])
     except ValueError as error:
         raise UserError(f"{path}: begins like a Monitor file, but its first line is damaged") from error
-    header, cells = _cells(path, lines[1:])
+    header, cells = _cells(path, lines[1:], notes)
     if not {"r", "l"} <= set(header):
         raise UserError(f"{path}: begins like a Monitor file, but has no columns r and l")
     log = Log(path, "stable-baselines3 Monitor", notes=notes)

@@ -87,7 +87,9 @@ def test_a_half_written_last_line_is_dropped_and_told_of(tmp_path):
     ("content", "text"),
     [
         (b"", "the file is empty"),
-        (b"step,q1\n", "no row under a header line"),
+        (b"step,q1\n", "no row under a header line; is the run still in its first moments"),
+        (b"step,q1\n1,2", "no row under a header line: the last line was left out, because it has no end"),
+        (b'#{"t_start": 1}\nr,l,t\n1,2,3', "the last line was left out, because it has no end"),
         (b"\x89PNG\r\n\x1a\n\0\0\xff\xfe", "no text, nor by its name an event file"),
         (b"name,town\nAda,London\n", "no series that a detector knows"),
         (b"#{broken\nr,l,t\n1,2,3\n", "first line is damaged"),
