@@ -11,6 +11,7 @@ import numpy as np
 from td3sweep.monitor.detectors import FAIL, WARN, Alarm, Stateful
 
 WARM_UP = "warm-up"
+RISE, LEVEL, FLAT = "still rise", "no longer rise", "show no trend"  # how evaluations go
 NORMAL_MAD = 1.4826  # a normal distribution's SD over its median absolute deviation
 KEPT = 100  # newest episodes or evaluations that a trend looks at
 
@@ -180,9 +181,15 @@ class Returns(Stateful):
             alarms.append(Alarm(self.name, WARN, step, text, "trend"))
         return alarms
 
-    def rising(self) -> bool | None:
-        """Whether evaluations rise by Mann-Kendall, p < .05; None before ten."""
+    def trend(self) -> str:
+        """How evaluations go, in words: `RISE` only where the later half of them rises, too (Mann-Kendall, p < .05)."""
         if len(self.returns) < self.WINDOW:
-            return None
-        s, p = mann_kendall(self.returns)
-        return s > 0.0 and p < 0.05
+            return f"are too few ({self.WINDOW} show a trend)"
+        if not _rises(self.returns):
+            return FLAT
+        return RISE if _rises(self.returns[-max(self.WINDOW, len(self.returns) // 2) :]) else LEVEL
+
+
+def _rises(returns: Sequence[float]) -> bool:
+    s, p = mann_kendall(returns)
+    return s > 0.0 and p < 0.05

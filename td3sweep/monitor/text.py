@@ -8,8 +8,8 @@ from td3sweep.monitor.verdict import EXPLANATION, Report
 def lines(report: Report) -> list[str]:
     """The verdict block: verdict, since when, evidence, whether more steps help and why, what was left out."""
     block = [f"verdict: {report.verdict} - {EXPLANATION[report.verdict]}"]
-    if report.first_alarm_step is not None:
-        block.append(f"since step {report.first_alarm_step}")
+    if report.since is not None:
+        block.append(f"since step {report.since}")
     if report.evidence:
         block += ["evidence:", *(f"  {line}" for line in report.evidence)]
     block.append(f"will more steps help? {report.more_steps_help}: {report.why}")

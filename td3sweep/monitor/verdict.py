@@ -19,7 +19,7 @@ from td3sweep.monitor.detectors import (
     Gap,
     NonFinite,
 )
-from td3sweep.monitor.episodes import WARM_UP, Lengths, Returns
+from td3sweep.monitor.episodes import RISE, WARM_UP, Lengths, Returns
 from td3sweep.monitor.explosion import Explosion
 from td3sweep.monitor.forecast import Growth
 from td3sweep.monitor.growth import MIN_POINTS
@@ -32,7 +32,7 @@ EXPLANATION = {
     "collapsed": "the policy can no longer learn; more steps will not help",
     "diverging": "values left the range that rewards allow; more steps will not help",
     "suspicious": "a warning, no failure; not yet known whether more steps help",
-    "healthy": "every detector has enough data and none has anything to say",
+    "healthy": "no alarm stands, and Q could be judged by its bound or by its critic",
     "undetermined": "no alarm, but too little evidence to call the run healthy; not yet known whether more steps help",
 }
 
@@ -43,7 +43,8 @@ class Report:
 
     Attributes:
         verdict: a key of `EXPLANATION`.
-        first_alarm_step: environment step of the first alarm.
+        since: environment step of the first alarm that the verdict rests on; None where it rests on none.
+        first_alarm_step: environment step of the first alarm of any kind.
         alarms: all of them, in order.
         evidence: lines for a reader: every alarm and the growth of Q.
         growth: the chosen model of Q's growth with weights and forecasts; None before 12 points.
@@ -53,6 +54,7 @@ class Report:
     """
 
     verdict: str
+    since: int | None
     first_alarm_step: int | None
     alarms: tuple[Alarm, ...]
     evidence: tuple[str, ...]
@@ -225,16 +227,20 @@ class Monitor:
     @property
     def verdict(self) -> str:
         """The gravest reading of the alarms so far."""
-        failed = {alarm.detector for alarm in self.alarms if alarm.level == FAIL and alarm.cause != "diverging"}
-        if failed & {"d0", "d7"}:
-            return "faulty wiring"
-        if failed & {"d4", "d5"}:
-            return "collapsed"
+        return self._reading()[0]
+
+    def _reading(self) -> tuple[str, list[Alarm]]:
+        """The verdict, and the alarms that it rests on."""
+        failed = [alarm for alarm in self.alarms if alarm.level == FAIL and alarm.cause != "diverging"]
+        for verdict, detectors in (("faulty wiring", {"d0", "d7"}), ("collapsed", {"d4", "d5"})):
+            if behind := [alarm for alarm in failed if alarm.detector in detectors]:
+                return verdict, behind
         if failed:
-            return "diverging"
-        if any(a.level == WARN and quiet < QUIET for a, quiet in zip(self.alarms, self._quiet, strict=True)):
-            return "suspicious"
-        return "undetermined" if self._lacking() else "healthy"
+            return "diverging", failed
+        standing = [a for a, quiet in zip(self.alarms, self._quiet, strict=True) if a.level == WARN and quiet < QUIET]
+        if standing:
+            return "suspicious", standing
+        return "undetermined" if self._lacking() else "healthy", []
 
     def _lacking(self) -> list[str]:
         """What it still takes to call a silent run healthy."""
@@ -257,11 +263,13 @@ class Monitor:
         """The verdict with everything that speaks for it; fits and bootstraps, so not for every step."""
         growth = self._explosion.growth(self._bound.bound)
         answer, why = self._outlook()
+        verdict, behind = self._reading()
         evidence = [f"{a.level} {a.detector} at step {a.step}: {a.evidence}" for a in self.alarms]
         if growth is not None:
             evidence.append(growth.line())
         return Report(
-            self.verdict,
+            verdict,
+            min((alarm.step for alarm in behind), default=None),
             self.first_alarm_step,
             tuple(self.alarms),
             tuple(evidence),
@@ -274,11 +282,10 @@ class Monitor:
     def _outlook(self) -> tuple[str, str]:
         """Will more steps help? The answer and its reason."""
         if self.verdict == "healthy":
-            rising = self._returns.rising()
-            if rising:
-                return "yes", "evaluations still rise and nothing is wrong"
-            short = "are too few (ten show a trend)" if rising is None else "show no trend"
-            return "not yet known", f"nothing is wrong, but evaluations {short}"
+            trend = self._returns.trend()
+            if trend == RISE:
+                return "yes", f"evaluations {trend} and nothing is wrong"
+            return "not yet known", f"nothing is wrong, but evaluations {trend}"
         crossed = any(alarm.cause == H6_LIKE for alarm in self.alarms)
         return {
             "faulty wiring": ("no", "the update itself is wrong: mend it and start anew"),

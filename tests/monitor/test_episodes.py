@@ -1,11 +1,13 @@
 """D5 and D6 on lengths and returns whose statistics were worked out by hand."""
 
 import math
+from collections import Counter
 
+import numpy as np
 import pytest
 
 from td3sweep.monitor.detectors import FAIL, WARN
-from td3sweep.monitor.episodes import Lengths, Returns, mann_kendall, theil_sen
+from td3sweep.monitor.episodes import FLAT, LEVEL, RISE, Lengths, Returns, mann_kendall, theil_sen
 
 WARM = (40, 50, 60, 50, 45, 55)  # log lengths: median ln 50, MAD ln(50/45) = .105
 
@@ -128,10 +130,39 @@ def test_a_steady_fall_warns_and_noise_does_not():
     assert [(alarm.cause, alarm.level) for alarm in alarms] == [("trend", WARN)]
     assert "1 per 1,000 steps" in alarms[0].evidence
     assert quiet == []
-    assert (falling.rising(), noisy.rising()) == (False, False)
+    assert (falling.trend(), noisy.trend()) == (FLAT, FLAT)
 
 
 def test_rising_evaluations_are_seen_from_ten_on():
     d6 = Returns()
-    seen = [d6.rising() for k in range(11) if d6.update(k, float(k)) == []]
-    assert seen == [None] * 9 + [True] * 2
+    seen = [d6.trend() for k in range(11) if d6.update(k, float(k)) == []]
+    assert seen == ["are too few (10 show a trend)"] * 9 + [RISE] * 2
+
+
+@pytest.mark.parametrize(
+    ("returns", "trend"),
+    [
+        ([*range(30)], RISE),
+        ([*range(10), *[10.0] * 30], LEVEL),
+        ([*range(20), *[20.0] * 10, *range(20, 8, -1)], LEVEL),  # still above where it began
+        ([*[0.0] * 30, *range(1, 30)], RISE),
+    ],
+    ids=["rises", "rose and went flat", "rose and falls", "rises at last"],
+)
+def test_what_rose_once_need_not_rise_still(returns, trend):
+    d6 = Returns()
+    for step, ret in enumerate(returns):
+        d6.update(step, float(ret))
+    assert d6.trend() == trend
+
+
+def test_plateaus_are_seldom_taken_for_rises():
+    rng = np.random.default_rng(0)
+    said = Counter()
+    for _ in range(200):
+        d6 = Returns()
+        for step, ret in enumerate(np.minimum(np.arange(40) / 10, 1) * 10 + rng.normal(size=40)):
+            d6.update(step, ret)
+        said[d6.trend()] += 1
+    assert said[RISE] <= 10  # one-sided 2.5 % of 200, and the luck of the draw
+    assert said[LEVEL] >= 180

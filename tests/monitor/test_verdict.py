@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from benchmarks.monitor import seed_episodes, seed_log
+from td3sweep.monitor.text import lines
 from td3sweep.monitor.verdict import EXPLANATION, Monitor
 
 GROWN = {"q/actor": 1e4, "q/q1": 15.0, "q/target": 15.0, "q/target_sd": 3.0}
@@ -124,7 +125,21 @@ def test_a_warning_that_stays_silent_long_enough_no_longer_counts():
     m.watch(3000, CALM)
     assert m.verdict == "healthy"
     assert [alarm.step for alarm in m.alarms] == [2000]  # it is still told
-    assert m.first_alarm_step == 2000
+    report = m.report()
+    assert (report.first_alarm_step, report.since) == (2000, None)
+    assert not any(line.startswith("since") for line in lines(report))  # healthy since an alarm would contradict itself
+
+
+def test_a_verdict_dates_from_the_first_alarm_that_it_rests_on():
+    m = monitor()
+    m.watch(1074, CALM | {"q/actor_max": 101.0})  # a warning
+    for step in (1450, 1475, 1500):
+        m.watch(step, GROWN)
+    report = m.report()
+    assert (report.verdict, report.first_alarm_step, report.since) == ("diverging", 1074, 1500)
+    assert "since step 1500" in lines(report)
+    m.watch(2000, CALM | {"grad/actor/joint/after": 2.4})
+    assert (m.report().verdict, m.report().since) == ("faulty wiring", 2000)
 
 
 def test_an_audit_names_its_faults_each_once():
