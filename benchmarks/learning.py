@@ -97,10 +97,8 @@ def table(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell]) -> str:
 
 
 def _mean(values: Sequence[float]) -> str:
-    if len(values) < 2:
-        return f"{values[0]:.0f}"
     found = bootstrapped(values, [0] * len(values), lambda drawn, axis: np.mean(drawn, axis=axis))
-    return f"{found.value:.0f} [{found.low:.0f}, {found.high:.0f}]"
+    return f"{found.value:.0f}" if found.low is None else f"{found.value:.0f} [{found.low:.0f}, {found.high:.0f}]"
 
 
 def _verdicts(rows: Sequence[Mapping[str, Any]]) -> str:

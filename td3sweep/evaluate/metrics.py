@@ -112,10 +112,8 @@ def totals(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Estimate]:
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """Mean with the bootstrap's percentile interval; one episode has none."""
+    """Mean with the bootstrap's percentile interval; fewer than five episodes have none."""
     average: Callable[..., Any] = np.mean
-    if len(values) < 2:
-        return Estimate(float(average(values)), None, None)
     return bootstrapped(values, [0] * len(values), average)
 
 

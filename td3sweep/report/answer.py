@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
-from td3sweep.report.compare import ENOUGH, MATCHED, Comparison
+from td3sweep.report.compare import MATCHED, Comparison
 from td3sweep.report.factors import Factor
 from td3sweep.report.frame import DIVERGED, SCORE
 from td3sweep.report.runs import Run
-from td3sweep.report.stats import Estimate
+from td3sweep.report.stats import ALPHA, Estimate, least_paired
 
 PERCENT = 100.0
-NOTHING = "Nothing here made a difference that chance could not have made."
+NOISE = 1e-12  # of differences of sums
+NOTHING = "No difference beyond chance was shown."
 UNSURE = "No difference can be claimed yet."
+TOO_FEW = "Too few runs to tell."
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def answer(runs: Sequence[Run], factors: Sequence[Factor], found: Sequence[Compa
         if rest:
             sentences.append(f"Nothing beyond chance was found for {_listed(rest)}.")
     else:
-        headline = UNSURE if associated else NOTHING
+        headline = UNSURE if associated else TOO_FEW if found and _hopeless(found) else NOTHING
         sentences = [*([] if associated else _nothing(found)), _diverged(compared)]
     audited = [(factor.name, level) for factor in factors for level in factor.levels if _audited(factor, level, runs)]
     if audited:
@@ -121,9 +124,15 @@ def _return(one: Comparison, family: int) -> str:
 def _sure(one: Comparison, scale: float, family: int) -> str:
     """How sure: interval, corrected p, what it rests on."""
     interval = span(one.effect, scale)
+    seeds = f"{one.seeds} seed{'s' if one.seeds != 1 else ''}"
+    rest = (
+        f"pairs of runs on {seeds} that differ in nothing else"
+        if one.design == MATCHED
+        else (f"runs on {seeds} that differ in nothing but that and the seed")
+    )
     return (
         f"{interval and f'{interval}; '}p {below(one.adjusted)} after correction for {family} comparisons, "
-        f"{one.units} pairs of runs that differ in nothing else"
+        f"{one.units} {rest}"
     )
 
 
@@ -131,13 +140,19 @@ def _nothing(found: Sequence[Comparison]) -> list[str]:
     if not found:
         return ["No outcome varied, or no two runs can be compared."]
     sentences = [f"Of {len(found)} comparisons none stays at p ≤ .05 after correction."]
-    most = max(one.pairs for one in found)
-    if most < ENOUGH and all(one.design == MATCHED for one in found):
+    if _hopeless(found):
+        most = max(one.pairs for one in found)
+        fewest = next(pairs for pairs in count(1) if least_paired(pairs) * len(found) <= ALPHA)
         sentences.append(
-            f"There are {most or 'no'} pairs of runs that differ in a single setting, and {ENOUGH} are the fewest that "
-            "could show anything: that is too few runs, not evidence of no difference."
+            f"There are {most or 'no'} pairs of runs that differ in a single setting, and {fewest} are the fewest that "
+            "could show anything here: that is too few runs, not evidence of no difference."
         )
     return sentences
+
+
+def _hopeless(found: Sequence[Comparison]) -> bool:
+    """Whether even the clearest outcome would not have come below 5 % after correction."""
+    return all(one.least * len(found) > ALPHA for one in found)
 
 
 def _diverged(runs: Sequence[Run]) -> str:
@@ -176,8 +191,10 @@ def number(value: float) -> str:
 
 
 def signed(value: float) -> str:
-    """The same with a sign that is a minus, not a hyphen."""
-    return f"{'−' if value < 0 else '+'}{number(abs(value))}" if value else "0"
+    """The same with a sign that is a minus, not a hyphen; what rounding left of nothing is nothing."""
+    if abs(value) < NOISE:
+        return "0"
+    return f"{'−' if value < 0 else '+'}{number(abs(value))}"
 
 
 def bounds(estimate: Estimate, scale: float = 1.0) -> str:

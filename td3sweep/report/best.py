@@ -36,9 +36,10 @@ class Best:
 
 
 def best(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Factor]) -> Best | None:
-    """The best configuration; None where no run has a return."""
-    known = frame[frame[SCORE].notna()]
-    calm = known[known.groupby("configuration")[DIVERGED].transform("max") == 0]
+    """The best configuration; None where no run has a return, or a factor sets the scale of returns."""
+    if any(factor.rescales for factor in factors):
+        return None
+    calm = frame[frame[SCORE].notna() & (frame.groupby("configuration")[DIVERGED].transform("max") == 0)]
     if calm.empty:
         return None
     scores = calm.groupby("configuration")[SCORE].agg(lambda values: float(stats.iqm(values.to_numpy(float))))

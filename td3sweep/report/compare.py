@@ -15,7 +15,7 @@ from td3sweep.report.frame import DIVERGED, SCORE, exact
 from td3sweep.report.stats import ALPHA, Estimate, Floats
 
 OUTCOMES = (DIVERGED, SCORE)
-MATCHED, SAMPLED = "matched", "sampled"
+MATCHED, UNMATCHED, SAMPLED = "matched", "unmatched", "sampled"
 ENOUGH = 6  # pairs from which a sign-flip test can come below 5 %
 
 
@@ -34,12 +34,16 @@ class Comparison:
     """One level of a factor against another, in one outcome.
 
     Attributes:
-        design: ``matched`` compares runs that differ in nothing but this factor, seed for seed; ``sampled``, where too
-            few such pairs exist, compares the means of configurations, which differ in other settings as well: an
+        side: the runs of ``level`` that the test rests on; ``base`` those of the other.
+        design: ``matched`` compares runs that differ in nothing but this factor, seed for seed; ``unmatched``, where
+            two configurations were run on other seeds, runs that differ in this factor and in the seed; ``sampled``,
+            where neither can be had, the means of configurations, which differ in other settings as well: an
             association, never a claim.
-        units: pairs of runs, or configurations, that the test rests on; ``pairs`` counts the pairs in either case.
+        units: pairs of runs, runs, or configurations that the test rests on; ``pairs`` counts the pairs in each case.
+        seeds: how many different ones the runs of the test have.
         effect: mean difference (``level`` less ``base``), with its 95 % interval.
         p: of this comparison alone; ``adjusted`` for all comparisons of the report.
+        least: the smallest p that a test of so many units can give.
         superiority: probability that a run of ``level`` returns more than one of ``base``; None for divergence.
     """
 
@@ -50,15 +54,17 @@ class Comparison:
     design: str
     units: int
     pairs: int
+    seeds: int
     effect: Estimate
     p: float
     adjusted: float
+    least: float
     superiority: Estimate | None
 
     @property
     def claimed(self) -> bool:
         """Whether chance is ruled out at 5 % after correction, by runs that differ in nothing else."""
-        return self.design == MATCHED and self.adjusted <= ALPHA
+        return self.design != SAMPLED and self.adjusted <= ALPHA
 
     @property
     def associated(self) -> bool:
@@ -102,22 +108,40 @@ def _compare(
     here, there = frame[frame[factor] == level], frame[frame[factor] == base]
     if here.empty or there.empty:
         return None
-    keys = [*map(exact, others), "seed"]
-    pairs = contrasts(frame, keys, [factor], {(level,): 1.0, (base,): -1.0}) @ frame[outcome].to_numpy(float)
+    keys = list(map(exact, others))
+    weights = contrasts(frame, [*keys, "seed"], [factor], {(level,): 1.0, (base,): -1.0})
+    values, pairs = frame[outcome].to_numpy(float), len(weights)
     x, y = (_means(side, outcome) for side in (here, there))
-    if len(pairs) >= ENOUGH or (len(pairs) and min(x.size, y.size) < ENOUGH / 2):
-        design, units, effect = MATCHED, len(pairs), stats.paired(pairs)
-        p = float(stats.sign_flip(pairs))
+    fewer = min(len(here), len(there))
+    if pairs < ENOUGH and 2 <= fewer > pairs and _alike(here, there, keys):
+        design, units = UNMATCHED, len(here) + len(there)
+        effect, p = stats.unpaired(here[outcome], there[outcome])
+        least = stats.least_unpaired(len(here), len(there))
+        if outcome == DIVERGED:
+            effect = stats.newcombe(int(here[outcome].sum()), len(here), int(there[outcome].sum()), len(there))
+    elif pairs >= ENOUGH or (pairs and min(x.size, y.size) < ENOUGH / 2):
+        design, units = MATCHED, pairs
+        used = frame.index[np.flatnonzero(weights.any(axis=0))]  # what has no partner counts nowhere
+        here, there = here.loc[here.index.isin(used)], there.loc[there.index.isin(used)]
+        differences = weights @ values
+        p, least = float(stats.sign_flip(differences)), stats.least_paired(pairs)
+        both = np.maximum(weights, 0.0) @ values, np.maximum(-weights, 0.0) @ values
+        effect = stats.newcombe_paired(*both) if outcome == DIVERGED else stats.paired(differences)
+    elif min(x.size, y.size) < 2:
+        return None
     else:
-        if min(x.size, y.size) < 2:
-            return None
         design, units = SAMPLED, x.size + y.size
         effect, p = stats.unpaired(x, y)
-    sides = tuple(_side(side, name, outcome, others) for side, name in ((here, level), (there, base)))
-    if outcome == DIVERGED:
-        effect = stats.newcombe(sides[0].count, sides[0].runs, sides[1].count, sides[1].runs)
+        least = stats.least_unpaired(x.size, y.size)
+    first, second = (_side(side, name, outcome, others) for side, name in ((here, level), (there, base)))
     superiority = _superiority(here, there, others) if outcome == SCORE else None
-    return Comparison(factor, outcome, sides[0], sides[1], design, units, len(pairs), effect, p, p, superiority)
+    seeds = pd.concat([here, there])["seed"].nunique()
+    return Comparison(factor, outcome, first, second, design, units, pairs, seeds, effect, p, p, least, superiority)
+
+
+def _alike(here: pd.DataFrame, there: pd.DataFrame, keys: Sequence[str]) -> bool:
+    """Whether all runs of both sides agree in every other factor."""
+    return not keys or len(pd.concat([here, there])[list(keys)].drop_duplicates()) == 1
 
 
 def contrasts(

@@ -12,7 +12,7 @@ from td3sweep.settings import FREE_ON_RESUME, Settings, flatten
 
 NOT_FACTORS = FREE_ON_RESUME | {"seed", "warmup_seed", "_wandb", "wandb_version"}
 FEW = 4  # levels up to which a number is taken as a category; more are halved at their median
-RESCALES = ("reward", "env.")  # factors under which returns of two runs cannot be compared
+RESCALES = ("reward", "env")  # groups under whose settings returns of two runs cannot be compared
 TUNED = ("gamma", "tau", "actor_lr", "critic_lr", "batch_size")
 NOT_SET = "-"
 
@@ -48,7 +48,7 @@ class Factor:
     @property
     def rescales(self) -> bool:
         """Whether returns under its levels have different scales."""
-        return self.name.startswith(RESCALES)
+        return any(key.partition(".")[0] in RESCALES for key in self.keys)
 
 
 def factors(runs: Sequence[Run], sources: int = 1) -> list[Factor]:

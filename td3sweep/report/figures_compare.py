@@ -134,9 +134,9 @@ def survival_figure(findings: Findings) -> Figure | None:
 
 
 def profile_figure(findings: Findings) -> Figure | None:
-    """Share of runs whose return exceeds each value."""
+    """Share of runs whose return exceeds each value; none where returns have several scales."""
     known = findings.frame[findings.frame[SCORE].notna()]
-    if known.empty or known[SCORE].nunique() < 2:
+    if any(factor.rescales for factor in findings.factors) or known[SCORE].nunique() < 2:
         return None
     low, high = fitted(known[SCORE])
     thresholds = np.linspace(low, high, PROFILE)

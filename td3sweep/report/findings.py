@@ -78,24 +78,28 @@ def conclude(runs: list[Run], sources: Sequence[str]) -> Findings:
         importance(runs, frame, varied),
         best(runs, frame, varied),
         stamps,
-        warnings(runs, stamps) + _caveats(runs, varied),
+        warnings(runs, stamps) + _caveats(runs, varied, frame),
     )
 
 
-def _caveats(runs: Sequence[Run], varied: Sequence[Factor]) -> list[str]:
+def _caveats(runs: Sequence[Run], varied: Sequence[Factor], frame: pd.DataFrame) -> list[str]:
     """What weakens a comparison of these runs."""
     lines = []
     ends = {run.steps for run in runs if run.state == "finished"}
     if len(ends) > 1:
         lines.append(f"finished runs have {min(ends):,} to {max(ends):,} steps: returns are compared at the shortest")
     lines += [
-        f"{factor.name} sets the scale of returns: they are not compared across it"
+        f"{factor.name} sets the scale of returns: they are not compared across it, and no configuration is best"
         for factor in varied
         if factor.rescales
     ]
-    early = sum(run.state in ("pruned", "stopped by the monitor") for run in runs)
-    if early:
-        lines.append(f"{early} of {len(runs)} runs were ended early: their last returns stand for the rest")
+    early = [run.state in ("pruned", "stopped by the monitor") for run in runs]
+    scored = frame[SCORE].notna().to_numpy() & early
+    if scored.any():
+        lines.append(f"{scored.sum()} of {len(runs)} runs were ended early: their last returns stand for the rest")
+    lost = sum(early) - int(scored.sum())
+    if lost:
+        lines.append(f"{lost} of {len(runs)} runs were ended before they had a return: no return counts them")
     unseen = sum(run.compared and not run.observed for run in runs)
     if unseen:
         lines.append(

@@ -17,14 +17,16 @@ BEST = 0.25  # share of the runs that counts as best
 
 
 def importance(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Factor]) -> dict[str, float] | None:
-    """Share of each factor, largest first, summing to 1; None for fewer than 16 runs with a return.
+    """Share of each factor, largest first, summing to 1; None for fewer than 16 returns, or returns of several scales.
 
     Watanabe et al. (IJCAI 2023): the divergence between the distribution of a setting among the best quarter and among
     all runs. Seeds count as runs of their own. It ranks; it carries no p, and says nothing about direction.
     """
     usable = [place for place, known in enumerate(frame[SCORE].notna()) if known and runs[place].config]
     usable = [place for place in usable if all(factor.of[place] is not None for factor in factors)]
-    if len(usable) < FEWEST or not factors or frame[SCORE].iloc[usable].nunique() < 2:
+    if len(usable) < FEWEST or not factors or any(factor.rescales for factor in factors):
+        return None
+    if frame[SCORE].iloc[usable].nunique() < 2:
         return None
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from scipy import stats
 Floats = NDArray[np.float64]
 ALPHA = 0.05
 DRAWS = 2000
+FEW = 5  # runs below which a bootstrap has too little to draw from
+FEWEST = 3  # runs of a stratum that can be drawn anew by themselves
 EXACT = 12  # pairs up to which every one of the 2^n sign flips is tried
 FLIPS = 4999  # random ones beyond
 
@@ -45,10 +48,17 @@ def iqm(values: ArrayLike, axis: int = -1) -> Floats:
 
 
 def resampled(strata: Sequence[Any] | NDArray[Any], draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Indices (draws, n) of a stratified bootstrap: each stratum is drawn from itself, with replacement."""
+    """Indices (draws, n) of a stratified bootstrap: each stratum is drawn from itself, with replacement.
+
+    A stratum of one run has nothing to vary: those of fewer than three are drawn from as one, and if that has fewer
+    than three, too, all are.
+    """
     codes = np.unique(np.asarray(strata), return_inverse=True)[1]
+    small = np.bincount(codes)[codes] < FEWEST
+    if small.any():
+        codes = np.zeros_like(codes) if small.sum() < FEWEST else np.where(small, codes.max() + 1, codes)
     picked = np.empty((draws, codes.size), np.intp)
-    for code in range(codes.max(initial=-1) + 1):
+    for code in np.unique(codes):
         members = np.flatnonzero(codes == code)
         picked[:, members] = members[rng.integers(0, members.size, (draws, members.size))]
     return picked
@@ -60,8 +70,10 @@ def bootstrapped(
     statistic: Callable[..., Floats] = iqm,
     draws: int = DRAWS,
 ) -> Estimate:
-    """A statistic of a sample (n,) with the percentile interval of a stratified bootstrap."""
+    """A statistic of a sample (n,) with the percentile interval of a stratified bootstrap, from five runs on."""
     sample = np.asarray(values, float)
+    if sample.size < FEW:
+        return Estimate(float(statistic(sample, axis=-1)), None, None)
     picked = resampled(strata, draws, np.random.default_rng(0))
     low, high = np.percentile(statistic(sample[picked], axis=-1), [100 * ALPHA / 2, 100 * (1 - ALPHA / 2)])
     return Estimate(float(statistic(sample, axis=-1)), float(low), float(high))
@@ -77,7 +89,7 @@ def improvement(pairs: Sequence[tuple[ArrayLike, ArrayLike]], draws: int = DRAWS
 
     Args:
         pairs: for each stratum (configuration, task) the scores of X and those of Y.
-        draws: of the stratified bootstrap behind the interval.
+        draws: of the stratified bootstrap behind the interval; there is none where a side has fewer than three runs.
     """
     rng = np.random.default_rng(0)
     values, drawn = [], []
@@ -86,6 +98,8 @@ def improvement(pairs: Sequence[tuple[ArrayLike, ArrayLike]], draws: int = DRAWS
         values.append(float(_beats(x[None], y[None])[0]))
         many = (x[rng.integers(0, x.size, (draws, x.size))], y[rng.integers(0, y.size, (draws, y.size))])
         drawn.append(_beats(*many))
+    if min(np.size(side) for pair in pairs for side in pair) < FEWEST:
+        return Estimate(float(np.mean(values)), None, None)
     low, high = np.percentile(np.mean(drawn, axis=0), [100 * ALPHA / 2, 100 * (1 - ALPHA / 2)])
     return Estimate(float(np.mean(values)), float(low), float(high))
 
@@ -113,6 +127,36 @@ def newcombe(count: int, of: int, base_count: int, base_of: int) -> Estimate:
     below = np.hypot(one.value - one.low, two.high - two.value)
     above = np.hypot(one.high - one.value, two.value - two.low)
     return Estimate(difference, float(difference - below), float(difference + above))
+
+
+def newcombe_paired(first: ArrayLike, second: ArrayLike) -> Estimate:
+    """Difference of two shares of the same pairs with Newcombe's (1998, Statistics in Medicine 17:2635) method 10.
+
+    Args:
+        first: (n,) 1 where it happened to the first of a pair, a mean where that was repeated.
+        second: (n,) the same of the second.
+    """
+    x, y = np.asarray(first, float), np.asarray(second, float)
+    n, one, two = x.size, float(x.mean()), float(y.mean())
+    (low, high), (base_low, base_high) = _score(one, n), _score(two, n)
+    margins = n**4 * one * (1.0 - one) * two * (1.0 - two)
+    joint = n * float(x @ y) - n * one * n * two  # ad - bc of the fourfold table
+    joint = max(joint - n / 2, 0.0) if joint > 0.0 else joint
+    phi = joint / np.sqrt(margins) if margins > 0.0 else 0.0
+
+    def reach(mine: float, other: float) -> float:
+        return float(np.sqrt(max(mine**2 - 2.0 * phi * mine * other + other**2, 0.0)))
+
+    below, above = reach(one - low, base_high - two), reach(high - one, two - base_low)
+    return Estimate(one - two, one - two - below, one - two + above)
+
+
+def _score(share: float, n: int) -> tuple[float, float]:
+    """Wilson's interval of a share that need not be a count over n."""
+    z2 = stats.norm.ppf(1 - ALPHA / 2) ** 2
+    middle, reach = share + z2 / (2 * n), np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n)))
+    low, high = (middle - reach) / (1 + z2 / n), (middle + reach) / (1 + z2 / n)
+    return float(np.clip(low, 0.0, share)), float(np.clip(high, share, 1.0))
 
 
 def holm(p: ArrayLike) -> Floats:
@@ -146,6 +190,17 @@ def sign_flip(differences: ArrayLike) -> Floats:
     return np.asarray((flipped >= observed - 1e-9 * (1.0 + observed)).mean(-1))
 
 
+def least_paired(pairs: int) -> float:
+    """The smallest p that :func:`sign_flip` can give."""
+    return 1.0 / (FLIPS + 1) if pairs > EXACT else 2.0 ** (1 - pairs)
+
+
+def least_unpaired(first: int, second: int) -> float:
+    """The smallest p that :func:`unpaired` can give to samples of these sizes."""
+    ways = comb(first + second, first)
+    return min(2.0 / (ways if ways <= FLIPS else FLIPS + 1), 1.0)
+
+
 def paired(differences: ArrayLike) -> Estimate:
     """Mean paired difference (n,) with the interval of all shifts that :func:`sign_flip` does not reject.
 
@@ -172,13 +227,16 @@ def _edge(d: Floats, centre: float, reach: float) -> float:
 
 
 def unpaired(first: ArrayLike, second: ArrayLike) -> tuple[Estimate, float]:
-    """Difference of the means of two independent samples, its bootstrap interval and its permutation p."""
+    """Difference of the means of two independent samples, its permutation p, and from five a side on its bootstrap
+    interval."""
     x, y = np.asarray(first, float), np.asarray(second, float)
 
     def difference(a: Floats, b: Floats, axis: int = -1) -> Floats:
         return np.asarray(a.mean(axis) - b.mean(axis))
 
     p = float(stats.permutation_test((x, y), difference, vectorized=True, n_resamples=FLIPS, rng=0).pvalue)
+    if min(x.size, y.size) < FEW:
+        return Estimate(float(x.mean() - y.mean()), None, None), p
     values, strata = np.concatenate([x, y]), [0] * x.size + [1] * y.size
     picked = values[resampled(strata, DRAWS, np.random.default_rng(0))]
     drawn = difference(picked[:, : x.size], picked[:, x.size :])
@@ -195,10 +253,13 @@ def survival(times: ArrayLike, happened: ArrayLike) -> tuple[Floats, Floats, Flo
     """
     t, event = np.asarray(times, float), np.asarray(happened, bool)
     curve: Any = stats.ecdf(stats.CensoredData(uncensored=t[event], right=t[~event])).sf
-    with warnings.catch_warnings():  # Greenwood's formula says nothing where the share is 0 or 1
+    with warnings.catch_warnings():  # Greenwood's formula says nothing where the share is 0 or 1: Wilson's does
         warnings.simplefilter("ignore", RuntimeWarning)
         interval = curve.confidence_interval(1 - ALPHA, method="log-log")
     steps = np.asarray(curve.quantiles, float)
     share = np.asarray(curve.probabilities, float)
     low, high = (np.asarray(side.probabilities, float) for side in (interval.low, interval.high))
-    return steps, share, np.where(np.isnan(low), share, low), np.where(np.isnan(high), share, high)
+    least, most = _score(1.0, t.size)[0], _score(0.0, t.size)[1]
+    low = np.where(np.isnan(low), np.where(share == 1.0, least, 0.0), low)
+    high = np.where(np.isnan(high), np.where(share == 0.0, most, 1.0), high)
+    return steps, share, low, high

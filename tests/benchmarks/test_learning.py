@@ -24,9 +24,14 @@ def test_a_line_tells_every_seed_and_their_mean():
     assert len(lines) == 4
     first = [word.strip() for word in lines[2].strip("|").split("|")]
     assert first[:3] == ["a", "its own task", "100 60"]
-    assert first[3].startswith("80 [60, 100]")
-    assert first[4:] == ["80 [80, 80]", "6.0", "5.0", "1 healthy, 1 suspicious"]
+    assert first[3:] == ["80", "80", "6.0", "5.0", "1 healthy, 1 suspicious"]
     assert [word.strip() for word in lines[3].strip("|").split("|")][2:4] == ["0", "0"]
+
+
+def test_five_seeds_have_an_interval():
+    rows = [row("a", seed, success) for seed, success in enumerate((0.5, 0.6, 0.7, 0.8, 0.9))]
+    line = learning.table(rows, [Cell("a", [], 5)]).splitlines()[2]
+    assert "| 50 60 70 80 90 | 70 [" in line
 
 
 def test_what_is_done_is_not_run_again(tmp_path, monkeypatch):

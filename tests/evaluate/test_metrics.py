@@ -118,11 +118,11 @@ def test_events_that_come_together_widen_the_interval():
     assert together.low < spread.low
 
 
-def test_the_mean_of_one_episode_has_no_interval():
-    assert mean([3.0]).low is None
-    several = mean([1.0, 2.0, 3.0, 4.0])
-    assert several.value == 2.5
-    assert 1.0 <= several.low < 2.5 < several.high <= 4.0
+def test_the_mean_of_fewer_than_five_episodes_has_no_interval():
+    assert mean([3.0, 4.0, 5.0, 6.0]).low is None
+    several = mean([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert several.value == 3.0
+    assert 1.0 <= several.low < 3.0 < several.high <= 5.0
 
 
 def test_an_environment_without_ticks_has_its_return_alone():

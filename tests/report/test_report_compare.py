@@ -74,6 +74,80 @@ def test_a_sampled_sweep_is_an_association_never_a_claim():
     assert findings.importance["hyperparams.gamma"] > 0.6
 
 
+def two(seeds, other_seeds, diverged=lambda level, seed: level == "crossed", ret=lambda level, seed: 0.0):
+    """Runs of two configurations that differ in the wiring, on seeds of their own."""
+    sides = (("separate", seeds), ("crossed", other_seeds))
+    return [
+        run({"wiring.name": level}, seed, diverged=diverged(level, seed), ret=ret(level, seed))
+        for level, mine in sides
+        for seed in mine
+    ]
+
+
+def test_two_configurations_on_other_seeds_are_compared_run_by_run():
+    runs = two(range(10), range(10, 20), ret=lambda level, seed: 100.0 * (level == "separate") + seed % 10)
+    one = found(runs, "wiring", "diverged")
+    assert (one.design, one.units, one.pairs, one.seeds) == ("unmatched", 20, 0, 20)
+    assert one.p == pytest.approx(2 / 5000)  # of 184,756 ways 4,999 are tried
+    assert (one.effect.value, one.effect.low) == pytest.approx((1.0, 1 - math.hypot(0.2775, 0.2775)), abs=5e-5)
+    answer = conclude(runs, ["sweep"]).answer
+    assert answer.named == ("wiring",)
+    assert "20 runs on 20 seeds that differ in nothing but that and the seed" in answer.text
+
+
+def test_a_claim_tells_of_the_pairs_that_it_was_tested_on():
+    """Crossed always diverges in its seven pairs; the many runs without a partner, most of them the other way, do not
+    turn it."""
+
+    def diverged(level, seed):
+        return level == "crossed" if seed < 7 else level == "separate"
+
+    one = found(two([*range(7), *range(100, 130)], [*range(7), *range(200, 230)], diverged), "wiring", "diverged")
+    assert (one.design, one.units, one.seeds) == ("matched", 7, 7)
+    assert (one.side.count, one.side.runs, one.base.count, one.base.runs) == (7, 7, 0, 7)
+    assert (one.effect.value, one.p) == (1.0, pytest.approx(2 / 2**7))
+    assert one.effect.low > 0.0
+
+
+@pytest.mark.parametrize(("seeds", "headline"), [(6, "Too few runs to tell."), (7, "`wiring` made the difference.")])
+def test_correction_counts_in_what_is_too_few(seeds, headline):
+    """Six pairs give p = 2/64 at least, and twice that where divergence and return both vary."""
+    runs = two(range(seeds), range(seeds), ret=lambda level, seed: 100.0 * (level == "separate"))
+    answer = conclude(runs, ["sweep"]).answer
+    assert answer.headline == headline
+    assert ("There are 6 pairs of runs that differ in a single setting, and 7 are the fewest" in answer.text) == (
+        seeds == 6
+    )
+
+
+def test_the_best_has_no_run_that_diverged_with_or_without_a_return():
+    runs = two(range(8), range(8), lambda level, seed: level == "crossed" and seed < 5)
+    for one in runs:
+        one.series[EVAL] = (one.series[EVAL][0], np.full_like(one.series[EVAL][1], 5.0))
+        if one.config["wiring.name"] == "crossed":
+            key, value = ("q/q1", 1e9) if one.failed_at is not None else (EVAL, 100.0)
+            one.series = {key: (np.array([1000.0]), np.array([value]))}
+            one.state = "stopped by the monitor" if one.failed_at is not None else one.state
+    findings = conclude(runs, ["sweep"])
+    assert findings.best.score.value == 5.0
+    assert "5 of 16 runs were ended before they had a return: no return counts them" in findings.warnings
+    assert not any("stand for the rest" in line for line in findings.warnings)
+
+
+@pytest.mark.parametrize("keys", [("reward.name", "cnn.name"), ("env.name",), ("env.map",)])
+def test_where_a_factor_sets_the_scale_no_return_is_compared_and_none_is_best(keys):
+    runs = [
+        run(dict.fromkeys(keys, level), seed, ret=5000.0 if level == "b" else 50.0)
+        for level in "ab"
+        for seed in range(8)
+    ]
+    findings = conclude(runs, ["sweep"])
+    assert findings.best is None
+    assert findings.importance is None
+    assert not any(one.outcome == "return" for one in findings.comparisons)
+    assert any("sets the scale of returns" in line for line in findings.warnings)
+
+
 def test_the_final_window_is_a_mean_not_a_maximum():
     one = run({}, 0)
     one.series[EVAL] = (np.array([100.0, 500.0, 850.0, 1000.0]), np.array([9.0, 900.0, 10.0, 20.0]))
@@ -89,7 +163,7 @@ def test_a_crashed_run_takes_its_pair_along_and_no_other():
     runs = crossed(lambda levels, seed: (levels["wiring.name"] == "crossed", 0.0))
     runs[0].state = "crashed"
     one = found(runs, "wiring", "diverged")
-    assert (one.units, one.base.runs, one.side.runs) == (11, 11, 12)
+    assert (one.units, one.base.runs, one.side.runs) == (11, 11, 11)
 
 
 def test_returns_are_not_compared_across_rewards():
@@ -158,7 +232,7 @@ def test_what_the_audit_ended_is_told_without_statistics():
             one.state, one.verdict, one.series, one.steps = "stopped by the monitor", "faulty wiring", {}, 0
     answer = conclude(runs, ["sweep"]).answer
     assert answer.named == ()
-    assert answer.headline.startswith("`wiring=crossed` failed the audit of its wiring; nothing here")
+    assert answer.headline.startswith("`wiring=crossed` failed the audit of its wiring; too few runs to tell")
     assert "ended every run with `wiring=crossed`, and no other" in answer.text
     runs[0].state, runs[0].verdict, runs[0].series = (
         "stopped by the monitor",

@@ -62,6 +62,20 @@ def test_the_null_is_rejected_in_at_most_five_percent_of_sweeps():
         assert at_most_five_percent(rate), rate
 
 
+def test_a_little_luck_that_a_seed_has_with_a_factor_does_not_break_it():
+    """A tenth of the variance is shared by the runs of one seed and level, whatever their other settings."""
+    runs = crossed(lambda levels, seed: (False, 0.0))
+    varied = factors(runs)
+    frame = tidy(runs, varied)
+    rng, seeds = np.random.default_rng(14), frame["seed"].to_numpy()
+    both = np.sqrt(0.9) * rng.normal(size=(len(frame), 2, SWEEPS))
+    for factor in varied:
+        level = (frame[factor.name] == factor.levels[1]).to_numpy(int)
+        both += np.sqrt(0.1 / len(varied)) * rng.normal(size=(3, 2, 2, SWEEPS))[seeds, level]
+    rate = false_claims(family(frame, varied, (both[:, 0], (both[:, 1] > 0.5).astype(float))))
+    assert at_most_five_percent(rate), rate
+
+
 def test_factors_without_effect_stay_unnamed_beside_one_with_a_large_effect():
     runs = crossed(lambda levels, seed: (False, 0.0))
     varied = factors(runs)

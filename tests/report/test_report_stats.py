@@ -22,12 +22,28 @@ def test_iqm_ignores_what_is_missing():
 
 
 def test_a_stratified_bootstrap_never_moves_a_run_to_another_configuration():
-    strata = ["a", "b", "a", "b", "b"]
+    strata = ["a", "b", "a", "b", "b", "a"]
     picked = stats.resampled(strata, 200, np.random.default_rng(0))
     assert {(column, strata[index]) for row in picked for column, index in enumerate(row)} == set(enumerate(strata))
     # Two configurations without spread: nothing to resample, whatever lies between them.
-    flat = stats.bootstrapped([1.0, 1.0, 9.0, 9.0], ["a", "a", "b", "b"], np.mean)
+    flat = stats.bootstrapped([1.0, 1.0, 1.0, 9.0, 9.0, 9.0], [*"aaabbb"], np.mean)
     assert (flat.value, flat.low, flat.high) == (5.0, 5.0, 5.0)
+
+
+def test_configurations_of_one_or_two_runs_are_drawn_from_as_one():
+    single = stats.bootstrapped([1.0, 9.0, 1.0, 9.0, 1.0, 9.0], [*"abcdef"], np.mean)
+    assert single.low < 4.0
+    assert single.high > 6.0  # SE of the mean: 4 / sqrt(6) = 1.6
+    beside = stats.resampled([*"aaabc"], 300, np.random.default_rng(0))
+    assert set(beside.ravel()) == set(range(5))
+    assert set(beside[:, 0]) == set(range(5))  # two runs are no stratum either: all are one
+
+
+def test_few_runs_have_no_bootstrap_interval():
+    assert stats.bootstrapped([1.0, 2.0, 3.0, 4.0], [0] * 4).low is None
+    assert stats.bootstrapped([1.0, 2.0, 3.0, 4.0, 5.0], [0] * 5).low is not None
+    assert stats.unpaired([5.0, 6.0], [0.0, 1.0])[0].low is None
+    assert stats.improvement([([5.0, 6.0], [0.0, 1.0, 2.0])]).low is None
 
 
 def test_the_bootstrap_interval_agrees_with_scipys():
@@ -48,7 +64,28 @@ def test_probability_of_improvement_is_mann_whitney_over_strata():
     assert estimate.value == pytest.approx(4.5 / 6)
     assert estimate.value == pytest.approx(scipy_stats.mannwhitneyu(x, y).statistic / 6)
     assert stats.improvement([(x, y), ([0.0], [1.0])]).value == pytest.approx(4.5 / 12)  # a mean over strata
-    assert estimate.low <= estimate.value <= estimate.high
+    assert estimate.low is None
+    many = stats.improvement([(x, [1.0, 4.0, 5.0])])
+    assert many.low <= many.value <= many.high
+
+
+def test_the_smallest_p_is_that_of_complete_separation():
+    for pairs in (1, 3, 6, 12, 13):
+        assert stats.least_paired(pairs) == pytest.approx(float(stats.sign_flip(np.ones(pairs))), rel=0.7)
+    assert [stats.least_paired(pairs) for pairs in (1, 3, 6, 12)] == [1.0, 0.25, 2 / 64, 2 / 4096]
+    for first, second in ((2, 2), (3, 3), (2, 5), (10, 10)):
+        p = stats.unpaired(np.ones(first), np.zeros(second))[1]
+        assert stats.least_unpaired(first, second) == pytest.approx(p)
+
+
+def test_newcombes_paired_interval_by_hand():
+    # Fourfold table of 20 pairs: 8 both, 6 the first only, 2 the second only, 4 neither; .7 against .5.
+    first, second = [1] * 14 + [0] * 6, [1] * 8 + [0] * 6 + [1] * 2 + [0] * 4
+    estimate = stats.newcombe_paired(first, second)
+    # Wilson: .7 in (.4810, .8545), .5 in (.2993, .7007); ad - bc = 20, n/2 = 10: phi = 10 / sqrt(14 6 10 10) = .1091
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((0.2, -0.0804, 0.4396), abs=1e-4)
+    apart = stats.newcombe_paired(np.ones(12), np.zeros(12))  # no correlation can be seen: Wilson .7575 and .2425
+    assert (apart.low, apart.high) == pytest.approx((0.6571, 1.0), abs=5e-5)
 
 
 def test_wilson_and_newcombe_give_the_published_intervals():
@@ -101,7 +138,9 @@ def test_the_unpaired_comparison_agrees_with_scipy():
     estimate, p = stats.unpaired(x, y)
     assert estimate.value == 4.0
     assert p == pytest.approx(2 / 20)  # of the 20 ways to choose three of six, two are as extreme
-    assert estimate.low < 4.0 < estimate.high
+    assert estimate.low is None
+    wide, _ = stats.unpaired([5.0, 6.0, 7.0, 5.5, 6.5], [1.0, 2.0, 3.0, 1.5, 2.5])
+    assert wide.low < 4.0 < wide.high
 
 
 def test_survival_by_hand():
@@ -113,3 +152,9 @@ def test_survival_by_hand():
     assert ((low <= share) & (share <= high)).all()
     # Greenwood on the log-log scale at 10 (Kalbfleisch and Prentice): .75 -> [.128, .961]
     assert (low[0], high[0]) == pytest.approx((0.1279, 0.9605), abs=5e-4)
+
+
+def test_where_nothing_happened_survival_is_not_certain():
+    _, share, low, high = stats.survival([100, 100, 100], [False] * 3)
+    assert (share[-1], high[-1]) == (1.0, 1.0)
+    assert low[-1] == pytest.approx(3 / (3 + 1.96**2), abs=1e-4)  # Wilson's lower bound of 3 of 3
