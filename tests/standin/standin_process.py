@@ -78,9 +78,9 @@ class Camera:
 
 
 def free_ports() -> int:
-    """The first of ``PORT_STRIDE`` free ports below the range the system hands out by itself."""
+    """The first of ``PORT_STRIDE`` free ports, below those that the package chooses from and those of the system."""
     for _ in range(200):
-        port = random.randrange(12_000, 30_000, PORT_STRIDE)
+        port = random.randrange(12_000, 20_000, PORT_STRIDE)
         try:
             for offset in range(PORT_STRIDE):
                 socket.create_server(("127.0.0.1", port + offset)).close()
