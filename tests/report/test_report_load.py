@@ -161,6 +161,7 @@ def test_a_folder_given_twice_counts_once(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to("x")
     runs = load(["x", "x/", str(tmp_path / "x"), "link"])
     assert [(run.name, run.source) for run in runs] == [("0/seed-0", "x"), ("1/seed-0", "x")]
+    assert [factor.name for factor in find(["x", "x/"]).factors] == ["wiring"]  # and no folder
 
 
 def test_a_run_given_beside_its_folder_counts_once_and_is_the_folders(tmp_path, monkeypatch):
