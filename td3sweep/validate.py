@@ -63,8 +63,24 @@ def _check_memory(s: Settings) -> None:
         raise UserError(f"recurrent.hidden={s.recurrent.hidden} with recurrent.name={memory}: give at least 1 unit")
 
 
+def _check_unused(s: Settings) -> None:
+    """Refuse what nothing would read beside the other settings."""
+    falls, progress = s.hyperparams.exploration_noise_final is not None, "progress" in s.reward.terms
+    where, env = ("env=gym", "env=carla and ") if isinstance(s.env, GymSettings) else (f"reward={s.reward.name}", "")
+    steady = "hyperparams.exploration_noise_final=null: the noise never falls"
+    for group, key, read, why, remedy in (
+        ("hyperparams", "exploration_noise_steps", falls, steady, "add hyperparams.exploration_noise_final=0.1"),
+        ("reward", "progress_scale", progress, f"{where}: no progress term", f"choose {env}reward=seed_later"),
+    ):
+        node = getattr(s, group)
+        value, default = getattr(node, key), getattr(type(node), key)
+        if value != default and not read:
+            raise UserError(f"{group}.{key}={value} with {why}; leave it at {default} or {remedy}")
+
+
 def _check_combinations(s: Settings) -> None:
     _check_memory(s)
+    _check_unused(s)
     sequence = s.recurrent.sequence_length
     if s.warmup >= s.steps:
         raise UserError(f"warmup={s.warmup} with steps={s.steps}: nothing would be learnt; raise steps or lower warmup")
@@ -115,6 +131,11 @@ def _check_replay(s: Settings) -> None:
         raise UserError(
             f"replay.beta={replay.beta}, replay.beta_updates={replay.beta_updates} with replay={replay.name}: "
             "only replay=per weighs its samples; drop them or choose replay=per"
+        )
+    if replay.name != "uniform" and not replay.alpha:
+        raise UserError(
+            f"replay.alpha={replay.alpha} with replay.name={replay.name}: it draws uniformly; "
+            f"choose replay={replay.name}, with the preset's replay.alpha, or replay=uniform"
         )
     if replay.name == "lap" and s.loss != "huber":
         raise UserError(f"replay=lap with loss={s.loss}: its priorities belong to the Huber loss; add loss=huber")

@@ -70,11 +70,40 @@ def refusal(*overrides):
         (["replay=lap", "loss=huber", "replay.beta=.5"], ["replay.beta=0.5", "replay=lap", "choose replay=per"]),
         (["replay.beta_updates=9"], ["replay.beta_updates=9", "choose replay=per"]),
         (["replay=lap"], ["replay=lap", "loss=mse", "add loss=huber"]),
+        (
+            ["replay.name=per"],
+            [
+                "replay.alpha=0.0 with replay.name=per",
+                "choose replay=per, with the preset's replay.alpha, or replay=uniform",
+            ],
+        ),
+        (
+            ["replay=lap", "loss=huber", "replay.alpha=0"],
+            [
+                "replay.alpha=0.0 with replay.name=lap",
+                "choose replay=lap, with the preset's replay.alpha, or replay=uniform",
+            ],
+        ),
         (["replay=per", "replay.alpha=1.5"], ["replay.alpha=1.5", "between 0 and 1"]),
         (["replay=rank"], ["replay=rank", "lap, per, uniform"]),
         (["monitor.stop_on=[d99]"], ["monitor.stop_on=d99", "d1, d2"]),
         (["env=gym", "reward=race"], ["reward=race", "env=gym"]),
         (["reward=none"], ["reward=none", "reward=cruise"]),
+        (
+            ["reward.progress_scale=50"],
+            ["reward.progress_scale=50.0 with reward=cruise", "leave it at 1.0 or choose reward=seed_later"],
+        ),
+        (
+            ["env=gym", "reward.progress_scale=50"],
+            ["reward.progress_scale=50.0 with env=gym", "leave it at 1.0 or choose env=carla and reward=seed_later"],
+        ),
+        (
+            ["hyperparams.exploration_noise_steps=100"],
+            [
+                "hyperparams.exploration_noise_steps=100 with hyperparams.exploration_noise_final=null",
+                "leave it at 6000 or add hyperparams.exploration_noise_final=0.1",
+            ],
+        ),
         (["env.server=launch"], ["env.server=launch", "env.path"]),
         (["env.path=/opt/CarlaUE4.sh"], ["env.path=/opt/CarlaUE4.sh", "env.server=launch"]),
         (["env.server=connect"], ["env.server=connect", "env.port=2000"]),
@@ -94,3 +123,19 @@ def test_one_line_with_key_value_and_remedy(overrides, parts):
     line = refusal(*overrides)
     for part in parts:
         assert part in line
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["reward=seed_later", "reward.progress_scale=50"],
+        ["reward=seed_20nov", "reward.terms.progress=0"],
+        ["hyperparams.exploration_noise_steps=100", "hyperparams.exploration_noise_final=0.1"],
+        ["experiment=drive", "hyperparams.exploration_noise_steps=100"],
+        ["replay.name=per", "replay.alpha=0.6"],
+        ["replay.name=lap", "replay.alpha=0.4", "loss=huber"],
+    ],
+    ids=" ".join,
+)
+def test_what_has_an_effect_or_was_set_by_a_preset_is_accepted(overrides, settings):
+    settings(*overrides)
