@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
 from td3sweep.settings import CarlaSettings, ClipSettings, GymSettings, ReplaySettings, Settings
+
+OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "chrono", "stored_state")  # of recurrent.*
+MEMORIES = "recurrent=gru48 or recurrent=lstm256"
 
 
 def check(settings: Settings) -> None:
@@ -44,43 +48,31 @@ def _interval(low: float | None, high: float | None) -> str:
     return f"at or above {low:g}" if low is not None else f"at or below {high:g}" if high is not None else "in reach"
 
 
-def _check_memory(s: Settings) -> None:
-    memory, sequence = s.recurrent.name, s.recurrent.sequence_length
-    if memory == "none" and (sequence != 1 or s.recurrent.burn_in or s.recurrent.hidden):
-        raise UserError(
-            f"recurrent.sequence_length={sequence} with recurrent=none: sequences need a memory; "
-            "choose recurrent=gru48 or recurrent=lstm256"
-        )
-    for key, value, default in (
-        ("skip", s.recurrent.skip, False), ("chrono", s.recurrent.chrono, None),
-        ("stored_state", s.recurrent.stored_state, True),
-    ):  # fmt: skip
-        if memory == "none" and value != default:
-            raise UserError(
-                f"recurrent.{key}={value} with recurrent=none: there is no memory; choose recurrent=gru48 or lstm256"
-            )
-    if memory != "none" and s.recurrent.hidden < 1:
-        raise UserError(f"recurrent.hidden={s.recurrent.hidden} with recurrent.name={memory}: give at least 1 unit")
-
-
 def _check_unused(s: Settings) -> None:
     """Refuse what nothing would read beside the other settings."""
-    falls, progress = s.hyperparams.exploration_noise_final is not None, "progress" in s.reward.terms
-    where, env = ("env=gym", "env=carla and ") if isinstance(s.env, GymSettings) else (f"reward={s.reward.name}", "")
+    memory, falls = s.recurrent.name != "none", s.hyperparams.exploration_noise_final is not None
     steady = "hyperparams.exploration_noise_final=null: the noise never falls"
-    for group, key, read, why, remedy in (
-        ("hyperparams", "exploration_noise_steps", falls, steady, "add hyperparams.exploration_noise_final=0.1"),
-        ("reward", "progress_scale", progress, f"{where}: no progress term", f"choose {env}reward=seed_later"),
+    progress = "progress" in s.reward.terms
+    where, env = ("env=gym", "env=carla and ") if isinstance(s.env, GymSettings) else (f"reward={s.reward.name}", "")
+    for group, keys, read, why, remedy in (
+        ("recurrent", OF_MEMORY, memory, "recurrent=none: there is no memory", f"choose {MEMORIES}"),
+        ("hyperparams", ("exploration_noise_steps",), falls, steady, "add hyperparams.exploration_noise_final=0.1"),
+        ("reward", ("progress_scale",), progress, f"{where}: no progress term", f"choose {env}reward=seed_later"),
     ):
         node = getattr(s, group)
-        value, default = getattr(node, key), getattr(type(node), key)
-        if value != default and not read:
-            raise UserError(f"{group}.{key}={value} with {why}; leave it at {default} or {remedy}")
+        for key in keys:
+            value, default = getattr(node, key), getattr(type(node), key)
+            if value != default and not read:  # json.dumps: null and true as they are typed
+                given, kept = json.dumps(value), json.dumps(default)
+                raise UserError(f"{group}.{key}={given} with {why}; leave it at {kept} or {remedy}")
 
 
 def _check_combinations(s: Settings) -> None:
-    _check_memory(s)
     _check_unused(s)
+    if s.recurrent.name != "none" and s.recurrent.hidden < 1:
+        raise UserError(
+            f"recurrent.hidden={s.recurrent.hidden} with recurrent.name={s.recurrent.name}: give at least 1 unit"
+        )
     sequence = s.recurrent.sequence_length
     if s.warmup >= s.steps:
         raise UserError(f"warmup={s.warmup} with steps={s.steps}: nothing would be learnt; raise steps or lower warmup")
@@ -103,7 +95,7 @@ def _check_combinations(s: Settings) -> None:
     if s.wiring.name == "critic_only" and s.hyperparams.actor_cnn_lr is not None:
         raise UserError(
             f"hyperparams.actor_cnn_lr={s.hyperparams.actor_cnn_lr} with wiring=critic_only: "
-            "the actor has no encoder to train; drop hyperparams.actor_cnn_lr"
+            "the actor has no encoder to train; add hyperparams.actor_cnn_lr=null"
         )
     if s.target.name == "td3" and (s.target.delta_init, s.target.delta_state) != ("zero", "raw"):
         raise UserError("target.delta_init and target.delta_state need target=mpg; drop them or choose target=mpg")

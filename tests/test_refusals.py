@@ -6,6 +6,9 @@ from hydra import compose, initialize_config_dir
 from td3sweep.compose import COMPOSITION_ERRORS, config_directory, explain, register, to_settings
 from td3sweep.errors import UserError
 
+A_MEMORY = "choose recurrent=gru48 or recurrent=lstm256"
+NO_ACTOR_CNN = ("with wiring=critic_only", "add hyperparams.actor_cnn_lr=null")
+
 
 def refusal(*overrides):
     register()
@@ -36,9 +39,15 @@ def refusal(*overrides):
         (["steps=["], ["steps=[", "key=value"]),
         (["+surprise=3"], ["surprise", "drop it"]),
         (["+env.surprise=3"], ["surprise", "drop it"]),
-        (["recurrent.skip=true"], ["recurrent.skip=True", "recurrent=none", "recurrent=gru48"]),
-        (["recurrent.chrono=20"], ["recurrent.chrono=20", "recurrent=none", "recurrent=gru48"]),
-        (["recurrent.burn_in=3"], ["recurrent=none", "recurrent=gru48"]),
+        (["recurrent.skip=true"], ["recurrent.skip=true with recurrent=none", "leave it at false or " + A_MEMORY]),
+        (["recurrent.stored_state=false"], ["recurrent.stored_state=false with", "leave it at true or " + A_MEMORY]),
+        (["recurrent.chrono=20"], ["recurrent.chrono=20 with recurrent=none", "leave it at null or " + A_MEMORY]),
+        (["recurrent.hidden=48"], ["recurrent.hidden=48 with recurrent=none", "leave it at 0 or " + A_MEMORY]),
+        (["recurrent.burn_in=3"], ["recurrent.burn_in=3 with recurrent=none", "leave it at 0 or " + A_MEMORY]),
+        (
+            ["recurrent.sequence_length=5"],
+            ["recurrent.sequence_length=5 with recurrent=none", "leave it at 1 or " + A_MEMORY],
+        ),
         (["steps=100", "warmup=100"], ["warmup=100", "steps=100"]),
         (["warmup=50"], ["warmup=50", "hyperparams.batch_size=100", "raise warmup"]),
         (["replay.capacity=90"], ["replay.capacity=90", "at least 101"]),
@@ -51,7 +60,9 @@ def refusal(*overrides):
             ["replay.capacity=110", "at least 130"],
         ),
         (["experiment=drive", "env=gym"], ["experiment=drive does not go with", "vector"]),
-        (["wiring=critic_only", "hyperparams=as_ran"], ["actor_cnn_lr", "wiring=critic_only"]),
+        (["hyperparams=as_ran", "wiring=critic_only"], ["hyperparams.actor_cnn_lr=1e-05", *NO_ACTOR_CNN]),
+        (["experiment=seed_5k", "wiring=critic_only"], ["hyperparams.actor_cnn_lr=1e-05", *NO_ACTOR_CNN]),
+        (["hyperparams.actor_cnn_lr=.1", "wiring=critic_only"], ["hyperparams.actor_cnn_lr=0.1", *NO_ACTOR_CNN]),
         (["target.delta_state=ema"], ["target=mpg"]),
         (["target.delta_init=first_batch"], ["target=mpg"]),
         (["clip=off", "clip.critic=3"], ["clip.critic=3", "clip=off", "choose clip=joint"]),
@@ -132,6 +143,9 @@ def test_one_line_with_key_value_and_remedy(overrides, parts):
         ["reward=seed_20nov", "reward.terms.progress=0"],
         ["hyperparams.exploration_noise_steps=100", "hyperparams.exploration_noise_final=0.1"],
         ["experiment=drive", "hyperparams.exploration_noise_steps=100"],
+        ["experiment=seed_5k", "wiring=critic_only", "hyperparams.actor_cnn_lr=null"],
+        ["hyperparams.actor_cnn_lr=.1", "wiring=critic_only", "hyperparams.actor_cnn_lr=null"],
+        ["recurrent=gru48", "recurrent.hidden=24", "recurrent.burn_in=0", "recurrent.sequence_length=4"],
         ["replay.name=per", "replay.alpha=0.6"],
         ["replay.name=lap", "replay.alpha=0.4", "loss=huber"],
     ],
