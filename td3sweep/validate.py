@@ -84,9 +84,14 @@ def _check_combinations(s: Settings) -> None:
             f"the first batch needs at least {needed} steps; raise warmup"
         )
     rings = max(s.actors, 1)
-    least = max(needed, rings * 2 * (window + s.frame_stack))  # a ring must hold two windows, and the stack before them
+    # A ring must hold its share of a batch though every step may be an episode, whose last observation takes a slot
+    # too, and though the oldest frames stack no more; and two windows with the stack before them.
+    least = rings * max(2 * math.ceil(needed / rings) + s.frame_stack, 2 * (window + s.frame_stack))
     if s.replay.capacity < least:
-        raise UserError(f"replay.capacity={s.replay.capacity}: too small for a batch; give at least {least}")
+        raise UserError(
+            f"replay.capacity={s.replay.capacity}: it may never hold a batch, since an episode takes a slot more than "
+            f"its steps; give at least {least}"
+        )
     if s.actors > 0 and s.replay.name != "uniform":
         raise UserError(
             f"actors={s.actors} with replay={s.replay.name}: each actor has a ring of its own, and only uniform draws "

@@ -1,8 +1,13 @@
 """What cannot work is refused in one line that names the key, the value and the remedy."""
 
+import re
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
+from td3sweep.assemble import build_replay
 from td3sweep.compose import COMPOSITION_ERRORS, config_directory, explain, register, to_settings
 from td3sweep.errors import UserError
 
@@ -50,14 +55,22 @@ def refusal(*overrides):
         ),
         (["steps=100", "warmup=100"], ["warmup=100", "steps=100"]),
         (["warmup=50"], ["warmup=50", "hyperparams.batch_size=100", "raise warmup"]),
-        (["replay.capacity=90"], ["replay.capacity=90", "at least 101"]),
-        (["actors=20", "replay.capacity=200"], ["replay.capacity=200", "at least 240"]),
+        (["replay.capacity=205"], ["replay.capacity=205", "a slot more than its steps", "give at least 206"]),
+        (["actors=20", "replay.capacity=319"], ["replay.capacity=319", "give at least 320"]),
+        (["actors=20", "n_step=20", "replay.capacity=999"], ["replay.capacity=999", "give at least 1000"]),
         (["actors=2", "replay=per"], ["actors=2 with replay=per", "choose replay=uniform or actors=0"]),
         (["actors=-1"], ["actors=-1", "between 0 and 64"]),
         (["recurrent=gru48", "recurrent.burn_in=300"], ["recurrent.burn_in=300", "254"]),
         (
-            ["recurrent=gru48", "recurrent.sequence_length=40", "recurrent.burn_in=20", "replay.capacity=110"],
-            ["replay.capacity=110", "at least 130"],
+            ["recurrent=gru48", "recurrent.sequence_length=40", "recurrent.burn_in=20", "replay.capacity=205"],
+            ["replay.capacity=205", "give at least 206"],
+        ),
+        (
+            [
+                *("recurrent=gru48", "recurrent.sequence_length=40", "recurrent.burn_in=20"),
+                *("hyperparams.batch_size=16", "replay.capacity=129"),
+            ],
+            ["replay.capacity=129", "give at least 130"],
         ),
         (["experiment=drive", "env=gym"], ["experiment=drive does not go with", "vector"]),
         (["hyperparams=as_ran", "wiring=critic_only"], ["hyperparams.actor_cnn_lr=1e-05", *NO_ACTOR_CNN]),
@@ -153,3 +166,37 @@ def test_one_line_with_key_value_and_remedy(overrides, parts):
 )
 def test_what_has_an_effect_or_was_set_by_a_preset_is_accepted(overrides, settings):
     settings(*overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["frame_stack=1", "hyperparams.batch_size=16"],
+        ["frame_stack=16", "n_step=20", "hyperparams.batch_size=8"],
+        ["recurrent=gru48", "n_step=3", "hyperparams.batch_size=20"],
+        ["recurrent=gru48", "recurrent.sequence_length=40", "recurrent.burn_in=20", "hyperparams.batch_size=60"],
+        ["actors=3", "frame_stack=16"],
+        ["actors=20"],
+    ],
+    ids=" ".join,
+)
+def test_the_least_capacity_that_a_refusal_names_always_holds_a_batch(overrides, settings):
+    least = int(re.search(r"give at least (\d+)$", refusal(*overrides, "replay.capacity=10"))[1])
+    found = settings(*overrides, f"replay.capacity={least}")
+    states = (2,) if found.recurrent.name != "none" else ()
+    replay = build_replay(found, SimpleNamespace(state_sizes=states), vector_size=1, action_size=1)
+    rings = getattr(replay, "shards", [replay])
+    size = rings[0].capacity
+    shown = {"image": np.zeros((found.frame_stack, 84, 84), np.uint8), "vector": np.zeros(1, np.float32)}
+    written = 0  # slots of each ring
+    for steps in [*[1] * size, size, *[1, 2] * (size // 2)]:  # episodes of one step cost most slots
+        for ring in rings:
+            ring.begin(shown)
+        written += 1
+        for left in reversed(range(steps)):
+            for ring in rings:
+                ring.add(np.zeros(1, np.float32), 0.0, False, left == 0, shown, np.zeros(sum(states), np.float32))
+            written += 1
+            if written > size:
+                assert replay.can_sample(found.hyperparams.batch_size)
