@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -177,11 +176,8 @@ def _writable(cls: type) -> DictConfig:
 
 
 def _run_directory(root: str, stamp: str, resume: str | None, steps: int) -> str:
-    """``root/stamp``, or with ``resume=last`` the newest directory below ``root`` whose run is short of ``steps``."""
-    from td3sweep.record.rundir import unfinished
+    """A directory ``root/stamp`` of its own, or with ``resume=last`` the newest below ``root`` that is to go on."""
+    from td3sweep.record.rundir import claim, unfinished
 
-    if resume == "last":
-        newest = unfinished(Path(root), int(steps))
-        if newest is not None:
-            return str(newest)
-    return os.path.join(root, stamp)
+    newest = unfinished(Path(root), int(steps)) if resume == "last" else None
+    return str(newest or claim(Path(root) / stamp))

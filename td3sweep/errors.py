@@ -1,4 +1,4 @@
-"""The two kinds of fault a run can report, and the exit code each becomes."""
+"""The kinds of fault a run can report, and the exit code each becomes."""
 
 SIMULATOR_FAULTS = {
     "crash": "the server's process ended",
@@ -36,3 +36,12 @@ class SimulatorError(Exception):
     def __init__(self, message: str = "", kind: str = "other") -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class DirectoryInUseError(SimulatorError):
+    """Another process trains in the run's directory: asked for twice (exit code 2), though it may work later.
+
+    A sweep takes it for what the machine did, not for what the user asked: one attempt fails, not the whole sweep.
+    """
+
+    exit_code = 2

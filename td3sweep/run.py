@@ -16,6 +16,7 @@ from rich.console import Console
 
 from td3sweep.assemble import build_actors, build_env, build_trainer
 from td3sweep.record.console import banner, closing, console_log, simulator
+from td3sweep.record.lock import alone_in
 from td3sweep.record.rundir import ENDINGS, NO_MONITOR, RunDirectory
 from td3sweep.settings import Settings
 
@@ -73,8 +74,14 @@ def run(settings: Settings, path: Path, judge: Callable[[int], bool] | None = No
 
     Raises:
         UserError: the settings cannot be used here.
+        DirectoryInUseError: another run is going on in ``path``.
         SimulatorError: the simulator failed again and again; the run can be resumed.
     """
+    with alone_in(path):
+        return _run(settings, path, judge)
+
+
+def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None) -> Outcome:
     directory = RunDirectory(path)
     directory.open(settings)
     done = directory.read(directory.summary)

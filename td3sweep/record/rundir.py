@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from td3sweep.errors import UserError
+from td3sweep.record.lock import in_use
 from td3sweep.settings import Settings, changed_keys
 
 ENDINGS = ("finished", "stopped by the monitor", "pruned", "interrupted", "crashed")  # as a summary tells them
@@ -115,13 +117,34 @@ def software() -> dict[str, Any]:
 
 
 def unfinished(root: Path, steps: int) -> Path | None:
-    """The newest run directory below ``root`` that is unfinished, or finished short of ``steps`` environment steps."""
+    """The newest run directory below ``root`` that is unfinished, or finished short of ``steps`` environment steps.
+
+    One in which a run is going on is none of them.
+    """
     runs = [config.parent for config in root.glob("*/config.yaml")]
     for run in sorted(runs, key=lambda path: path.name, reverse=True):
         summary = RunDirectory.read(run / "summary.json")
-        if not summary.get("finished") or summary["env_steps"] < steps:
+        if (not summary.get("finished") or summary["env_steps"] < steps) and not in_use(run):
             return run
     return None
+
+
+def claim(path: Path) -> Path:
+    """Make ``path``, or the first of ``path-2``, ``path-3``... that is not there: no two callers get the same one.
+
+    Where none can be made ``path`` is returned as it is.
+    """
+    claimed, number = path, 1
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            with suppress(FileExistsError):
+                claimed.mkdir()
+                return claimed
+            number += 1
+            claimed = path.with_name(f"{path.name}-{number}")
+    except OSError:
+        return path  # whoever writes there says what is wrong
 
 
 def write_atomically(path: Path, text: str) -> None:
