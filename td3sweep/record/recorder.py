@@ -35,6 +35,7 @@ class Recorder:
         self._mirror = mirror
         self._sums: dict[str, torch.Tensor] = {}
         self._counts: dict[str, int] = {}
+        self._device: torch.device | None = None  # of what was gathered last
         self._seconds = {"step": 0.0, "update": 0.0}
         self._spent = {"step": 0, "update": 0}
         self._latest: dict[str, float] = {}
@@ -47,6 +48,7 @@ class Recorder:
     def gather(self, metrics: Mapping[str, torch.Tensor]) -> None:
         """Add one update's metrics to the row being gathered: means, and maxima where the name ends in ``_max``."""
         for key, value in metrics.items():
+            self._device = value.device
             held = self._sums.get(key)
             if held is not None and held.device != value.device:  # restored from a checkpoint
                 held = self._sums[key] = held.to(value.device)
@@ -62,7 +64,8 @@ class Recorder:
         """The row gathered since the last call, brought to the host in one transfer."""
         if not self._sums:
             return {}
-        values = torch.stack([value.float() for value in self._sums.values()]).tolist()
+        # A checkpoint's sums come back on the CPU, and not all of them are gathered again before the row is written.
+        values = torch.stack([value.to(self._device, torch.float32) for value in self._sums.values()]).tolist()
         row = {
             key: value if key.endswith("_max") else value / self._counts[key]
             for key, value in zip(self._sums, values, strict=True)

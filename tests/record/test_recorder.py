@@ -39,6 +39,28 @@ def test_a_half_gathered_row_survives_a_restart(recorder, tmp_path):
     assert other.gathered() == {"q/q1": 1.5}
 
 
+def test_a_half_gathered_row_of_the_cpu_is_logged_on_the_device_that_the_run_goes_on_with(recorder, monkeypatch):
+    stacked = []
+
+    def stack(values):
+        stacked.extend(value.device.type for value in values)
+        return torch.tensor([7.0, 5.0])
+
+    monkeypatch.setattr(torch, "stack", stack)
+    sums = {"q/q1": torch.tensor(1.0), "q/actor_max": torch.tensor(2.0)}
+    recorder.load_state_dict({"metrics": 0, "episodes": 0, "sums": sums, "counts": {"q/q1": 1, "q/actor_max": 1}})
+    recorder.gather(
+        {"q/q1": torch.tensor(6.0, device="meta")}
+    )  # what is only now and then gathered, such as the actor's
+    assert recorder.gathered() == {"q/q1": 3.5, "q/actor_max": 5.0}
+    assert stacked == ["meta", "meta"]
+
+
+def test_a_row_that_was_saved_whole_is_logged_as_it_was(recorder):
+    recorder.load_state_dict({"metrics": 0, "episodes": 0, "sums": {"q/q1": torch.tensor(3.0)}, "counts": {"q/q1": 2}})
+    assert recorder.gathered() == {"q/q1": 1.5}
+
+
 def test_the_time_left_counts_steps_and_updates_apart(recorder):
     with recorder.progress(100, 0):
         recorder.spent("step", 0.01)
