@@ -119,14 +119,17 @@ def software() -> dict[str, Any]:
 def unfinished(root: Path, steps: int) -> Path | None:
     """The newest run directory below ``root`` that is unfinished, or finished short of ``steps`` environment steps.
 
-    One in which a run is going on is none of them.
+    One that saved a checkpoint comes before those that ended earlier; one in which a run is going on is none of them.
     """
     runs = [config.parent for config in root.glob("*/config.yaml")]
+    found = None
     for run in sorted(runs, key=lambda path: path.name, reverse=True):
         summary = RunDirectory.read(run / "summary.json")
         if (not summary.get("finished") or summary["env_steps"] < steps) and not in_use(run):
-            return run
-    return None
+            if any(run.glob("checkpoints/step-*.pt")):
+                return run
+            found = found or run
+    return found
 
 
 def claim(path: Path) -> Path:

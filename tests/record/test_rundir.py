@@ -95,6 +95,18 @@ def test_the_last_unfinished_run(tmp_path):
     assert unfinished(tmp_path / "nowhere", 1) is None
 
 
+def test_a_run_that_never_saved_does_not_stand_before_one_that_did(tmp_path):
+    for name in ("2026-01-01", "2026-01-02", "2026-01-03"):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "config.yaml").touch()
+    assert unfinished(tmp_path, 100).name == "2026-01-03"
+    for name in ("2026-01-01", "2026-01-02"):
+        (tmp_path / name / "checkpoints" / "step-000000000020.pt").touch()
+    assert unfinished(tmp_path, 100).name == "2026-01-02"
+    (tmp_path / "2026-01-02" / "summary.json").write_text(json.dumps({"env_steps": 100, "finished": True}))
+    assert unfinished(tmp_path, 100).name == "2026-01-01"
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "summary.json"
     write_atomically(path, "old")
