@@ -251,6 +251,7 @@ class Trainer:
     def _restore(self) -> None:
         saved = self.checkpoints.load()
         if saved is None:
+            self.recorder.start_anew()
             return
         payload = saved.payload
         self.agent.load_state_dict(payload["agent"])

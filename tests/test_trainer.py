@@ -33,7 +33,10 @@ PLAN = {
 }  # fmt: skip
 
 
-def make(path, *, env=None, memory="none", cnn="nature", rule=None, stop_after=None, monitor=True, stop=False, **plan):
+def make(
+    path, *, env=None, memory="none", cnn="nature", rule=None, capacity=200, stop_after=None, monitor=True, stop=False,
+    **plan,
+):  # fmt: skip
     """A trainer in ``path`` that leaves, as at a signal, after ``stop_after`` questions."""
     torch.set_num_threads(1)
     run = RunDirectory(path)
@@ -45,7 +48,7 @@ def make(path, *, env=None, memory="none", cnn="nature", rule=None, stop_after=N
         tau=0.01, actor_lr=1e-3, critic_lr=1e-3, loss="huber" if isinstance(rule, LAP) else "mse",
     )  # fmt: skip
     replay = (FrameReplay if rule is None else partial(PrioritizedReplay, rule))(
-        200, vector_size=2, action_size=2, state_sizes=agent.state_sizes, state_stride=2 if length > 1 else 1,
+        capacity, vector_size=2, action_size=2, state_sizes=agent.state_sizes, state_stride=2 if length > 1 else 1,
         gamma=0.9, n_step=1, sequence_length=length, burn_in=2 if length > 1 else 0, seed=2,
     )  # fmt: skip
     questions = itertools.count()
@@ -271,6 +274,26 @@ def test_rows_written_after_the_checkpoint_by_a_killed_run_are_not_doubled(tmp_p
         killed.run()
     make(tmp_path / "b", save_every=20).run()
     assert timeless(rows(tmp_path / "a")) == timeless(rows(tmp_path / "b"))
+
+
+def test_rows_of_a_run_that_was_killed_before_its_first_checkpoint_are_not_doubled(tmp_path):
+    killed = make(tmp_path, steps=17)
+    step = killed.env.step
+
+    def die_at_14(action):
+        if killed.step == 14:
+            raise KeyboardInterrupt
+        return step(action)
+
+    killed.env.step = die_at_14
+    with pytest.raises(KeyboardInterrupt):
+        killed.run()
+    assert [row["episode"] for row in rows(tmp_path, "episodes.jsonl")] == [1]
+    make(tmp_path, steps=17).run()
+    assert [row["episode"] for row in rows(tmp_path, "episodes.jsonl")] == [1]
+    steps = [row["env_step"] for row in rows(tmp_path)]
+    assert steps == sorted(steps)
+    assert steps.count(12) == 1
 
 
 @pytest.mark.slow

@@ -160,6 +160,11 @@ class Recorder:
             "counts": dict(self._counts),
         }
 
+    def start_anew(self) -> None:
+        """Forget the rows of a run that ended before its first checkpoint: it is run again from the beginning."""
+        self._metrics.rewind(0)
+        self._episodes.rewind(0)
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Rewind the files to where :meth:`state_dict` was taken: a killed run may have written past it."""
         self._metrics.rewind(state["metrics"])
