@@ -200,8 +200,8 @@ class Trainer:
                 "bias": episode.critics_bias(self.agent),
             },
         )
-        passed = self.step // self.plan.eval_every > self.evaluated_at // self.plan.eval_every
-        self._evaluation_due = passed and self.step < self.plan.steps  # the last one is made at the end, with a film
+        # At the last step the loop is over and the last one is made, with a film; a run that is extended makes it here.
+        self._evaluation_due = self.step // self.plan.eval_every > self.evaluated_at // self.plan.eval_every
 
     def _evaluate(self, film: bool = False) -> None:
         """Evaluate between episodes, in an environment that trains: two never share a server."""

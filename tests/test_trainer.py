@@ -296,6 +296,17 @@ def test_rows_of_a_run_that_was_killed_before_its_first_checkpoint_are_not_doubl
     assert steps.count(12) == 1
 
 
+def test_an_evaluation_due_at_the_last_step_is_made_there_by_a_run_that_is_extended(tmp_path):
+    options = {"eval_every": 12, "updates_per_step": 0.1}
+    for folder, sittings in (("whole", [40]), ("extended", [24, 40])):
+        for steps in sittings:
+            make(tmp_path / folder, env=DotEnv(length=12), steps=steps, **options).run()
+    for folder in ("whole", "extended"):
+        evaluated = [row["env_step"] for row in rows(tmp_path / folder) if "eval/return" in row]
+        assert evaluated == [12, 24, 36, 40], folder
+    assert timeless(rows(tmp_path / "whole")) == timeless(rows(tmp_path / "extended"))
+
+
 @pytest.mark.slow
 def test_an_evaluation_that_a_signal_broke_off_is_made_after_the_resume(tmp_path):
     whole = make(tmp_path / "a", eval_every=12)
