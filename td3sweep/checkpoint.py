@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 SEGMENT_SLOTS = 4096  # about 29 MB: bounds what a save copies at a time
 KEEP = 2  # checkpoints kept: the newest, and one to fall back on
+OWN = re.compile(r"\.?(step-\d+\.pt|segment-\d+-\d+\.npz)(\.part)?")  # the names that it writes, half-written ones too
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -49,7 +51,7 @@ class Checkpoints:
 
     A checkpoint names the segments that belong to it. Segments and checkpoints appear whole (written aside, flushed to
     disk, renamed), segments before the checkpoint that needs them. A segment goes once the replay has overwritten all
-    of it and no kept checkpoint names it.
+    of it and no kept checkpoint names it. Files of other names, such as a copy of a checkpoint, are left alone.
     """
 
     def __init__(self, directory: Path, replay_directory: Path) -> None:
@@ -125,7 +127,7 @@ class Checkpoints:
         self._named = {path: self._named[path] for path in kept}
         needed = {name for names in self._named.values() for name in names}
         for path in (*self._directory.iterdir(), *self._replay_directory.iterdir()):
-            if path not in self._named and path.name not in needed:
+            if path not in self._named and path.name not in needed and OWN.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
 

@@ -71,6 +71,22 @@ def test_old_checkpoints_and_the_segments_only_they_needed_go(folders):
     assert torch.equal(twin.sample(8).rewards, replay.sample(8).rewards)
 
 
+def test_a_save_removes_what_is_its_own_and_nothing_else(folders):
+    replay, saver = make_replay(), Checkpoints(*folders)
+    own = ["step-000000000001.pt", ".step-000000000002.pt.part"], ["segment-000000000000-000000000003.npz"]
+    foreign = ["best.pt", "step-000000000010-good.pt", "notes.txt"], ["mine.npz"]
+    for folder, names_there in zip(folders * 2, own + foreign, strict=True):
+        for name in names_there:
+            (folder / name).touch()
+    for folder in folders:
+        (folder / "kept").mkdir()
+    fill(replay, 10)
+    saver.save(10, {}, replay)
+    assert names(folders[0]) == sorted([*foreign[0], "kept", "step-000000000010.pt"])
+    assert [name for name in names(folders[1]) if not name.startswith("segment-")] == ["kept", "mine.npz"]
+    assert "segment-000000000000-000000000003.npz" not in names(folders[1])
+
+
 def test_a_truncated_checkpoint_gives_way_to_the_one_before(folders, caplog):
     replay, saver = make_replay(), Checkpoints(*folders)
     for step in (10, 20):
