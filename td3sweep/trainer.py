@@ -68,6 +68,7 @@ class Trainer:
         if self.monitor is not None and self._wiring is not None:
             self._tell(self.monitor.wiring(self.step, *self._wiring))
         with self.recorder.progress(self.plan.steps, self.step):
+            self._learn()  # what a signal left of the critic's burst comes before the next step
             while self.step < self.plan.steps and not self.ended_early:
                 if self._evaluation_due:
                     self._evaluate()
@@ -133,9 +134,12 @@ class Trainer:
         for _ in range(self._updates_due()):
             if not self.replay.can_sample(self.plan.batch_size):
                 return
+            burst = self.agent.updates < self.plan.critic_only_updates
+            if burst and self.interrupted():
+                return  # so many updates take longer than a queue waits; the checkpoint knows how many are left
             started = time.perf_counter()
             batch = self.replay.sample(self.plan.batch_size)
-            metrics = self.agent.update(batch, train_actor=self.agent.updates >= self.plan.critic_only_updates)
+            metrics = self.agent.update(batch, train_actor=not burst)
             if isinstance(self.replay, PrioritizedReplay):
                 self.replay.update_priorities(batch, self.agent.td_errors)
             self.recorder.gather(metrics)

@@ -307,6 +307,21 @@ def test_an_evaluation_due_at_the_last_step_is_made_there_by_a_run_that_is_exten
     assert timeless(rows(tmp_path / "whole")) == timeless(rows(tmp_path / "extended"))
 
 
+def test_a_signal_ends_the_critics_burst_and_the_resume_finishes_it_before_the_next_step(tmp_path):
+    burst = {"critic_only_updates": 6, "steps": 20}
+    whole = make(tmp_path / "a", **burst)
+    whole.run()
+    stopped = make(tmp_path / "b", **burst)
+    stopped.interrupted = lambda: stopped.agent.updates == 2
+    stopped.run()
+    assert (stopped.step, stopped.agent.updates) == (16, 2)
+    resumed = make(tmp_path / "b", **burst)
+    resumed.run()
+    assert (resumed.step, resumed.agent.updates) == (20, 10)
+    assert same(weights(whole), weights(resumed))
+    assert timeless(rows(tmp_path / "a")) == timeless(rows(tmp_path / "b"))
+
+
 @pytest.mark.slow
 def test_an_evaluation_that_a_signal_broke_off_is_made_after_the_resume(tmp_path):
     whole = make(tmp_path / "a", eval_every=12)
