@@ -102,3 +102,29 @@ def test_saved_in_pieces_and_restored_it_draws_the_same_samples(tmp_path, monkey
     play(next(s for s in again.shards if not s.episode_open), 200, 9)
     assert equal(replay.sample(16), again.sample(16))
     assert replay.dump_segment(0)[1] == again.dump_segment(0)[1]
+
+
+def test_a_ring_that_was_emptied_for_good_needs_no_segment(tmp_path):
+    replay = make()
+    folders = [tmp_path / "checkpoints", tmp_path / "replay"]
+    for folder in folders:
+        folder.mkdir()
+    writer = Checkpoints(*folders)
+    play(replay.shards[0], 1, 3, end=False)
+    replay.shards[0].discard_episode()  # its actor is given up
+    writer.save(1, {}, replay)
+    for round_ in range(2, 12):
+        for shard in replay.shards[1:]:
+            play(shard, round_, 10)
+        writer.save(round_, {}, replay)
+    saved = Checkpoints(*folders).load()
+    assert min(int(segment["writes"].min()) for segment in saved.segments) > replay.shards[0].state()["write_count"]
+    again = make(seed=99)
+    again.restore(saved.payload["replay"], saved.segments)
+    assert [len(shard) for shard in again.shards] == [len(shard) for shard in replay.shards]
+    assert len(again.shards[0]) == 0
+    assert equal(replay.sample(16), again.sample(16))
+    for one in (replay, again):
+        play(one.shards[0], 77, 6)
+    assert equal(replay.sample(16), again.sample(16))
+    assert replay.dump_segment(0)[1] == again.dump_segment(0)[1]
