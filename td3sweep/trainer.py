@@ -55,6 +55,7 @@ class Trainer:
         self.evaluation: dict[str, float] = {}
         self.evaluated_at = 0
         self._evaluation_due = False
+        self._told_of_small_replay = False
         self._unwatched: dict[str, Any] | None = None  # the monitor's saved state, kept through a sitting without one
 
     def run(self) -> None:
@@ -133,6 +134,7 @@ class Trainer:
     def _learn(self) -> None:
         for _ in range(self._updates_due()):
             if not self.replay.can_sample(self.plan.batch_size):
+                self._warn_of_small_replay()
                 return
             burst = self.agent.updates < self.plan.critic_only_updates
             if burst and self.interrupted():
@@ -146,6 +148,15 @@ class Trainer:
             self.recorder.spent("update", time.perf_counter() - started)
             if self.agent.updates % self.plan.log_every == 0:
                 self._log()
+
+    def _warn_of_small_replay(self) -> None:
+        if self.replay.full and not self._told_of_small_replay:
+            self._told_of_small_replay = True
+            log.warning(
+                "step %d: updates are due, but no batch of %d can be drawn: the replay is full with %d transitions (an "
+                "episode takes one slot more than it has steps); raise replay.capacity or lower hyperparams.batch_size",
+                self.step, self.plan.batch_size, len(self.replay),
+            )  # fmt: skip
 
     def _updates_due(self, step: int | None = None) -> int:
         learnt_steps = (self.step if step is None else step) - self.plan.warmup

@@ -322,6 +322,22 @@ def test_a_signal_ends_the_critics_burst_and_the_resume_finishes_it_before_the_n
     assert timeless(rows(tmp_path / "a")) == timeless(rows(tmp_path / "b"))
 
 
+def test_a_full_replay_that_can_never_hold_a_batch_is_told_of_once(tmp_path, caplog):
+    trainer = make(tmp_path, capacity=12, batch_size=12)
+    trainer.run()
+    assert trainer.agent.updates == 0
+    told = [record.getMessage() for record in caplog.records if "replay.capacity" in record.getMessage()]
+    assert len(told) == 1
+    assert "no batch of 12 can be drawn" in told[0]
+
+
+def test_a_replay_that_is_not_full_yet_is_waited_for_in_silence(tmp_path, caplog):
+    trainer = make(tmp_path, capacity=60, batch_size=30, steps=36)
+    trainer.run()
+    assert trainer.agent.updates > 0
+    assert "replay.capacity" not in caplog.text
+
+
 @pytest.mark.slow
 def test_an_evaluation_that_a_signal_broke_off_is_made_after_the_resume(tmp_path):
     whole = make(tmp_path / "a", eval_every=12)

@@ -220,6 +220,11 @@ class FrameReplay:
         return len(self)
 
     @property
+    def full(self) -> bool:
+        """Whether the next observation overwrites the oldest."""
+        return self._head - self._oldest == self.capacity
+
+    @property
     def episode_open(self) -> bool:
         """Whether an episode has begun and not ended."""
         return self._open is not None

@@ -59,6 +59,11 @@ class ShardedReplay:
     def __len__(self) -> int:
         return sum(map(len, self.shards))
 
+    @property
+    def full(self) -> bool:
+        """Whether all rings are."""
+        return all(shard.full for shard in self.shards)
+
     def can_sample(self, transitions: int) -> bool:
         """As :meth:`FrameReplay.can_sample`, of all rings together."""
         return len(self) >= max(transitions, 1) and any(shard.can_sample(1) for shard in self.shards)
