@@ -159,11 +159,14 @@ class Ledger:
     # Planning
 
     def plan(self, points: Sequence[Mapping[str, Value]], budget: int) -> None:
-        """Queue the points that the sweep begins with, as far as the budget goes; those known before are left."""
+        """Queue the points that the sweep begins with, as far as the budget goes; those known before are left.
+
+        A point need not name every key of the space: the sampler chooses the others, and such a trial is that point.
+        """
         with self._locked():
-            known = [_point(trial) for trial in self.latest()]
-            left = budget - len(known)
-            for point in [point for point in points if dict(point) not in known][: max(left, 0)]:
+            known = [_point(trial).items() for trial in self.latest()]
+            new = [point for point in points if not any(point.items() <= trial for trial in known)]
+            for point in new[: max(budget - len(known), 0)]:
                 patiently(partial(self.study.enqueue_trial, dict(point)))
 
     def claim(self, controller: Path, budget: int) -> FrozenTrial | None:

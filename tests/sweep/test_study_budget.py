@@ -2,10 +2,11 @@
 
 import pytest
 from optuna.trial import TrialState
-from sweeps import make_ledger, reopened
+from sweeps import make_ledger, make_spec, reopened
 
 from td3sweep.errors import UserError
 from td3sweep.sweep.lease import Lease
+from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.study import ATTEMPT, JOURNAL, Ledger, first_of
 
 
@@ -41,6 +42,18 @@ def test_planned_points_come_first_and_count(ledger, controller):
     claimed = [ledger.claim(controller, 3) for _ in range(3)]
     assert [trial.params["x"] for trial in claimed[:2]] == [0.25, 0.75]
     assert ledger.claim(controller, 3) is None
+
+
+def test_a_point_that_leaves_keys_to_the_sampler_is_planned_once(tmp_path, controller):
+    space, _ = parse_space({}, ["x=interval(0,1)", "y=interval(0,1)"])
+    presets = [{"x": 0.25}, {"x": 0.75}]
+    ledger = Ledger(make_spec(), tmp_path, space)
+    ledger.plan(presets, budget=4)
+    assert [ledger.claim(controller, 4).params["x"] for _ in range(2)] == [0.25, 0.75]
+    ledger.plan(presets, budget=4)  # the next sitting
+    third = ledger.claim(controller, 4)
+    assert third.params["x"] not in (0.25, 0.75)
+    assert "fixed_params" not in third.system_attrs  # the sampler's own choice
 
 
 def test_no_more_is_planned_than_the_budget_allows(ledger, controller):
