@@ -6,19 +6,14 @@ attempt goes on in the directory of the first. The budget counts logical trials.
 
 from __future__ import annotations
 
-import fcntl
-import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from td3sweep.errors import UserError
@@ -27,10 +22,8 @@ from td3sweep.sweep.patience import patiently
 from td3sweep.sweep.search import build_sampler
 from td3sweep.sweep.space import Space, Value
 from td3sweep.sweep.spec import Spec
+from td3sweep.sweep.storage import locked, open_storage
 
-JOURNAL = "study.journal"
-LOCK_GRACE_S = 10  # a journal's lock that is held for longer belongs to a dead process
-HEARTBEAT_S, HEARTBEAT_GRACE_S = 10, 120  # databases only
 # User attributes of a trial.
 FIRST, ATTEMPT, RETRY_OF = "first", "attempt", "retry_of"
 CONTROLLER, ENGINE, JOB = "controller", "engine", "job"
@@ -47,66 +40,6 @@ def first_of(trial: FrozenTrial) -> int:
     return int(trial.user_attrs.get(FIRST, trial.number))
 
 
-def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> BaseStorage:
-    """The journal of ``directory``, or the database at ``url``.
-
-    Args:
-        url: of the database; None for the journal.
-        directory: the sweep's.
-        patience: seconds to wait for a database that can't be reached.
-
-    Raises:
-        UserError: the database can't be reached, or its driver is not installed.
-    """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats, experimental since 2021
-    warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ours beat in the workers, not in optimize()
-    if url is None:
-        path = directory / JOURNAL
-        lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_S)
-        lock.acquire()
-        try:
-            _mend(path)
-        finally:
-            lock.release()
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-    try:
-        return patiently(partial(_connect, url), patience)
-    except ImportError as error:
-        raise UserError(
-            f"sweep.storage={url}: the database's driver is not installed; pip install 'td3sweep[postgresql]'"
-        ) from error
-    except Exception as error:  # SQLAlchemy's many
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"sweep.storage={url}: {line}; give the URL of a database that runs") from error
-
-
-def _connect(url: str) -> RDBStorage:
-    """Optuna's storage; what it can't reach is its own kind of error, as it is later."""
-    from sqlalchemy.exc import OperationalError  # late: most workers have a journal
-
-    try:
-        return RDBStorage(
-            url,
-            engine_kwargs={"pool_pre_ping": True},
-            heartbeat_interval=HEARTBEAT_S,
-            grace_period=HEARTBEAT_GRACE_S,
-        )
-    except OperationalError as error:
-        raise StorageInternalError(str(error)) from error
-
-
-def _mend(journal: Path) -> None:
-    """Cut off a last line that a dying process or a full disk left half-written: it was never acted on."""
-    if not journal.exists():
-        return
-    with journal.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)
-
-
 class Ledger:
     """Who has which trial, and how many are left. Several controllers and many workers may hold one each."""
 
@@ -121,12 +54,13 @@ class Ledger:
         self.spec, self.directory = spec, directory
         self._space = space
         self.storage = open_storage(spec.search.storage, directory, patience)
-        self.study = patiently(
-            lambda: optuna.create_study(
-                storage=self.storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
+        with locked(directory):
+            self.study = patiently(
+                lambda: optuna.create_study(
+                    storage=self.storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
+                )
             )
-        )
-        patiently(self._check_home)
+            patiently(self._check_home)
 
     def _check_home(self) -> None:
         home = self.study.user_attrs.get("directory")
@@ -163,7 +97,7 @@ class Ledger:
 
         A point need not name every key of the space: the sampler chooses the others, and such a trial is that point.
         """
-        with self._locked():
+        with locked(self.directory):
             known = [_point(trial).items() for trial in self.latest()]
             new = [point for point in points if not any(point.items() <= trial for trial in known)]
             for point in new[: max(budget - len(known), 0)]:
@@ -176,7 +110,8 @@ class Ledger:
             controller: the lease of who takes it; the trial is his until it ends or the lease does.
             budget: logical trials in all.
         """
-        with self._locked():  # as a whole: a storage that went away may have kept half a trial, which is buried first
+        # As a whole: a storage that went away may have kept half a trial, which is buried first.
+        with locked(self.directory):
             return patiently(lambda: self._claim(controller, budget))
 
     def _claim(self, controller: Path, budget: int) -> FrozenTrial | None:
@@ -214,7 +149,7 @@ class Ledger:
             controller: the lease of who takes them over.
             lives: whether the job of such a trial still waits or runs.
         """
-        with self._locked():
+        with locked(self.directory):
             taken = [
                 trial
                 for trial in self.trials()
@@ -291,13 +226,3 @@ class Ledger:
     def worker_lease(self, trial: FrozenTrial) -> Path:
         """The lease of whoever works on a trial."""
         return self.directory / str(first_of(trial)) / "worker.json"
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One at a time on all machines that see the directory; the kernel ends a dead process's lock."""
-        handle = os.open(self.directory / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)

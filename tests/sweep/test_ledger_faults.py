@@ -9,12 +9,13 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
 from td3sweep.settings import SweepSettings
-from td3sweep.sweep import study as study_module
+from td3sweep.sweep import storage as storage_module
 from td3sweep.sweep.controller import Controller
 from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec
-from td3sweep.sweep.study import CONTROLLER, Ledger, first_of, open_storage
+from td3sweep.sweep.storage import open_storage
+from td3sweep.sweep.study import CONTROLLER, Ledger, first_of
 
 SPACE, _ = parse_space({}, ["x=interval(0,1)"])
 
@@ -138,6 +139,6 @@ def test_a_database_that_is_away_for_a_moment_is_waited_for_by_who_only_tells(tm
             raise OperationalError("SELECT 1", {}, Exception("connection refused"))
         return "storage"
 
-    monkeypatch.setattr(study_module, "RDBStorage", connect)
+    monkeypatch.setattr(storage_module, "RDBStorage", connect)
     assert open_storage("postgresql+psycopg://x/y", tmp_path, patience=30.0) == "storage"
     assert len(tries) == 3

@@ -7,7 +7,8 @@ from sweeps import make_ledger, make_spec, reopened
 from td3sweep.errors import UserError
 from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.space import parse_space
-from td3sweep.sweep.study import ATTEMPT, JOURNAL, Ledger, first_of
+from td3sweep.sweep.storage import JOURNAL
+from td3sweep.sweep.study import ATTEMPT, Ledger, first_of
 
 
 @pytest.fixture

@@ -1,0 +1,98 @@
+"""Where a study is kept: the journal of the sweep's directory, or a database."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+from td3sweep.errors import UserError
+from td3sweep.sweep.patience import patiently
+
+JOURNAL = "study.journal"
+LOCK_GRACE_S = 10  # a journal's lock that is held for longer belongs to a dead process
+HEARTBEAT_S, HEARTBEAT_GRACE_S = 10, 120  # databases only
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """One at a time on all machines that see the sweep's directory; the kernel ends a dead process's lock."""
+    handle = os.open(directory / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> BaseStorage:
+    """The journal of ``directory``, or the database at ``url``.
+
+    Args:
+        url: of the database; None for the journal.
+        directory: the sweep's.
+        patience: seconds to wait for a database that can't be reached.
+
+    Raises:
+        UserError: the database can't be reached, or its driver is not installed.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats, experimental since 2021
+    warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ours beat in the workers, not in optimize()
+    if url is None:
+        path = directory / JOURNAL
+        lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_S)
+        lock.acquire()
+        try:
+            _mend(path)
+        finally:
+            lock.release()
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    try:
+        return patiently(partial(_connect, url, directory), patience)
+    except ImportError as error:
+        raise UserError(
+            f"sweep.storage={url}: the database's driver is not installed; pip install 'td3sweep[postgresql]'"
+        ) from error
+    except Exception as error:  # SQLAlchemy's many
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"sweep.storage={url}: {line}; give the URL of a database that runs") from error
+
+
+def _connect(url: str, directory: Path) -> RDBStorage:
+    """Optuna's storage; what it can't reach is its own kind of error, as it is later.
+
+    One process at a time: the first one makes the tables, and two that do so at once fail.
+    """
+    from sqlalchemy.exc import OperationalError  # late: most workers have a journal
+
+    try:
+        with locked(directory):
+            return RDBStorage(
+                url,
+                engine_kwargs={"pool_pre_ping": True},
+                heartbeat_interval=HEARTBEAT_S,
+                grace_period=HEARTBEAT_GRACE_S,
+            )
+    except OperationalError as error:
+        raise StorageInternalError(str(error)) from error
+
+
+def _mend(journal: Path) -> None:
+    """Cut off a last line that a dying process or a full disk left half-written: it was never acted on."""
+    if not journal.exists():
+        return
+    with journal.open("rb+") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            file.truncate(whole)
