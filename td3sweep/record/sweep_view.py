@@ -73,7 +73,7 @@ class SweepView:
         by_number = {trial["number"]: trial for trial in found["trials"]}
         for number in ended:
             trial = by_number.get(number)
-            line = f"trial {number}: died, tried again" if trial is None else f"trial {number}: {describe(trial)}"
+            line = f"trial {number}: died, queued again" if trial is None else f"trial {number}: {describe(trial)}"
             self._say(f"{line}  [{self._progress(slots)}]")
         if self._live.is_started:
             self._live.update(self._table(slots), refresh=True)

@@ -128,7 +128,8 @@ class Controller:
     def _bury(self, trial: FrozenTrial, how: str) -> None:
         """Fail a trial whose process ended without a word; one that we asked to save goes on in a later sitting."""
         last = _last_line(self._log_of(first_of(trial)))
-        self._ledger.bury(trial.number, f"{how}; {last}" if last else how, counts=not self._received)
+        asked = bool(self._received) or self._fatal is not None
+        self._ledger.bury(trial.number, f"{how}; {last}" if last else how, counts=not asked)
         begun = any((self._ledger.directory / str(first_of(trial))).glob("seed-*"))
         self._lost = 0 if begun or self._received else self._lost + 1
         if self._lost >= NEVER_STARTED:

@@ -182,7 +182,7 @@ class Ledger:
         Args:
             number: of the trial; one that has ended is left as it is.
             reason: why it died.
-            counts: whether this uses up one of its retries; not where whoever watched it died too.
+            counts: whether this uses up one of its retries; not where the fault was none of its own.
             again: whether trying again makes sense.
         """
         trial = self.trial(number)

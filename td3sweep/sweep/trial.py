@@ -11,10 +11,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from td3sweep.errors import UserError
 from td3sweep.settings import Settings, on_block
 from td3sweep.sweep.spec import Spec
 
 FAILED = ("faulty wiring", "collapsed", "diverging")
+
+
+class ImpossiblePointError(UserError):
+    """This point of the space makes no valid settings: it never will."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +154,13 @@ def worst(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def settings_of(work: Work, seed: int) -> Settings:
-    """The checked settings of one run, on the ports of its slot. Raises UserError."""
+    """The checked settings of one run, on the ports of its slot. Raises ImpossiblePointError."""
     from td3sweep.compose import compose_settings
 
-    settings = compose_settings([*work.spec.base, *work.overrides, f"seed={seed}"])
+    try:
+        settings = compose_settings([*work.spec.base, *work.overrides, f"seed={seed}"])
+    except UserError as error:
+        raise ImpossiblePointError(f"{error} (at {' '.join(work.overrides)})") from error
     tracking = replace(
         settings.tracking,
         group=settings.tracking.group or work.spec.name,

@@ -6,11 +6,12 @@ import signal
 
 import pytest
 from optuna.trial import TrialState
-from sweeps import SPACE, make_ledger, reopened
+from sweeps import SPACE, make_ledger, quick, reopened
 
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.sweep import controller as module
 from td3sweep.sweep.controller import Controller
+from td3sweep.sweep.trial import settings_of
 from td3sweep.sweep.worker import work
 
 
@@ -116,15 +117,68 @@ def test_a_sweep_whose_trials_die_before_they_begin_ends_with_the_reason(tmp_pat
     assert len(engine.submitted) == 3
 
 
-def test_a_fault_of_the_request_ends_the_sweep(tmp_path):
-    ledger = make_ledger(tmp_path, task="test_controller:refuse")
+def test_a_fault_of_the_request_ends_the_sweep_and_the_same_command_goes_on_once_it_is_mended(tmp_path, capsys):
+    ledger, engine = make_ledger(tmp_path, task="test_controller:refuse_while_broken", retries=0), InProcess()
+    ledger.plan([{"x": 0.25}, {"x": 0.75}], 3)
+    (tmp_path / "broken").touch()
     with pytest.raises(UserError, match=r"trial 0: env.path=/x: no such file"):
-        sweep(ledger, InProcess(), 9)
-    assert finished(ledger) == [TrialState.FAIL]
+        sweep(ledger, engine, 3)
+    assert len(engine.submitted) == 1
+    assert "env.path" not in capsys.readouterr().out  # whoever catches the error says it, once
+    (tmp_path / "broken").unlink()
+    assert sweep(reopened(ledger), InProcess(), 3) == 0
+    assert finished(ledger) == [TrialState.COMPLETE] * 3
+    assert [trial.params["x"] for trial in ledger.latest()][:2] == [0.25, 0.75]
 
 
-def refuse(_):
-    raise UserError("env.path=/x: no such file")
+def refuse_while_broken(work):
+    if (work.directory.parent / "broken").exists():
+        raise UserError("env.path=/x: no such file")
+    return quick(work)
+
+
+def test_every_detached_controller_stops_at_its_first_fault_of_the_request(tmp_path):
+    """Each takes up what the last one queued again: that must not go round for ever, nor use up a retry."""
+    ledger = make_ledger(tmp_path, task="test_controller:refuse_while_broken", retries=0)
+    (tmp_path / "broken").touch()
+    for _ in range(5):
+        engine = InProcess()
+        with pytest.raises(UserError, match="no such file"):
+            sweep(reopened(ledger), engine, 1)
+        assert len(engine.submitted) == 1
+    assert [trial.state.name for trial in ledger.trials()] == ["FAIL"] * 5 + ["WAITING"]
+
+
+def test_a_trial_that_is_stopped_by_anothers_fault_loses_nothing(tmp_path):
+    class Stopping(InProcess):
+        def ended(self, job_id):
+            if job_id == "0":  # runs until it is told to save and leave
+                return "exit code 143" if job_id in self.stopped else None
+            return super().ended(job_id)
+
+    ledger, engine = make_ledger(tmp_path, task="test_controller:refuse_while_broken", retries=0, width=2), Stopping()
+    (tmp_path / "broken").touch()
+    with pytest.raises(UserError, match="no such file"):
+        sweep(ledger, engine, 2)
+    (tmp_path / "broken").unlink()
+    assert sweep(reopened(ledger), InProcess(), 2) == 0
+    assert finished(ledger) == [TrialState.COMPLETE] * 2
+
+
+def test_a_point_that_makes_no_valid_settings_is_left_and_the_same_command_goes_on_without_it(tmp_path):
+    ledger = make_ledger(tmp_path, task="test_controller:refuse_the_first")
+    with pytest.raises(UserError, match=r"trial 0: recurrent.skip=True with recurrent=none.* \(at recurrent=none\)"):
+        sweep(ledger, InProcess(), 2)
+    assert sweep(reopened(ledger), InProcess(), 2) == 0
+    assert finished(ledger) == [TrialState.FAIL, TrialState.COMPLETE]
+
+
+def refuse_the_first(work):
+    if work.first == 0:
+        work.spec.base.append("recurrent.skip=true")
+        work.overrides[:] = ["recurrent=none"]
+        return settings_of(work, 0)
+    return quick(work)
 
 
 def test_an_engine_that_takes_no_job_is_asked_again(tmp_path):
