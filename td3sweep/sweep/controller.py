@@ -23,6 +23,7 @@ from td3sweep.record.sweep_view import SlotView, SweepView
 from td3sweep.sweep import results
 from td3sweep.sweep.engines import Engine, Job
 from td3sweep.sweep.lease import Lease
+from td3sweep.sweep.outage import Outage, checkpoints_in
 from td3sweep.sweep.space import Space
 from td3sweep.sweep.study import ENGINE, FATAL, JOB, REASON, Ledger, first_of
 
@@ -32,17 +33,17 @@ CLOSED_S = 15.0
 IDLE_S = 2.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 LOG = "worker.log"
-NEVER_STARTED = 3  # trials in a row that die before their first run begins: the sweep itself is broken
 
 
 @dataclass
 class Slot:
-    """A trial that an engine runs for us."""
+    """A trial that an engine runs for us; ``saved`` are the checkpoints that it began with."""
 
     number: int
     first: int
     job_id: str
     since: float
+    saved: frozenset[str]
     stopped: bool = False
 
 
@@ -56,7 +57,7 @@ class Controller:
         self._received: list[int] = []
         self._begun = time.monotonic()
         self._fatal: str | None = None
-        self._lost = 0
+        self._outage = Outage()
         self._spent = False  # whether nothing was left when we asked last
         self._idle_until = 0.0  # when to ask again
         self._closed_until = 0.0  # an engine that took no job is left alone so long
@@ -71,6 +72,7 @@ class Controller:
 
         Raises:
             UserError: a trial said that what the sweep asks for can't be had.
+            SimulatorError: one trial after the other failed.
         """
         view = SweepView(self._ledger.directory, self._engine.label)
         with self._lease, self._signals(), view:
@@ -88,11 +90,28 @@ class Controller:
                     time.sleep(POLL_S)
             finally:
                 self._engine.close()
+        all_failed = self._failures() if self._outage.is_on or not self._received else ""
+        if all_failed:
+            self._ledger.queue_again(self._outage.lost)
         found = self._summary()
         view.close(found, elsewhere=found["states"].get("RUNNING", 0), why=self._why())
         if self._fatal is not None:
             raise UserError(self._fatal)
+        if all_failed:
+            raise SimulatorError(all_failed)
         return 128 + self._received[0] if self._received else 0
+
+    def _failures(self) -> str:
+        """Why nothing comes of the sweep: an outage, or no trial that ended did so otherwise; empty if it goes well."""
+        if self._outage.is_on:
+            attempts = self._outage.lost
+            said = f"{len(attempts)} trials in a row failed before they saved anything"
+        else:
+            attempts = [trial for trial in self._ledger.latest() if trial.state != TrialState.WAITING]
+            if not attempts or any(trial.state != TrialState.FAIL for trial in attempts):
+                return ""
+            said = "every trial failed"
+        return f"{said}; the last one: {attempts[-1].user_attrs.get(REASON, 'no reason given')}"
 
     def _over(self) -> bool:
         """With no trial of ours left: whether nothing remains to wait for, be it an engine or an orphan."""
@@ -107,7 +126,11 @@ class Controller:
         ):
             free = next(slot for slot in itertools.count() if slot not in self._slots)
             job_id = str(trial.user_attrs[JOB])
-            self._slots[free] = Slot(trial.number, first_of(trial), job_id, time.monotonic())
+            self._slots[free] = self._slot(trial, job_id)
+
+    def _slot(self, trial: FrozenTrial, job_id: str) -> Slot:
+        first = first_of(trial)
+        return Slot(trial.number, first, job_id, time.monotonic(), checkpoints_in(self._ledger.directory / str(first)))
 
     def _collect(self) -> list[int]:
         """Numbers of the trials whose jobs have ended; those that did not tell are buried."""
@@ -123,23 +146,27 @@ class Controller:
                 self._fatal = self._fatal or f"trial {held.number}: {trial.user_attrs[REASON]}"
             if not trial.state.is_finished():
                 self._bury(trial, how)
+            self._judge(held)
         return over
 
     def _bury(self, trial: FrozenTrial, how: str) -> None:
         """Fail a trial whose process ended without a word; one that we asked to save goes on in a later sitting."""
         last = _last_line(self._log_of(first_of(trial)))
-        asked = bool(self._received) or self._fatal is not None
-        self._ledger.bury(trial.number, f"{how}; {last}" if last else how, counts=not asked)
-        begun = any((self._ledger.directory / str(first_of(trial))).glob("seed-*"))
-        self._lost = 0 if begun or self._received else self._lost + 1
-        if self._lost >= NEVER_STARTED:
-            self._fatal = self._fatal or f"{self._lost} trials in a row died before they began: {how}; {last}"
+        self._ledger.bury(trial.number, f"{how}; {last}" if last else how, counts=not self._stopping)
+
+    def _judge(self, held: Slot) -> None:
+        """Note whether a trial that has ended got anywhere; one that was asked to leave says nothing about that."""
+        trial = self._ledger.trial(held.number)
+        if trial.state != TrialState.FAIL:
+            self._outage.over()
+        elif not (held.stopped or FATAL in trial.user_attrs or self._received):
+            self._outage.failed(trial, self._ledger.directory / str(held.first), held.saved)
 
     def _refill(self) -> bool:
         """Start trials in free slots; whether one was started."""
         if self._ending:
             for held in self._slots.values():
-                if (self._received or self._fatal) and not held.stopped:
+                if self._stopping and not held.stopped:
                     held.stopped = True
                     self._engine.stop(held.job_id)
             return False
@@ -173,8 +200,13 @@ class Controller:
             self._ledger.bury(trial.number, str(error), counts=False)
             return False
         self._ledger.mark(trial.number, {ENGINE: self._engine.label, JOB: job_id})
-        self._slots[slot] = Slot(trial.number, first_of(trial), job_id, time.monotonic())
+        self._slots[slot] = self._slot(trial, job_id)
         return True
+
+    @property
+    def _stopping(self) -> bool:
+        """Whether what runs is asked to save and leave."""
+        return bool(self._received) or self._fatal is not None or self._outage.is_on
 
     @property
     def _ending(self) -> bool:
@@ -185,6 +217,8 @@ class Controller:
         search = self._search
         if self._fatal is not None:
             return "a trial can't be run"
+        if self._outage.is_on:
+            return "one trial after the other fails"
         if search.hours is not None and time.monotonic() - self._begun > 3600 * search.hours:
             return f"sweep.hours={search.hours:g} are over"
         if search.patience is not None and self._without_better() >= search.patience:

@@ -196,14 +196,29 @@ class Ledger:
     def _retry(self, trial: FrozenTrial, counts: bool = True) -> None:
         """Queue the next attempt, before the trial fails: if this process dies in between, none is lost or doubled."""
         attempt = int(trial.user_attrs.get(ATTEMPT, 0)) + counts
-        marks = {FIRST: first_of(trial), ATTEMPT: attempt, RETRY_OF: trial.number}
-
-        def queue() -> None:
-            if not any(other.user_attrs.get(RETRY_OF) == trial.number for other in self.trials()):
-                self.study.enqueue_trial(_point(trial), user_attrs=marks)
-
         if attempt <= self.spec.search.retries:
-            patiently(queue)
+            patiently(partial(self._queue, trial, attempt))
+
+    def _queue(self, trial: FrozenTrial, attempt: int) -> None:
+        marks = {FIRST: first_of(trial), ATTEMPT: attempt, RETRY_OF: trial.number}
+        if not any(other.user_attrs.get(RETRY_OF) == trial.number for other in self.trials()):
+            self.study.enqueue_trial(_point(trial), user_attrs=marks)
+
+    def queue_again(self, attempts: Sequence[FrozenTrial]) -> None:
+        """Take failed attempts as never made: their logical trials wait in the queue with the retries they had before.
+
+        What others have made of such a trial meanwhile is left to them.
+        """
+        with locked(self.directory):
+            newest = {first_of(trial): trial for trial in self.latest()}
+            before: dict[int, int] = {}
+            for lost in attempts:
+                before.setdefault(first_of(lost), int(lost.user_attrs.get(ATTEMPT, 0)))
+            for first, attempt in before.items():
+                if newest[first].state == TrialState.WAITING:
+                    self.mark(newest[first].number, {ATTEMPT: attempt})
+                elif newest[first].state == TrialState.FAIL:
+                    patiently(partial(self._queue, newest[first], attempt))
 
     def unwatched(self) -> bool:
         """Whether a trial of a dead controller is still worked on: if its worker dies too, somebody must claim it."""

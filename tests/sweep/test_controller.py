@@ -11,6 +11,7 @@ from sweeps import SPACE, make_ledger, quick, reopened
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.sweep import controller as module
 from td3sweep.sweep.controller import Controller
+from td3sweep.sweep.study import ATTEMPT
 from td3sweep.sweep.trial import settings_of
 from td3sweep.sweep.worker import work
 
@@ -47,8 +48,8 @@ class InProcess:
         number, slot = int(job.command[4]), int(job.command[6])
         try:
             work(module.Path(job.command[3]), number, slot)
-        except UserError as error:
-            return f"exit code 2; {error}"
+        except (UserError, SimulatorError) as error:
+            return f"exit code {error.exit_code}"
         return "exit code 0"
 
     def stop(self, job_id):
@@ -111,10 +112,11 @@ def test_a_trial_that_died_goes_on_in_its_directory(tmp_path):
 
 
 def test_a_sweep_whose_trials_die_before_they_begin_ends_with_the_reason(tmp_path):
-    engine = InProcess(deaths=dict.fromkeys(range(99), "exit code 127"))
-    with pytest.raises(UserError, match="3 trials in a row died before they began: exit code 127"):
-        sweep(make_ledger(tmp_path), engine, 9)
+    ledger, engine = make_ledger(tmp_path), InProcess(deaths=dict.fromkeys(range(99), "exit code 127"))
+    with pytest.raises(SimulatorError, match=r"3 trials in a row failed before they saved anything; .*: exit code 127"):
+        sweep(ledger, engine, 9)
     assert len(engine.submitted) == 3
+    assert ledger.latest()[0].user_attrs[ATTEMPT] == 0  # its retries are untouched
 
 
 def test_a_fault_of_the_request_ends_the_sweep_and_the_same_command_goes_on_once_it_is_mended(tmp_path, capsys):
@@ -179,6 +181,79 @@ def refuse_the_first(work):
         work.overrides[:] = ["recurrent=none"]
         return settings_of(work, 0)
     return quick(work)
+
+
+@pytest.mark.parametrize("saved_before", [False, True])
+def test_an_outage_of_the_simulator_ends_the_sweep_and_costs_nothing(tmp_path, capsys, saved_before):
+    ledger, engine = make_ledger(tmp_path, task="test_controller:lose_while_broken", retries=0), InProcess()
+    ledger.plan([{"x": 0.25}, {"x": 0.75}], 5)
+    (tmp_path / "broken").touch()
+    for first in range(5 * saved_before):
+        save(tmp_path / str(first), 20)
+    with pytest.raises(SimulatorError, match=r"3 trials in a row failed .*: the server at port 2000 does not answer$"):
+        sweep(ledger, engine, 5)
+    assert len(engine.submitted) == 3
+    assert "ended early: one trial after the other fails; the same command again goes on" in capsys.readouterr().out
+    (tmp_path / "broken").unlink()
+    assert sweep(reopened(ledger), InProcess(), 5) == 0
+    assert finished(ledger) == [TrialState.COMPLETE] * 5
+    assert [trial.params["x"] for trial in ledger.latest()][:2] == [0.25, 0.75]
+
+
+def lose_while_broken(work):
+    (work.directory / "seed-0").mkdir(parents=True, exist_ok=True)  # it has begun
+    if (work.directory.parent / "broken").exists():
+        raise SimulatorError("the server at port 2000 does not answer")
+    return quick(work)
+
+
+def save(directory, step):
+    checkpoints = directory / "seed-0" / "checkpoints"
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    (checkpoints / f"step-{step}.pt").touch()
+
+
+def test_a_sweep_too_small_for_three_in_a_row_fails_with_its_only_trial_and_tries_it_again(tmp_path):
+    ledger = make_ledger(tmp_path, task="test_controller:lose_while_broken", retries=0)
+    (tmp_path / "broken").touch()
+    for _ in range(2):
+        engine = InProcess()
+        with pytest.raises(SimulatorError, match=r"every trial failed; the last one: the server at port 2000"):
+            sweep(reopened(ledger), engine, 1)
+        assert len(engine.submitted) == 1
+    (tmp_path / "broken").unlink()
+    assert sweep(reopened(ledger), InProcess(), 1) == 0
+    assert finished(ledger) == [TrialState.COMPLETE]
+
+
+def test_one_trial_that_fails_again_and_again_is_its_own_fault(tmp_path):
+    ledger = make_ledger(tmp_path, task="test_controller:lose_the_first", retries=3)
+    assert sweep(ledger, InProcess(), 3) == 0
+    assert finished(ledger) == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+    assert len(ledger.trials()) == 6
+
+
+def lose_the_first(work):
+    if work.first == 0:
+        (work.directory / "seed-0").mkdir(parents=True, exist_ok=True)
+        raise SimulatorError("the server's process ended")
+    return quick(work)
+
+
+def test_trials_that_get_somewhere_before_they_fail_are_no_outage_but_a_failed_sweep(tmp_path):
+    ledger, engine = make_ledger(tmp_path, task="test_controller:save_and_lose", retries=1), InProcess()
+    with pytest.raises(SimulatorError, match=r"every trial failed; the last one: the server's process ended"):
+        sweep(ledger, engine, 4)
+    assert len(engine.submitted) == 8
+    again = InProcess()
+    with pytest.raises(SimulatorError, match="every trial failed"):
+        sweep(reopened(ledger), again, 4)
+    assert again.submitted == []  # they had their retries
+
+
+def save_and_lose(work):
+    save(work.directory, 20 * (1 + len(list(work.directory.glob("seed-0/checkpoints/*.pt")))))
+    raise SimulatorError("the server's process ended")
 
 
 def test_an_engine_that_takes_no_job_is_asked_again(tmp_path):

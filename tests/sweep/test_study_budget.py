@@ -94,6 +94,22 @@ def test_a_fault_of_the_request_is_not_tried_again(ledger, controller):
     assert ledger.claim(controller, 1) is None
 
 
+def test_attempts_of_an_outage_count_as_never_made(tmp_path, controller):
+    ledger = make_ledger(tmp_path, retries=1)
+    first, second = ledger.claim(controller, 2), ledger.claim(controller, 2)
+    ledger.bury(first.number, "no simulator")  # queued as attempt 1
+    again = ledger.claim(controller, 2)
+    ledger.bury(again.number, "no simulator")  # its last
+    ledger.bury(second.number, "no simulator")  # queued as attempt 1
+    for _ in range(2):  # several controllers may say so
+        ledger.queue_again([first, again, second])
+    waiting = [trial for trial in ledger.trials() if trial.state == TrialState.WAITING]
+    assert sorted((first_of(trial), trial.user_attrs[ATTEMPT]) for trial in waiting) == [(0, 0), (1, 0)]
+    taken = [ledger.claim(controller, 2) for _ in range(2)]
+    assert {first_of(trial): trial.params for trial in taken} == {0: first.params, 1: second.params}
+    assert ledger.claim(controller, 2) is None
+
+
 def test_burying_twice_or_after_the_end_changes_nothing(ledger, controller):
     trial = ledger.claim(controller, 1)
     assert ledger.tell(trial.number, TrialState.COMPLETE, [1.0])

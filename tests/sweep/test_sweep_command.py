@@ -7,6 +7,7 @@ import time
 
 import pytest
 from command import QUICK, command, finish, start
+from ports import free_ports
 
 from td3sweep.sweep import frame
 
@@ -98,3 +99,19 @@ def test_hopeless_and_diverging_trials_are_pruned_without_a_score(tmp_path):
     assert first["verdict"] in ("diverging", "collapsed")
     assert first["runs"][0]["env_steps"] < 160
     assert second["state"] == "COMPLETE"
+
+
+@pytest.mark.slow
+def test_a_server_that_is_not_there_is_one_line_and_the_trial_is_tried_again_by_the_same_command(tmp_path):
+    (port,) = free_ports(1)
+    arguments = [
+        "--multirun", *QUICK, "env.server=connect", f"env.port={port}", "env.timeouts.start=2", "cnn=nature,pooled",
+        "sweep.trials=1", "sweep.retries=0", f"hydra.sweep.dir={tmp_path}/sweep",
+    ]  # fmt: skip
+    for attempts in (1, 2):
+        code, out, err = command(*arguments)
+        assert code == 1, out + err
+        assert [str(port) in line for line in err.splitlines()] == [True], err
+        assert err.startswith("td3sweep: every trial failed; the last one: ")
+        log = (tmp_path / "sweep" / "0" / "worker.log").read_text()
+        assert log.count("td3sweep: ") == attempts
