@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
@@ -34,6 +36,45 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(handle)
 
 
+class Journal(JournalFileBackend):
+    """Optuna's, except that a half-written last line is not glued to the next one, which would make both unreadable.
+
+    A dying process or a full disk leaves one; it was never acted on, and readers pass over it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._alone = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_S)
+        super().__init__(str(path), self._alone)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append whole lines, or none. Raises OSError."""
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        self._alone.acquire()
+        try:
+            whole = self._cut()
+            try:
+                with self._path.open("ab") as file:
+                    file.write(lines.encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                os.truncate(self._path, whole)
+                raise
+        finally:
+            self._alone.release()
+
+    def _cut(self) -> int:
+        """Cut off what follows the last whole line; returns the size that is left."""
+        with self._path.open("rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 1, 0))
+            if file.read() in (b"", b"\n"):
+                return size
+            file.seek(0)
+            return file.truncate(file.read().rfind(b"\n") + 1)
+
+
 def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> BaseStorage:
     """The journal of ``directory``, or the database at ``url``.
 
@@ -49,14 +90,7 @@ def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> Bas
     warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats, experimental since 2021
     warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ours beat in the workers, not in optimize()
     if url is None:
-        path = directory / JOURNAL
-        lock = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_S)
-        lock.acquire()
-        try:
-            _mend(path)
-        finally:
-            lock.release()
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        return JournalStorage(Journal(directory / JOURNAL))
     try:
         return patiently(partial(_connect, url, directory), patience)
     except ImportError as error:
@@ -85,14 +119,3 @@ def _connect(url: str, directory: Path) -> RDBStorage:
             )
     except OperationalError as error:
         raise StorageInternalError(str(error)) from error
-
-
-def _mend(journal: Path) -> None:
-    """Cut off a last line that a dying process or a full disk left half-written: it was never acted on."""
-    if not journal.exists():
-        return
-    with journal.open("rb+") as file:
-        content = file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            file.truncate(whole)

@@ -1,5 +1,6 @@
 """A storage that goes away in the middle of a step, and processes that die there: nothing is lost or doubled."""
 
+import resource
 import threading
 import time
 
@@ -14,7 +15,7 @@ from td3sweep.sweep.controller import Controller
 from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec
-from td3sweep.sweep.storage import open_storage
+from td3sweep.sweep.storage import JOURNAL, open_storage
 from td3sweep.sweep.study import CONTROLLER, Ledger, first_of
 
 SPACE, _ = parse_space({}, ["x=interval(0,1)"])
@@ -128,6 +129,32 @@ def test_a_controller_does_not_leave_while_an_orphan_is_worked_on(ledger, tmp_pa
         assert ended == [True]
         worker.join()
     assert engine.submitted == []
+
+
+def test_a_line_that_a_dying_process_tore_harms_neither_who_lives_nor_who_comes_later(ledger, controller):
+    other = Ledger(ledger.spec, ledger.directory, SPACE)
+    ledger.claim(controller, 3)
+    with (ledger.directory / JOURNAL).open("ab") as file:
+        file.write(b'{"op_code": 4, "worker')
+    assert other.claim(controller, 3).number == 1
+    assert ledger.claim(controller, 3).number == 2
+    assert len(Ledger(ledger.spec, ledger.directory).trials()) == 3
+
+
+def test_a_full_disk_leaves_no_half_line(ledger, controller):
+    trial = ledger.claim(controller, 2)
+    journal = ledger.directory / JOURNAL
+    before = journal.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            ledger.tell(trial.number, TrialState.COMPLETE, [1.0])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert journal.read_bytes() == before
+    assert ledger.tell(trial.number, TrialState.COMPLETE, [1.0])
+    assert Ledger(ledger.spec, ledger.directory).study.best_value == 1.0
 
 
 def test_a_database_that_is_away_for_a_moment_is_waited_for_by_who_only_tells(tmp_path, monkeypatch):

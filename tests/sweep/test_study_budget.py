@@ -172,15 +172,6 @@ def test_a_resumed_sweep_does_not_propose_what_it_proposed_before(tmp_path, cont
     assert found == points
 
 
-def test_a_journal_with_a_torn_last_line_is_mended(ledger, controller):
-    ledger.claim(controller, 2)
-    with (ledger.directory / JOURNAL).open("ab") as file:
-        file.write(b'{"op_code": 4, "worker')
-    again = reopened(ledger)
-    assert again.claim(controller, 2).number == 1
-    assert len(reopened(ledger).trials()) == 2
-
-
 def test_a_database_that_is_not_there_is_one_line(ledger):
     pytest.importorskip("psycopg")
     with pytest.raises(UserError, match=r"sweep.storage=postgresql\+psycopg://127.0.0.1:9/x: .*give the URL"):
