@@ -15,6 +15,7 @@ from td3sweep.report.wandb_project import PREFIX, read_project
 
 SWEEP = "sweep.json"
 RUN_FILES = ("config.yaml", "provenance.json", "summary.json")
+NOT_A_RUNS = ("monitor", "space", "sweep")  # what a sweep fixes for its own sake
 ENDED = {"PRUNED": PRUNED, "FAIL": CRASHED}
 
 
@@ -90,6 +91,7 @@ def _join_sweep(file: Path, root: Path, source: str, runs: list[Run]) -> None:
     """Give the runs of a sweep what ``sweep.json`` knows of them, and account for those that left no directory."""
     sweep = RunDirectory.read(file)
     at = {run.path.resolve(): run for run in runs}
+    base = _fixed_words(sweep.get("base", ()))
     for trial in sweep.get("trials", []):
         number = trial.get("first", trial.get("number"))
         entries = trial.get("runs") or [{"directory": str(number)}]
@@ -100,7 +102,14 @@ def _join_sweep(file: Path, root: Path, source: str, runs: list[Run]) -> None:
                 run = Run(_name(path, root), path, source, MISSING, "the sweep lists it, but it left no directory")
                 run.seed = entry.get("seed")
                 runs.append(run)
+            run.overrides = base | run.overrides
             _mark(run, trial, f"{sweep.get('name', file.parent.name)} #{trial.get('number', number)}")
+
+
+def _fixed_words(base: Sequence[str]) -> dict[str, str]:
+    """``{"steps": "900"}`` from the overrides that all trials share: what makes a run of the same kind by itself."""
+    pairs = [word.partition("=") for word in base if "=" in word]
+    return {key: value for key, _, value in pairs if key.lstrip("+").partition(".")[0] not in NOT_A_RUNS}
 
 
 def _mark(run: Run, trial: dict[str, Any], name: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 
 import pytest
@@ -91,6 +92,26 @@ def test_trials_bring_their_overrides_and_name(mixed):
     run = next(run for run in load([str(mixed)]) if run.name == "sweep/0/seed-0")
     assert run.overrides == {"wiring": "separate", "seed": "0", "clip": "off"}
     assert run.trial == "mine #0"
+
+
+def test_what_a_sweep_fixed_belongs_to_the_best_command(tmp_path):
+    for trial, wiring in enumerate(("separate", "crossed")):
+        run = write_run(tmp_path / str(trial) / "seed-0", seed=0, wiring=wiring)
+        provenance = json.loads((run / "provenance.json").read_text())
+        provenance["sittings"][-1]["command"] = f"python -m td3sweep.sweep.worker {tmp_path} {trial}"
+        (run / "provenance.json").write_text(json.dumps(provenance))
+    trials = [
+        {"number": 0, "first": 0, "state": "COMPLETE", "overrides": ["wiring=separate"]},
+        {"number": 1, "first": 1, "state": "COMPLETE", "overrides": ["wiring=crossed"]},
+    ]
+    for trial in trials:
+        trial["runs"] = [{"seed": 0, "directory": f"{trial['first']}/seed-0"}]
+    base = ["experiment=ablation", "steps=900", "+env.flags=[-a,-b]", "monitor.stop_on=[d2]", "monitor=stop"]
+    (tmp_path / "sweep.json").write_text(json.dumps({"name": "mine", "base": base, "trials": trials}))
+    chosen = find([str(tmp_path)]).best
+    words = shlex.split(chosen.command)[3:]
+    assert words == ["experiment=ablation", "steps=900", "+env.flags=[-a,-b]", f"wiring={words[-1][7:]}"]
+    assert words[-1] in ("wiring=separate", "wiring=crossed")
 
 
 def test_a_run_without_summary_is_judged_from_its_log(tmp_path):
