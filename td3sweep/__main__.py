@@ -13,11 +13,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from td3sweep.compose import COMPOSITION_ERRORS, config_directory, register, to_settings
+from td3sweep.compose import COMPOSITION_ERRORS, config_directory, register, to_settings, words_of
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.failures import explain_failure, refuse
 from td3sweep.run import Outcome, run
-from td3sweep.settings import SpaceSettings, SweepSettings
 
 outcomes: list[Outcome] = []
 failures: list[Exception] = []
@@ -28,9 +27,10 @@ def job(config: DictConfig) -> float | None:
     """One run. Its outcome or failure is kept, since Hydra drops the one and prints several lines for the other."""
     try:
         settings = to_settings(config)
-        if settings.space != SpaceSettings() or settings.sweep != SweepSettings():
-            raise UserError("space= and sweep.* say how a multirun searches; add --multirun, or drop them")
-        outcomes.append(run(settings, Path(HydraConfig.get().runtime.output_dir)))
+        hydra_config = HydraConfig.get()
+        if asked := words_of(("space", "sweep"), hydra_config.overrides.task):  # an experiment may bring its own along
+            raise UserError(f"{asked[0]}: it says how a multirun searches; add --multirun, or drop it")
+        outcomes.append(run(settings, Path(hydra_config.runtime.output_dir)))
     except (UserError, SimulatorError, OSError) as error:
         failures.append(error)
         return None

@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,11 @@ def override_saved(saved: Mapping[str, Any], overrides: list[str]) -> Settings:
         raise UserError(explain(error)) from error
     assert isinstance(merged, DictConfig)
     return to_settings(merged)
+
+
+def words_of(groups: Collection[str], overrides: Iterable[str]) -> list[str]:
+    """Those of some overrides that choose one of these groups, or set a key in it."""
+    return [word for word in overrides if word.lstrip("+~").partition("=")[0].partition(".")[0] in groups]
 
 
 def explain(error: BaseException) -> str:

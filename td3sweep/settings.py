@@ -383,3 +383,8 @@ def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         for key in before.keys() | after.keys()
         if before.get(key) != after.get(key) and key not in FREE_ON_RESUME and key.split(".")[0] not in FREE_ON_RESUME
     )
+
+
+def on_slot(settings: Settings, slot: int) -> EnvSettings:
+    """The environment of a run in this slot of a sweep: no two slots share a port, however many actors each has."""
+    return on_block(settings.env, max(settings.actors, 1) * slot)

@@ -43,6 +43,13 @@ def test_search_settings_of_a_single_run(tmp_path, word):
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
+def test_an_experiment_that_brings_its_search_along_is_a_run_as_well(tmp_path):
+    """The best command of such a sweep; what refuses this one comes after the search settings were read."""
+    (tmp_path / "file").touch()
+    line = refused(2, "experiment=ablation", "wiring=separate", *QUICK, f"hydra.run.dir={tmp_path}/file/run")
+    assert line.startswith("td3sweep: hydra.run.dir: ")
+
+
 @pytest.mark.slow
 def test_a_port_that_is_taken(tmp_path):
     with socket.socket() as taken:

@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle OpenMP threads would take the simulator's core
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra must raise, so that one line can be made of it
 
-from td3sweep.compose import COMPOSITION_ERRORS, compose_settings
+from td3sweep.compose import COMPOSITION_ERRORS, compose_settings, words_of
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.failures import Parser, explain_failure, refuse
 from td3sweep.gates.ladder import Climb, Judgement, climb
@@ -19,7 +19,7 @@ from td3sweep.gates.show import closing, print_judgement
 from td3sweep.record.console import console_log, say
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.run import STOPPED_BY_MONITOR, run
-from td3sweep.settings import Settings, SpaceSettings, SweepSettings
+from td3sweep.settings import Settings
 
 GATES = (5_000, 50_000, 100_000, 500_000)
 FAILED = STOPPED_BY_MONITOR  # the same code: what the monitor found ended it
@@ -56,8 +56,8 @@ def _settings(overrides: list[str], gates: list[int]) -> Settings:
     settings = compose_settings([*overrides, *stop, f"steps={FAR}"])
     if settings.monitor.name == "off":
         raise UserError("monitor=off: gates are judged by what the monitor finds; choose monitor=stop or monitor=warn")
-    if settings.space != SpaceSettings() or settings.sweep != SweepSettings():
-        raise UserError("space= and sweep.* say how a multirun searches; gates are climbed by one run: drop them")
+    if asked := words_of(("space", "sweep"), overrides):
+        raise UserError(f"{asked[0]}: it says how a multirun searches; gates are climbed by one run: drop it")
     if settings.warmup >= gates[0]:
         raise UserError(
             f"--gates {gates[0]} with warmup={settings.warmup}: nothing is learnt by then; "

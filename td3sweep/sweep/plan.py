@@ -20,10 +20,10 @@ from optuna.distributions import CategoricalDistribution
 from rich.console import Console
 from rich.table import Table
 
-from td3sweep.compose import compose_settings
+from td3sweep.compose import compose_settings, words_of
 from td3sweep.errors import UserError
 from td3sweep.record.progress import format_duration
-from td3sweep.settings import Settings
+from td3sweep.settings import CarlaSettings, Settings, on_slot
 from td3sweep.sweep.space import Parameter, Space, Value
 from td3sweep.sweep.spec import Spec
 
@@ -157,11 +157,11 @@ def probe(spec: Spec, overrides: Sequence[str], width: int) -> Probe:
     """Run a point for a few updates, ``width`` times at once. Raises UserError if it can't be run."""
     settings = compose_settings([*spec.base, *overrides])
     with ThreadPoolExecutor(width) as pool:
-        found = list(pool.map(lambda _: _probe(spec, overrides, settings, width), range(width)))
+        found = list(pool.map(lambda slot: _probe(spec, overrides, settings, width, slot), range(width)))
     return Probe(*(fmean(getattr(one, name) for one in found) for name in Probe.__dataclass_fields__))
 
 
-def _probe(spec: Spec, overrides: Sequence[str], settings: Settings, width: int) -> Probe:
+def _probe(spec: Spec, overrides: Sequence[str], settings: Settings, width: int, slot: int) -> Probe:
     batch = settings.hyperparams.batch_size
     warmup = batch + settings.recurrent.burn_in + settings.recurrent.sequence_length + settings.n_step + 40
     short = [
@@ -169,7 +169,11 @@ def _probe(spec: Spec, overrides: Sequence[str], settings: Settings, width: int)
         "critic_only_updates=0", "eval_every=1000000", "eval_episodes=1", "save_every=1000000", "log_every=8",
         "tracking=off", "monitor=warn", "seed=0",
     ]  # fmt: skip
-    base = [word for word in spec.base if not word.startswith(("tracking", "monitor"))]
+    env = on_slot(settings, slot)
+    if isinstance(env, CarlaSettings) and env.port is not None:
+        short.append(f"env.port={env.port}")
+    others = words_of(("tracking", "monitor"), spec.base)
+    base = [word for word in spec.base if word not in others]
     with tempfile.TemporaryDirectory(prefix="td3sweep-plan-") as folder:
         command = [sys.executable, "-m", "td3sweep", *base, *overrides, *short, f"hydra.run.dir={folder}"]
         environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, cores() // width))}

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from td3sweep.errors import UserError
-from td3sweep.settings import Settings, on_block
+from td3sweep.settings import Settings, on_slot
 from td3sweep.sweep.spec import Spec
 
 FAILED = ("faulty wiring", "collapsed", "diverging")
@@ -168,5 +168,4 @@ def settings_of(work: Work, seed: int) -> Settings:
         run=f"{work.first}-seed-{seed}",
         tags=[*settings.tracking.tags, f"trial={work.first}", f"space={work.spec.space}"],
     )
-    servers = max(settings.actors, 1)
-    return replace(settings, tracking=tracking, env=on_block(settings.env, servers * work.slot))
+    return replace(settings, tracking=tracking, env=on_slot(settings, work.slot))

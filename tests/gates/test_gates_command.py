@@ -130,7 +130,7 @@ def test_a_simulator_that_fails_is_exit_code_1(gates, monkeypatch):
         (["resume=last"], "40", ["resume=last", "drop it"]),
         (["hydra.run.dir=there"], "40", ["hydra.run.dir=there", "give --dir"]),
         (["monitor=off"], "40", ["monitor=off", "choose monitor=stop"]),
-        (["space=full"], "40", ["space=", "drop them"]),
+        (["space=full"], "40", ["space=full", "drop it"]),
         (["hyperparams.gama=.9"], "40", ["did you mean hyperparams.gamma?"]),
         (["experiment=phase9"], "40", ["experiment=phase9", "phase1, phase2, phase3"]),
     ],

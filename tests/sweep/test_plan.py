@@ -1,6 +1,7 @@
 """What a sweep would cost: extreme points are found, and their measured costs add up as by hand."""
 
 import io
+import subprocess
 
 import pytest
 from command import QUICK, command
@@ -70,6 +71,32 @@ def test_the_table_has_a_row_for_every_engine_and_width(monkeypatch):
 def test_a_sweep_without_an_end_has_no_price():
     with pytest.raises(UserError, match=r"give sweep.trials=N"):
         plan(spec_of(), SPACE, module.sys.maxsize, Console(file=io.StringIO()))
+
+
+def test_probes_side_by_side_have_ports_of_their_own_and_the_sweeps_experiment(monkeypatch):
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    monkeypatch.setattr(module, "_read", lambda *_: make_probe(0.1))
+    spec = spec_of(width=2)
+    spec.base.extend(["experiment=ablation", "env.port=3000", "tracking.project=mine", "monitor.stop_on=[d2]"])
+    module.probe(spec, ["cnn=pooled"], 2)
+    ports = [[word for word in command if word.startswith("env.port=")][-1] for command in commands]
+    assert sorted(ports) == ["env.port=3000", "env.port=3004"]
+    assert [commands[0].count(word) for word in ("experiment=ablation", "cnn=pooled", "monitor=warn")] == [1, 1, 1]
+    assert not {"tracking.project=mine", "monitor.stop_on=[d2]"} & set(commands[0])
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_experiment_brings_its_space_is_measured_too(tmp_path):
+    one = ["wiring=choice(separate)", "cnn=choice(pooled)", "recurrent=choice(none)", "hyperparams.batch_size=8"]
+    code, out, err = command("--multirun", "experiment=ablation", *QUICK, *one, "sweep.plan=true", "sweep.width=2")
+    assert code == 0, out + err
+    assert "measuring 1 extreme configurations, 2 at a time" in out
 
 
 @pytest.mark.slow
