@@ -118,6 +118,11 @@ def words_of(groups: Collection[str], overrides: Iterable[str]) -> list[str]:
     return [word for word in overrides if word.lstrip("+~").partition("=")[0].partition(".")[0] in groups]
 
 
+def chooses(group: str, overrides: Iterable[str]) -> bool:
+    """Whether some overrides choose an option of a group; one that only sets another key in it does not."""
+    return any(word.lstrip("+~").partition("=")[0] in (group, f"{group}.name") for word in overrides)
+
+
 def explain(error: BaseException) -> str:
     """One line for an error of Hydra or OmegaConf: the key, the value and the remedy."""
     text = str(error)

@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle OpenMP threads would take the simulator's core
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra must raise, so that one line can be made of it
 
-from td3sweep.compose import COMPOSITION_ERRORS, compose_settings, words_of
+from td3sweep.compose import COMPOSITION_ERRORS, chooses, compose_settings, words_of
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.failures import Parser, explain_failure, refuse
 from td3sweep.gates.ladder import Climb, Judgement, climb
@@ -52,7 +52,7 @@ def _settings(overrides: list[str], gates: list[int]) -> Settings:
     for key, remedy in NOT_HERE.items():
         if key in named:
             raise UserError(f"{overrides[named.index(key)]}: {remedy}")
-    stop = [] if any(key.partition(".")[0] == "monitor" for key in named) else ["monitor=stop"]
+    stop = [] if chooses("monitor", overrides) else ["monitor=stop"]
     settings = compose_settings([*overrides, *stop, f"steps={FAR}"])
     if settings.monitor.name == "off":
         raise UserError("monitor=off: gates are judged by what the monitor finds; choose monitor=stop or monitor=warn")

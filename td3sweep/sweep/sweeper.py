@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from td3sweep.compose import compose_settings, config_directory
+from td3sweep.compose import chooses, compose_settings, config_directory
 from td3sweep.errors import UserError
 from td3sweep.settings import FREE_ON_RESUME, CarlaSettings, Settings, SweepSettings, flatten
 from td3sweep.sweep.controller import Controller
@@ -70,7 +70,7 @@ def describe(config: DictConfig, arguments: Sequence[str]) -> tuple[SweepSetting
     space, listed = _take_out_seeds(space)
     own = [word for word in fixed if word.lstrip("+").startswith(("space=", "space.", "sweep."))]
     base = [word for word in fixed if word not in own]
-    if not any(word.startswith("monitor") for word in base) and "stable" not in list(config.sweep.objectives):
+    if not chooses("monitor", base) and "stable" not in list(config.sweep.objectives):
         base.append("monitor=stop")
     settings = check_corners(space, base, own)
     search = settings.sweep

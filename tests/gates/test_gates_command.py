@@ -12,7 +12,7 @@ from toy_env import DotEnv
 
 from td3sweep import run as run_module
 from td3sweep.errors import SimulatorError
-from td3sweep.gates.__main__ import main
+from td3sweep.gates.__main__ import _settings, main
 
 TOY = (
     "env=gym", "reward=none", "warmup=20", "hyperparams.batch_size=8", "updates_per_step=2", "log_every=1",
@@ -116,6 +116,19 @@ def test_a_simulator_that_fails_is_exit_code_1(gates, monkeypatch):
 
     monkeypatch.setattr(run_module, "build_env", dead)
     assert gates()[:2][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ([], "stop"),
+        (["monitor.stop_on=[d2,d3]"], "stop"),
+        (["monitor=warn"], "warn"),
+        (["monitor.name=warn"], "warn"),
+    ],
+)
+def test_the_monitor_stops_unless_another_is_chosen(words, name):
+    assert _settings(["warmup=600", *words], [5000]).monitor.name == name
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,9 @@ def test_seeds_are_consecutive_from_the_given_one():
 
 def test_a_sweep_stops_what_diverges_unless_told_otherwise():
     assert "monitor=stop" in asked("cnn=nature,pooled")[1].base
+    assert "monitor=stop" in asked("cnn=nature,pooled", "monitor.stop_on=[d2,d3]")[1].base
     assert "monitor=stop" not in asked("cnn=nature,pooled", "monitor=warn")[1].base
+    assert "monitor=stop" not in asked("cnn=nature,pooled", "monitor.name=warn")[1].base
     assert "monitor=stop" not in asked("cnn=nature,pooled", "sweep.objectives=[return,stable]")[1].base
 
 
