@@ -110,14 +110,17 @@ class Judge:
         self._work, self._path, self._scores = work, path, scores
         self._every, self._start = settings.eval_every, position * settings.steps
         self._told, self._latest = 0, None if not scores else fmean(scores)
+        self._caught_up = False
         self.hopeless = False
 
     def __call__(self, step: int) -> bool:
         """Whether to end the run after its evaluation at ``step``."""
-        score = final_window(self._path, self._work.spec.search.window)
-        if score is None or not math.isfinite(score):
+        found = evaluations(self._path)
+        if not self._caught_up:
+            self._catch_up(found[:-1])
+        value = self._value(found)
+        if value is None:
             return False
-        value = fmean([*self._scores, score])
         while self._told + self._every <= step:
             self._told += self._every
             now = self._told + self._every > step
@@ -127,6 +130,18 @@ class Judge:
         self._latest = value
         return self.hopeless
 
+    def _catch_up(self, found: Sequence[tuple[int, float | None]]) -> None:
+        """Know what an earlier sitting of this run has told: it is not told again, least of all without this run."""
+        self._caught_up = True
+        for count, (step, _) in enumerate(found, start=1):
+            value = self._value(found[:count])
+            if value is not None:
+                self._told, self._latest = step - step % self._every, value
+
+    def _value(self, found: Sequence[tuple[int, float | None]]) -> float | None:
+        score = mean_of_last(found, self._work.spec.search.window)
+        return None if score is None or not math.isfinite(score) else fmean([*self._scores, score])
+
 
 def order(seeds: Sequence[int], first: int) -> list[int]:
     """The seeds in an order that depends on the logical trial alone."""
@@ -135,14 +150,25 @@ def order(seeds: Sequence[int], first: int) -> list[int]:
 
 def final_window(path: Path, window: int) -> float | None:
     """Mean undiscounted return of a run's last ``window`` evaluations of a policy that has learnt; None without one."""
+    return mean_of_last(evaluations(path), window)
+
+
+def evaluations(path: Path) -> list[tuple[int, float | None]]:
+    """Step and return of a run's evaluations of a policy that has learnt; a return that was not finite is None."""
     try:
         rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     except OSError:
-        return None
-    returns = [row["eval/return"] for row in rows if row["phase"] == "evaluation" and row["updates"] > 0]
-    if not returns or any(value is None for value in returns[-window:]):
-        return None  # JSON has no NaN: a return that was not finite is null
-    return fmean(returns[-window:])
+        return []
+    return [
+        (row["env_step"], row["eval/return"]) for row in rows if row["phase"] == "evaluation" and row["updates"] > 0
+    ]
+
+
+def mean_of_last(found: Sequence[tuple[int, float | None]], window: int) -> float | None:
+    """Mean return of the last ``window`` of some evaluations; None without one, or where one was not finite."""
+    returns = [value for _, value in found[-window:]]
+    known = [value for value in returns if value is not None]
+    return fmean(known) if returns and len(known) == len(returns) else None
 
 
 def worst(runs: Sequence[dict[str, Any]]) -> str:

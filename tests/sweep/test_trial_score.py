@@ -137,6 +137,23 @@ def test_a_later_seed_is_judged_with_the_finished_ones(tmp_path, settings):
     assert told == [(1100, 4.0)]
 
 
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_judge_goes_on_where_an_earlier_sitting_of_the_run_was(tmp_path, settings, position):
+    s = replace(settings("steps=1000"), eval_every=100)
+    work, told, _ = make_work(tmp_path, window=2)
+    scores, begun = [6.0] * position, 1000 * position
+    known = [(50, None), (120, 2.0), (240, 4.0), (330, None)]  # a policy that had not learnt; one whose return was NaN
+    rows = [
+        {"phase": "evaluation", "updates": step - 50, "env_step": step, "eval/return": value}
+        for step, value in [*known, (560, 8.0), (610, 8.0)]
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Judge(work, s, tmp_path, position, scores)(610)
+    # At 330 the mean could not be told, nor at 560: the points since 200 are open, and at 240 the mean was 3.
+    old, new = (3.0, 8.0) if not position else (4.5, 7.0)
+    assert told == [(begun + step, old) for step in (300, 400, 500)] + [(begun + 600, new)]
+
+
 def test_the_gravest_verdict_is_the_trials():
     assert worst([{"verdict": "healthy"}, {"verdict": "undetermined"}]) == "undetermined"
     assert worst([{"verdict": "suspicious"}, {"verdict": "collapsed"}]) == "collapsed"
