@@ -21,7 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.failures import refuse
-from td3sweep.sweep.lease import Lease, is_alive
+from td3sweep.sweep.lease import BEAT_S, Lease, is_alive
+from td3sweep.sweep.lease import PATIENCE_S as DEAD_S
 from td3sweep.sweep.patience import PATIENCE_S, patiently
 from td3sweep.sweep.search import build_pruner
 from td3sweep.sweep.space import parse_space
@@ -29,7 +30,7 @@ from td3sweep.sweep.spec import Spec, load_spec
 from td3sweep.sweep.study import FATAL, REASON, VERDICT, Ledger, first_of
 from td3sweep.sweep.trial import Ending, ImpossiblePointError, Work
 
-PREDECESSOR_S = 30.0  # how long a worker waits for one that still holds its trial
+PREDECESSOR_S = DEAD_S + 2 * BEAT_S  # how long a worker waits for one that still holds its trial, or died elsewhere
 
 
 def main() -> None:
@@ -62,7 +63,11 @@ def work(directory: Path, number: int, slot: int) -> int:
         print(f"trial {number} is {trial.state.name}, not RUNNING: nothing to do")
         return 0
     lease = ledger.worker_lease(trial)
-    _wait_for_predecessor(lease)
+    try:
+        _wait_for_predecessor(lease)
+    except SimulatorError as error:
+        ledger.bury(trial.number, str(error), counts=False)
+        raise
     with Lease(lease, on_beat=partial(_beat, ledger, trial)):
         return _work(spec, ledger, trial, slot)
 
