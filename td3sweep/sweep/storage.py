@@ -7,7 +7,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,9 @@ class Journal(JournalFileBackend):
     A dying process or a full disk leaves one; it was never acted on, and readers pass over it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, create: bool) -> None:
+        if not create and not path.exists():
+            raise UserError(f"{path.parent}: the sweep has not begun: no {path.name} in it; repeat its command")
         self._path = path
         self._alone = JournalFileOpenLock(str(path), grace_period=LOCK_GRACE_S)
         super().__init__(str(path), self._alone)
@@ -75,24 +77,25 @@ class Journal(JournalFileBackend):
             return file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> BaseStorage:
+def open_storage(url: str | None, directory: Path, patience: float = 0.0, *, create: bool = True) -> BaseStorage:
     """The journal of ``directory``, or the database at ``url``.
 
     Args:
         url: of the database; None for the journal.
         directory: the sweep's.
         patience: seconds to wait for a database that can't be reached.
+        create: whether to make what is not there; one who only looks may not be allowed to write.
 
     Raises:
-        UserError: the database can't be reached, or its driver is not installed.
+        UserError: the database can't be reached, its driver is not installed, or there is no journal yet.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats, experimental since 2021
     warnings.filterwarnings("ignore", message="Heartbeat of storage")  # ours beat in the workers, not in optimize()
     if url is None:
-        return JournalStorage(Journal(directory / JOURNAL))
+        return JournalStorage(Journal(directory / JOURNAL, create))
     try:
-        return patiently(partial(_connect, url, directory), patience)
+        return patiently(partial(_connect, url, directory if create else None), patience)
     except ImportError as error:
         raise UserError(
             f"sweep.storage={url}: the database's driver is not installed; pip install 'td3sweep[postgresql]'"
@@ -102,17 +105,19 @@ def open_storage(url: str | None, directory: Path, patience: float = 0.0) -> Bas
         raise UserError(f"sweep.storage={url}: {line}; give the URL of a database that runs") from error
 
 
-def _connect(url: str, directory: Path) -> RDBStorage:
+def _connect(url: str, directory: Path | None) -> RDBStorage:
     """Optuna's storage; what it can't reach is its own kind of error, as it is later.
 
-    One process at a time: the first one makes the tables, and two that do so at once fail.
+    One process of the sweep's ``directory`` at a time: the first one makes the tables, and two that do so at once fail.
+    None for who makes none.
     """
     from sqlalchemy.exc import OperationalError  # late: most workers have a journal
 
     try:
-        with locked(directory):
+        with nullcontext() if directory is None else locked(directory):
             return RDBStorage(
                 url,
+                skip_table_creation=directory is None,
                 engine_kwargs={"pool_pre_ping": True},
                 heartbeat_interval=HEARTBEAT_S,
                 grace_period=HEARTBEAT_GRACE_S,

@@ -22,7 +22,7 @@ from td3sweep.sweep.patience import patiently
 from td3sweep.sweep.search import build_sampler
 from td3sweep.sweep.space import Space, Value
 from td3sweep.sweep.spec import Spec
-from td3sweep.sweep.storage import locked, open_storage
+from td3sweep.sweep.storage import JOURNAL, locked, open_storage
 
 # User attributes of a trial.
 FIRST, ATTEMPT, RETRY_OF = "first", "attempt", "retry_of"
@@ -48,12 +48,18 @@ class Ledger:
         Args:
             spec: the sweep.
             directory: the sweep's.
-            space: what is searched; None for those who only look and tell.
+            space: what is searched; None for those who only look and tell: they make no study.
             patience: seconds to wait for a database that can't be reached; it was once, for those who only tell.
+
+        Raises:
+            UserError: the storage can't be opened, or holds another directory's study, or none to look at.
         """
         self.spec, self.directory = spec, directory
         self._space = space
-        self.storage = open_storage(spec.search.storage, directory, patience)
+        self.storage = open_storage(spec.search.storage, directory, patience, create=space is not None)
+        if space is None:
+            self.study = patiently(self._load)
+            return
         with locked(directory):
             self.study = patiently(
                 lambda: optuna.create_study(
@@ -61,6 +67,15 @@ class Ledger:
                 )
             )
             patiently(self._check_home)
+
+    def _load(self) -> optuna.Study:
+        try:
+            return optuna.load_study(storage=self.storage, study_name=self.spec.name)
+        except KeyError:
+            place = self.spec.search.storage or self.directory / JOURNAL
+            raise UserError(
+                f"{self.directory}: the sweep has not begun: no study {self.spec.name} in {place}; repeat its command"
+            ) from None
 
     def _check_home(self) -> None:
         home = self.study.user_attrs.get("directory")
