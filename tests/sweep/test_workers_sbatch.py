@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).parents[2] / "launchers/slurm/workers.sbatch"
 # Notes its arguments; saves on a signal; the second attempt of a worker finishes.
 STAND_IN = """\
 #!/bin/bash
-echo "$OMP_NUM_THREADS $*" >>log-$SLURM_ARRAY_TASK_ID
+echo "$*" >>log-$SLURM_ARRAY_TASK_ID
 trap 'sleep 0.5; echo saved USR2 >>log-$SLURM_ARRAY_TASK_ID; exit 140' USR2
 trap 'sleep 0.5; echo saved TERM >>log-$SLURM_ARRAY_TASK_ID; exit 143' TERM
 [ "$(grep -c multirun log-$SLURM_ARRAY_TASK_ID)" = 2 ] && exit 5
@@ -48,7 +48,8 @@ def sbatch(slurm, tmp_path):
 def test_an_array_of_workers(slurm, sbatch, tmp_path):
     array = sbatch("--array=1-2", SCRIPT, "space=small", "sweep.trials=9", "hydra.sweep.dir=/a b/c")
     command = (
-        "2 -m td3sweep --multirun space=small sweep.trials=9 hydra.sweep.dir=/a b/c sweep.width=1 hydra/launcher=local"
+        "-m td3sweep --multirun hydra.launcher.threads=2 space=small sweep.trials=9 hydra.sweep.dir=/a b/c "
+        "sweep.width=1 hydra/launcher=local"
     )
     assert lines(tmp_path / "log-1", 1) == lines(tmp_path / "log-2", 1) == [command]
     # Time is nearly up for the first: it saves, is requeued under its id, and ends with its command's code.
