@@ -104,7 +104,7 @@ class ReplaySettings:
         choices=("uniform", "per", "lap"),
     )
     capacity: int = setting(100_000, "transitions kept, about 7.3 KB each; 5e3 to 1e6", low=10, high=10_000_000)
-    alpha: float = setting(0.0, "per, lap: exponent of the TD error; 0 draws uniformly; .4 to .7", low=0.0, high=1.0)
+    alpha: float = setting(0.0, "per, lap: exponent of the TD error; .4 to .7", low=0.0, high=1.0)
     beta: float = setting(0.0, "per: first exponent of the importance weights; .4 to 1", low=0.0, high=1.0)
     beta_updates: int = setting(4000, "per: updates over which beta rises to 1; those of the run", low=1)
 

@@ -58,7 +58,7 @@ def find(sources: Sequence[str]) -> Findings:
 
 def conclude(runs: list[Run], sources: Sequence[str]) -> Findings:
     """The findings of loaded runs."""
-    varied = factors(runs, len(set(sources)))
+    varied = factors(runs, len({run.source for run in runs}))
     frame = tidy(runs, varied)
     compared = comparisons(frame, varied)
     surest = {
