@@ -130,15 +130,15 @@ class Judge:
         self._latest = value
         return self.hopeless
 
-    def _catch_up(self, found: Sequence[tuple[int, float | None]]) -> None:
+    def _catch_up(self, found: Sequence[dict[str, Any]]) -> None:
         """Know what an earlier sitting of this run has told: it is not told again, least of all without this run."""
         self._caught_up = True
-        for count, (step, _) in enumerate(found, start=1):
+        for count, row in enumerate(found, start=1):
             value = self._value(found[:count])
             if value is not None:
-                self._told, self._latest = step - step % self._every, value
+                self._told, self._latest = row["env_step"] // self._every * self._every, value
 
-    def _value(self, found: Sequence[tuple[int, float | None]]) -> float | None:
+    def _value(self, found: Sequence[dict[str, Any]]) -> float | None:
         score = mean_of_last(found, self._work.spec.search.window)
         return None if score is None or not math.isfinite(score) else fmean([*self._scores, score])
 
@@ -153,22 +153,19 @@ def final_window(path: Path, window: int) -> float | None:
     return mean_of_last(evaluations(path), window)
 
 
-def evaluations(path: Path) -> list[tuple[int, float | None]]:
-    """Step and return of a run's evaluations of a policy that has learnt; a return that was not finite is None."""
+def evaluations(path: Path) -> list[dict[str, Any]]:
+    """A run's evaluations of a policy that has learnt, as its metrics have them."""
     try:
         rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     except OSError:
         return []
-    return [
-        (row["env_step"], row["eval/return"]) for row in rows if row["phase"] == "evaluation" and row["updates"] > 0
-    ]
+    return [row for row in rows if row["phase"] == "evaluation" and row["updates"] > 0]
 
 
-def mean_of_last(found: Sequence[tuple[int, float | None]], window: int) -> float | None:
+def mean_of_last(found: Sequence[dict[str, Any]], window: int) -> float | None:
     """Mean return of the last ``window`` of some evaluations; None without one, or where one was not finite."""
-    returns = [value for _, value in found[-window:]]
-    known = [value for value in returns if value is not None]
-    return fmean(known) if returns and len(known) == len(returns) else None
+    returns = [row["eval/return"] for row in found[-window:]]
+    return None if not returns or None in returns else fmean(returns)  # JSON has no NaN: it is null
 
 
 def worst(runs: Sequence[dict[str, Any]]) -> str:
