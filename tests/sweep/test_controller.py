@@ -169,7 +169,7 @@ def test_a_trial_that_is_stopped_by_anothers_fault_loses_nothing(tmp_path):
 
 def test_a_point_that_makes_no_valid_settings_is_left_and_the_same_command_goes_on_without_it(tmp_path):
     ledger = make_ledger(tmp_path, task="test_controller:refuse_the_first")
-    with pytest.raises(UserError, match=r"trial 0: recurrent.skip=True with recurrent=none.* \(at recurrent=none\)"):
+    with pytest.raises(UserError, match=r"trial 0: warmup=100 with steps=100: .* \(at steps=100\)"):
         sweep(ledger, InProcess(), 2)
     assert sweep(reopened(ledger), InProcess(), 2) == 0
     assert finished(ledger) == [TrialState.FAIL, TrialState.COMPLETE]
@@ -177,8 +177,8 @@ def test_a_point_that_makes_no_valid_settings_is_left_and_the_same_command_goes_
 
 def refuse_the_first(work):
     if work.first == 0:
-        work.spec.base.append("recurrent.skip=true")
-        work.overrides[:] = ["recurrent=none"]
+        work.spec.base.append("warmup=100")
+        work.overrides[:] = ["steps=100"]
         return settings_of(work, 0)
     return quick(work)
 
