@@ -192,6 +192,6 @@ def test_permuted_labels_name_nothing_in_the_same_runs(sweep):
         answer = conclude(runs, ["sweep"]).answer
         named += bool(answer.named)
         if deal == 0:
-            assert answer.headline == "Nothing here made a difference that chance could not have made."
+            assert answer.headline == "No difference beyond chance was shown."
             assert not any(f"`{name}" in answer.text for name in ("wiring", "clip", "hyperparams"))
     assert named <= 3  # 5 % of 20, and what the binomial law allows above it
