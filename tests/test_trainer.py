@@ -260,34 +260,29 @@ def test_a_finished_run_is_extended_as_if_it_had_never_stopped(tmp_path):
     assert same(weights(whole), weights(extended))
 
 
-def test_rows_written_after_the_checkpoint_by_a_killed_run_are_not_doubled(tmp_path):
-    make(tmp_path / "a").run()
-    killed = make(tmp_path / "b", save_every=20)
+def kill_at(number, trainer):
+    """Run a trainer that dies in the environment's step after this one."""
+    step = trainer.env.step
 
-    def die_at_30(action, step=killed.env.step):
-        if killed.step == 30:
+    def die(action):
+        if trainer.step == number:
             raise KeyboardInterrupt
         return step(action)
 
-    killed.env.step = die_at_30
+    trainer.env.step = die
     with pytest.raises(KeyboardInterrupt):
-        killed.run()
+        trainer.run()
+
+
+def test_rows_written_after_the_checkpoint_by_a_killed_run_are_not_doubled(tmp_path):
+    make(tmp_path / "a").run()
+    kill_at(30, make(tmp_path / "b", save_every=20))
     make(tmp_path / "b", save_every=20).run()
     assert timeless(rows(tmp_path / "a")) == timeless(rows(tmp_path / "b"))
 
 
 def test_rows_of_a_run_that_was_killed_before_its_first_checkpoint_are_not_doubled(tmp_path):
-    killed = make(tmp_path, steps=17)
-    step = killed.env.step
-
-    def die_at_14(action):
-        if killed.step == 14:
-            raise KeyboardInterrupt
-        return step(action)
-
-    killed.env.step = die_at_14
-    with pytest.raises(KeyboardInterrupt):
-        killed.run()
+    kill_at(14, make(tmp_path, steps=17))
     assert [row["episode"] for row in rows(tmp_path, "episodes.jsonl")] == [1]
     make(tmp_path, steps=17).run()
     assert [row["episode"] for row in rows(tmp_path, "episodes.jsonl")] == [1]
