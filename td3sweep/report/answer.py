@@ -128,7 +128,7 @@ def _sure(one: Comparison, scale: float, family: int) -> str:
     rest = (
         f"pairs of runs on {seeds} that differ in nothing else"
         if one.design == MATCHED
-        else (f"runs on {seeds} that differ in nothing but that and the seed")
+        else f"runs on {seeds} that differ in nothing but that and the seed"
     )
     return (
         f"{interval and f'{interval}; '}p {below(one.adjusted)} after correction for {family} comparisons, "

@@ -110,23 +110,19 @@ def _beats(x: Floats, y: Floats) -> Floats:
     return np.asarray((above + 0.5 * level).mean(axis=(1, 2)))
 
 
-def wilson(count: int, of: int) -> Estimate:
-    """A share with Wilson's score interval."""
+def wilson(count: float, of: int) -> Estimate:
+    """A share with Wilson's score interval; where repeats were averaged the count need not be whole."""
     if of == 0:
         return Estimate(float("nan"), None, None)
-    interval = stats.binomtest(count, of).proportion_ci(1 - ALPHA, method="wilson")
-    return Estimate(count / of, float(interval.low), float(interval.high))
+    share, z2 = count / of, float(stats.norm.ppf(1 - ALPHA / 2)) ** 2
+    middle, reach = share + z2 / (2 * of), np.sqrt(z2 * (share * (1 - share) / of + z2 / (4 * of * of)))
+    low, high = (middle - reach) / (1 + z2 / of), (middle + reach) / (1 + z2 / of)
+    return Estimate(share, float(np.clip(low, 0.0, share)), float(np.clip(high, share, 1.0)))
 
 
 def newcombe(count: int, of: int, base_count: int, base_of: int) -> Estimate:
     """Difference of two shares with Newcombe's (1998, method 10) interval, built from Wilson's two."""
-    one, two = wilson(count, of), wilson(base_count, base_of)
-    difference = one.value - two.value
-    if one.low is None or one.high is None or two.low is None or two.high is None:
-        return Estimate(difference, None, None)
-    below = np.hypot(one.value - one.low, two.high - two.value)
-    above = np.hypot(one.high - one.value, two.value - two.low)
-    return Estimate(difference, float(difference - below), float(difference + above))
+    return _difference(wilson(count, of), wilson(base_count, base_of))
 
 
 def newcombe_paired(first: ArrayLike, second: ArrayLike) -> Estimate:
@@ -137,26 +133,24 @@ def newcombe_paired(first: ArrayLike, second: ArrayLike) -> Estimate:
         second: (n,) the same of the second.
     """
     x, y = np.asarray(first, float), np.asarray(second, float)
-    n, one, two = x.size, float(x.mean()), float(y.mean())
-    (low, high), (base_low, base_high) = _score(one, n), _score(two, n)
-    margins = n**4 * one * (1.0 - one) * two * (1.0 - two)
-    joint = n * float(x @ y) - n * one * n * two  # ad - bc of the fourfold table
+    n, one, two = x.size, wilson(float(x.sum()), x.size), wilson(float(y.sum()), y.size)
+    margins = n**4 * one.value * (1.0 - one.value) * two.value * (1.0 - two.value)
+    joint = n * float(x @ y) - n * one.value * n * two.value  # ad - bc of the fourfold table
     joint = max(joint - n / 2, 0.0) if joint > 0.0 else joint
-    phi = joint / np.sqrt(margins) if margins > 0.0 else 0.0
+    return _difference(one, two, joint / np.sqrt(margins) if margins > 0.0 else 0.0)
+
+
+def _difference(one: Estimate, two: Estimate, phi: float = 0.0) -> Estimate:
+    """One share less another, whose outcomes correlate by ``phi``, by squaring and adding their intervals."""
+    difference = one.value - two.value
+    if one.low is None or one.high is None or two.low is None or two.high is None:
+        return Estimate(difference, None, None)
 
     def reach(mine: float, other: float) -> float:
         return float(np.sqrt(max(mine**2 - 2.0 * phi * mine * other + other**2, 0.0)))
 
-    below, above = reach(one - low, base_high - two), reach(high - one, two - base_low)
-    return Estimate(one - two, one - two - below, one - two + above)
-
-
-def _score(share: float, n: int) -> tuple[float, float]:
-    """Wilson's interval of a share that need not be a count over n."""
-    z2 = stats.norm.ppf(1 - ALPHA / 2) ** 2
-    middle, reach = share + z2 / (2 * n), np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n)))
-    low, high = (middle - reach) / (1 + z2 / n), (middle + reach) / (1 + z2 / n)
-    return float(np.clip(low, 0.0, share)), float(np.clip(high, share, 1.0))
+    below, above = reach(one.value - one.low, two.high - two.value), reach(one.high - one.value, two.value - two.low)
+    return Estimate(difference, difference - below, difference + above)
 
 
 def holm(p: ArrayLike) -> Floats:
@@ -259,7 +253,7 @@ def survival(times: ArrayLike, happened: ArrayLike) -> tuple[Floats, Floats, Flo
     steps = np.asarray(curve.quantiles, float)
     share = np.asarray(curve.probabilities, float)
     low, high = (np.asarray(side.probabilities, float) for side in (interval.low, interval.high))
-    least, most = _score(1.0, t.size)[0], _score(0.0, t.size)[1]
+    least, most = wilson(t.size, t.size).low or 0.0, wilson(0, t.size).high or 1.0
     low = np.where(np.isnan(low), np.where(share == 1.0, least, 0.0), low)
     high = np.where(np.isnan(high), np.where(share == 0.0, most, 1.0), high)
     return steps, share, low, high
