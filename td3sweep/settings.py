@@ -182,7 +182,9 @@ class CarlaSettings(EnvSettings):
     )
     camera: CameraSettings = group(CameraSettings)
     dark: list[float] = setting(
-        [], "[EVERY,LENGTH]: the agent's camera is black over LENGTH of every EVERY metres of route; equal: always"
+        [],
+        "[EVERY,LENGTH]: the agent's camera is black over LENGTH of every EVERY metres of route, equal: always; "
+        "[EVERY,SHORTEST,LONGEST]: each length is drawn",
     )
     traffic: int = setting(0, "other cars, driven by the Traffic Manager; 0 to 100", low=0, high=500)
     routes: list[list[int]] = setting(

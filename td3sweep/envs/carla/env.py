@@ -114,7 +114,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             camera_fov: horizontal, degrees.
             camera_x, camera_z, camera_pitch: metres ahead of the car's centre, metres above it, degrees.
             dark: metres (every, length): the agent's frames are black over `length` of every `every` along the route,
-                from a place on that the seed decides; equal: always; none: never.
+                from a place on that the seed decides; three: see `Shutter`; equal: always; none: never.
             frame_stack: frames in the image stack.
             action_repeat: simulator ticks an agent step; rewards add up.
             steer_scale: share of the car's steering range that an action of 1 uses.

@@ -19,6 +19,7 @@ VECTOR_SIZES = {"full": 3 + 3 * WAYPOINTS, "no_waypoints": 3, "speed": 1}
 SPEED_SCALE = 30.0  # m/s
 LATERAL_SCALE = 3.5  # m
 WAYPOINT_SCALE = 50.0  # m
+DRAWN_STRETCHES = 64  # lengths of dark stretches drawn for an episode; a longer one repeats them
 
 Frame = NDArray[np.uint8]
 
@@ -53,27 +54,33 @@ class Shutter:
 
     Args:
         dark: metres from the end of one dark stretch to the end of the next, and metres of it that are dark: equal,
-            all are; empty, none is.
+            all are; empty, none is. With a third number a stretch's length is drawn, from the second to the third.
 
     Raises:
         UserError: there is no such stretch.
     """
 
     def __init__(self, dark: Sequence[float]) -> None:
-        if dark and not (len(dark) == 2 and 0.0 < dark[1] <= dark[0]):
-            raise UserError(f"env.dark={list(dark)}: give [EVERY,LENGTH] in metres, LENGTH above 0 and at most EVERY")
-        every, length = dark or (1.0, 0.0)
-        self._every, self._lit = every, every - length
+        if dark and not (len(dark) in (2, 3) and 0.0 < dark[1] <= dark[-1] <= dark[0]):
+            raise UserError(
+                f"env.dark={list(dark)}: give [EVERY,LENGTH] or [EVERY,SHORTEST,LONGEST] in metres, "
+                "each length above 0, in that order, and at most EVERY"
+            )
+        self._every, self._shortest, self._longest = (dark[0], dark[1], dark[-1]) if dark else (1.0, 0.0, 0.0)
         self._offset = 0.0
+        self._lengths: NDArray[np.float64] = np.array([self._shortest])
 
     def begin(self, rng: np.random.Generator) -> None:
-        """Draw where the first stretch begins: never at the start itself, unless all is dark."""
-        if self._lit < self._every:
-            self._offset = rng.uniform(0.0, self._lit)
+        """Draw where the first stretch begins, after half a lit one unless all is dark, and how long each is."""
+        if self._longest > 0.0:
+            self._offset = rng.uniform(0.0, (self._every - self._longest) / 2.0)
+        if self._shortest < self._longest:
+            self._lengths = rng.uniform(self._shortest, self._longest, DRAWN_STRETCHES)
 
     def __call__(self, frame: Frame, distance: float) -> Frame:
         """The frame as seen `distance` metres along the route."""
-        dark = (distance + self._offset) % self._every >= self._lit
+        stretch, place = divmod(distance + self._offset, self._every)
+        dark = place >= self._every - self._lengths[int(stretch) % len(self._lengths)]
         return np.zeros_like(frame) if dark else frame
 
 
