@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ ELSEWHERE = {
     "20 cars": ("env.traffic=20",),
 }
 BLIND = "env.dark=[1,1]"
+WHOLE = {"": ("env.stalled_steps=null",)}  # a test's episodes last as long as CarRacing's do
 MEMORY = ["experiment=memory"]
 REMEMBER = ["recurrent.skip=true", "recurrent.chrono=20"]
 TABLES: dict[str, list[Cell]] = {
@@ -67,31 +69,44 @@ TABLES: dict[str, list[Cell]] = {
         Cell("gru48, zero state", [*MEMORY, "recurrent=gru48", *REMEMBER, "recurrent.stored_state=false"], 3),
         Cell("gru48, no burn-in", [*MEMORY, "recurrent=gru48", *REMEMBER, "recurrent.burn_in=0"], 3),
     ],
+    "racing": [Cell("experiment=racing", ["experiment=racing"], 3, WHOLE)],
 }
 
 
-def table(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell]) -> str:
-    """Markdown: a line for each cell and test, the seeds' successes one by one."""
-    lines = [
-        "| run | tested on | success by seed, % | mean [95 %] | route, % | speed, m/s | minutes | verdicts |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+@dataclass(frozen=True)
+class Measure:
+    """What a table tells of every seed: a key of a test, its title, and the place of a like one in a curve's points."""
+
+    key: str
+    title: str
+    factor: float
+    place: int
+    axis: str
+
+
+ROUTES = Measure("success", "success by seed, %", 100.0, 2, "route driven in evaluations, %")
+RETURNS = Measure("return", "return by seed", 1.0, 3, "return in evaluations")
+MEASURES = {"racing": RETURNS}  # of the other tables: ROUTES
+
+
+def table(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell], measure: Measure = ROUTES) -> str:
+    """Markdown: a line for each cell and test, the seeds' values one by one."""
+    routes = measure is ROUTES
+    titles = ["run", "tested on", measure.title, "mean [95 %]", *(["route, %", "speed, m/s"] if routes else [])]
+    titles += ["minutes", "verdicts"]
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for cell in cells:
         mine = sorted((row for row in rows if row["cell"] == cell.name), key=lambda row: row["seed"])
         for label in cell.tests if mine else ():
             tests = [row["tests"][label] for row in mine]
-            success = [100.0 * test["success"] for test in tests]
-            driven = [100.0 * test["route_completion"] for test in tests]
-            words = [
-                "" if label else cell.name,
-                label or "its own task",
-                " ".join(f"{value:.0f}" for value in success),
-                _mean(success),
-                _mean(driven),
-                f"{np.mean([test['speed'] for test in tests]):.1f}",
-                "" if label else f"{np.mean([row['minutes'] for row in mine]):.1f}",
-                "" if label else _verdicts(mine),
-            ]
+            values = [measure.factor * test[measure.key] for test in tests]
+            words = ["" if label else cell.name, label or "its own task"]
+            words += [" ".join(f"{value:.0f}" for value in values), _mean(values)]
+            if routes:
+                words.append(_mean([100.0 * test["route_completion"] for test in tests]))
+                words.append(f"{np.mean([test['speed'] for test in tests]):.1f}")
+            words.append("" if label else f"{np.mean([row['minutes'] for row in mine]):.1f}")
+            words.append("" if label else _verdicts(mine))
             lines.append(f"| {' | '.join(words)} |")
     return "\n".join(lines)
 
@@ -111,16 +126,18 @@ def write_page() -> None:
     for name, cells in TABLES.items():
         mine = [row for row in rows if row["table"] == name]
         if mine:
-            text = table(mine, cells)
+            measure = MEASURES.get(name, ROUTES)
+            text = table(mine, cells, measure)
             shown = [cell for cell in cells if any(len(row["curve"]) > 1 for row in mine if row["cell"] == cell.name)]
             if shown:  # what has not learnt has no curve
-                draw(mine, shown, DOCS / f"learning_{name}.png")
-                text += f"\n\n![Route driven in the evaluations of each run, over its steps](learning_{name}.png)"
+                draw(mine, shown, DOCS / f"learning_{name}.png", measure)
+                about = measure.axis.partition(",")[0].capitalize()
+                text += f"\n\n![{about} of each run, over its steps](learning_{name}.png)"
             replace_section(name, text, PAGE)
 
 
-def draw(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell], path: Path) -> None:
-    """Route driven in the evaluations of each run over its steps, a panel for each cell."""
+def draw(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell], path: Path, measure: Measure = ROUTES) -> None:
+    """The measure in the evaluations of each run over its steps, a panel for each cell."""
     from matplotlib.figure import Figure
 
     across = min(4, len(cells))
@@ -130,15 +147,16 @@ def draw(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell], path: Path) -
     for panel, cell in zip(panels, cells, strict=False):
         for row in rows:
             if row["cell"] == cell.name:
-                points = np.array([[point[0], point[2]] for point in row["curve"]], float)
-                panel.plot(points[:, 0], 100.0 * points[:, 1], color="#0072b2", alpha=0.7, linewidth=1.2)
+                points = np.array([[point[0], point[measure.place]] for point in row["curve"]], float)
+                panel.plot(points[:, 0], measure.factor * points[:, 1], color="#0072b2", alpha=0.7, linewidth=1.2)
         panel.set_title(cell.name, fontsize=9)
-        panel.set_ylim(-3, 103)
+        if measure is ROUTES:
+            panel.set_ylim(-3, 103)
         panel.tick_params(labelsize=8)
     for panel in panels[len(cells) :]:
         panel.set_visible(False)
     figure.supxlabel("environment steps", fontsize=9)
-    figure.supylabel("route driven in evaluations, %", fontsize=9)
+    figure.supylabel(measure.axis, fontsize=9)
     figure.savefig(path, dpi=110)
 
 

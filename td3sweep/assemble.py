@@ -34,7 +34,13 @@ def build_env(settings: Settings, log_dir: Path, *, detail: bool = False) -> Any
     if isinstance(env, GymSettings):
         from td3sweep.envs.gym import GymImageEnv
 
-        return GymImageEnv(env.id, frame_stack=settings.frame_stack, action_repeat=env.action_repeat)
+        return GymImageEnv(
+            env.id,
+            frame_stack=settings.frame_stack,
+            action_repeat=env.action_repeat,
+            pedals=env.pedals,
+            stalled_steps=env.stalled_steps,
+        )
     assert isinstance(env, CarlaSettings)
     from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
 
@@ -379,8 +385,12 @@ def choose_device(asked: str) -> str:
 
 
 def random_bounds(settings: Settings, action_size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Bounds of the warm-up's uniform actions; on CARLA the throttle leans forward, or the car would stand still."""
-    low = [-1.0] * action_size
-    if isinstance(settings.env, CarlaSettings):
-        low[1] = settings.env.warmup_throttle
+    """Bounds of the warm-up's uniform actions; a throttle leans forward, or the car would stand still."""
+    low, env = [-1.0] * action_size, settings.env
+    if isinstance(env, CarlaSettings):
+        low[1] = env.warmup_throttle
+    elif isinstance(env, GymSettings) and env.pedals:
+        from td3sweep.envs.gym import pedal_place
+
+        low[pedal_place(env.pedals)] = env.warmup_throttle
     return tuple(low), (1.0,) * action_size

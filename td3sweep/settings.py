@@ -135,6 +135,7 @@ class EnvSettings:
 
     name: str = setting("carla", "environment", choices=("carla", "gym"))
     action_repeat: int = setting(4, "simulator ticks an action; 1 to 4", low=1, high=20)
+    warmup_throttle: float = setting(-0.3, "lower bound of the random phase's throttle; -.5 to 0", low=-1.0, high=1.0)
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,6 @@ class CarlaSettings(EnvSettings):
     terminate: list[str] = setting(
         ["collision", "off_road"], "what ends an episode besides the route's end: collision, off_road"
     )
-    warmup_throttle: float = setting(-0.3, "lower bound of the random phase's throttle; -.5 to 0", low=-1.0, high=1.0)
     restart_every: int | None = setting(
         None, "episodes after which client and (if ours) server are restarted; null: never; 50 to 500", low=1
     )
@@ -222,6 +222,12 @@ class GymSettings(EnvSettings):
     """Any Gymnasium environment with image observations."""
 
     id: str = setting("CarRacing-v3", "Gymnasium id")
+    pedals: list[int] = setting(
+        [], "[FIRST,SECOND]: two of its actions become a throttle: the first is what lies above 0, the second below"
+    )
+    stalled_steps: int | None = setting(
+        None, "actions in a row without a positive reward that truncate an episode; null: never; 20 to 100", low=1
+    )
 
 
 @dataclass(frozen=True)

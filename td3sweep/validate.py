@@ -53,10 +53,12 @@ def _check_unused(s: Settings) -> None:
     memory, falls = s.recurrent.name != "none", s.hyperparams.exploration_noise_final is not None
     steady = "hyperparams.exploration_noise_final=null: the noise never falls"
     progress = "progress" in s.reward.terms
+    throttle = not isinstance(s.env, GymSettings) or bool(s.env.pedals)
     where, env = ("env=gym", "env=carla and ") if isinstance(s.env, GymSettings) else (f"reward={s.reward.name}", "")
     for group, keys, read, why, remedy in (
         ("recurrent", OF_MEMORY, memory, "recurrent=none: there is no memory", f"choose {MEMORIES}"),
         ("hyperparams", ("exploration_noise_steps",), falls, steady, "add hyperparams.exploration_noise_final=0.1"),
+        ("env", ("warmup_throttle",), throttle, "env.pedals=[]: there is no throttle", "add env.pedals=[1,2]"),
         ("reward", ("progress_scale",), progress, f"{where}: no progress term", f"choose {env}reward=seed_later"),
     ):
         node = getattr(s, group)

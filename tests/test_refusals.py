@@ -118,6 +118,10 @@ def refusal(*overrides):
             ["reward.progress_scale=50.0 with reward=cruise", "leave it at 1.0 or choose reward=seed_later"],
         ),
         (
+            ["env=gym", "env.warmup_throttle=0"],
+            ["env.warmup_throttle=0.0 with env.pedals=[]", "leave it at -0.3 or add env.pedals=[1,2]"],
+        ),
+        (
             ["env=gym", "reward.progress_scale=50"],
             ["reward.progress_scale=50.0 with env=gym", "leave it at 1.0 or choose env=carla and reward=seed_later"],
         ),
@@ -152,6 +156,7 @@ def test_one_line_with_key_value_and_remedy(overrides, parts):
 @pytest.mark.parametrize(
     "overrides",
     [
+        ["env=gym", "env.pedals=[1,2]", "env.warmup_throttle=0"],
         ["reward=seed_later", "reward.progress_scale=50"],
         ["reward=seed_20nov", "reward.terms.progress=0"],
         ["hyperparams.exploration_noise_steps=100", "hyperparams.exploration_noise_final=0.1"],

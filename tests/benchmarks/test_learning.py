@@ -28,6 +28,17 @@ def test_a_line_tells_every_seed_and_their_mean():
     assert [word.strip() for word in lines[3].strip("|").split("|")][2:4] == ["0", "0"]
 
 
+def test_another_world_is_told_by_its_returns():
+    rows = [row("race", 0, 0.0), row("race", 1, 0.0)]
+    rows[0]["tests"] = {"": {"success": 0.0, "return": 500.4, "length": 250.0, "episodes": 20}}
+    rows[1]["tests"] = {"": {"success": 0.0, "return": 100.0, "length": 250.0, "episodes": 20}}
+    lines = learning.table(rows, [Cell("race", [], 2)], learning.RETURNS).splitlines()
+    assert [word.strip() for word in lines[0].strip("|").split("|")] == [
+        "run", "tested on", "return by seed", "mean [95 %]", "minutes", "verdicts",
+    ]  # fmt: skip
+    assert lines[2].startswith("| race | its own task | 500 100 | 300 | 4.0 |")
+
+
 def test_five_seeds_have_an_interval():
     rows = [row("a", seed, success) for seed, success in enumerate((0.5, 0.6, 0.7, 0.8, 0.9))]
     line = learning.table(rows, [Cell("a", [], 5)]).splitlines()[2]
@@ -71,12 +82,13 @@ def test_a_failure_ends_the_table_and_keeps_what_was_done(tmp_path, monkeypatch)
 
 def test_the_page_takes_tables_and_their_curves(tmp_path, monkeypatch):
     page, data = tmp_path / "learning.md", tmp_path / "learning.jsonl"
-    page.write_text("<!-- drive -->\nold\n<!-- /drive -->\n<!-- controls -->\nold\n<!-- /controls -->\n")
+    page.write_text("".join(f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in ("drive", "controls", "racing")))
     curve = [[500, 0.0, 0.1, 1.0], [1000, 1.0, 1.0, 9.0]]
     drive = row("experiment=drive", 0, 1.0, table="drive", curve=curve)
     drive["tests"] = dict.fromkeys(learning.ELSEWHERE, drive["tests"][""])
     untrained = row("untrained", 0, 0.0, table="controls", curve=curve[:1])
-    data.write_text("".join(json.dumps(one) + "\n" for one in (drive, untrained)))
+    race = row("experiment=racing", 0, 0.0, table="racing", curve=[[500, 0.0, None, 1.0], [900, 0.0, None, 700.0]])
+    data.write_text("".join(json.dumps(one) + "\n" for one in (drive, untrained, race)))
     for name, value in (("PAGE", page), ("DATA", data), ("DOCS", tmp_path)):
         monkeypatch.setattr(learning, name, value)
     learning.write_page()
@@ -85,7 +97,8 @@ def test_the_page_takes_tables_and_their_curves(tmp_path, monkeypatch):
     assert "(learning_drive.png)" in text
     assert "| untrained | its own task | 0 | 0 |" in text
     assert "learning_controls" not in text
-    assert [found.name for found in tmp_path.glob("*.png")] == ["learning_drive.png"]
+    assert "![Return in evaluations of each run, over its steps](learning_racing.png)" in text
+    assert sorted(found.name for found in tmp_path.glob("*.png")) == ["learning_drive.png", "learning_racing.png"]
 
 
 @pytest.mark.slow
@@ -93,7 +106,7 @@ def test_the_page_takes_tables_and_their_curves(tmp_path, monkeypatch):
 def test_every_cell_is_a_command_that_composes(name):
     for cell in learning.TABLES[name]:
         settings = compose_settings([*cell.overrides, *cells.ALWAYS, "seed=0"])
-        assert settings.env.vector in ("speed", "full")
+        assert name == "racing" or settings.env.vector in ("speed", "full")
         for overrides in cell.tests.values():
             compose_settings([*cell.overrides, *overrides])
 

@@ -52,10 +52,10 @@ class Blind(Painter):
 
 @pytest.fixture(autouse=True)
 def _registered():
-    for name, entry in (("Painter", Painter), ("Blind", Blind)):
+    for name, entry in (("Painter", Painter), ("Car", Car), ("Blind", Blind)):
         gymnasium.register(f"td3sweep-test/{name}-v0", entry, disable_env_checker=True)
     yield
-    for name in ("Painter", "Blind"):
+    for name in ("Painter", "Car", "Blind"):
         gymnasium.registry.pop(f"td3sweep-test/{name}-v0")
 
 
@@ -73,6 +73,54 @@ def test_actions_are_stretched_repeated_and_seen_again():
     assert env._env.unwrapped.actions[-1].tolist() == [1.0, -2.0]
     _, reward, terminated, _, info = env.step(np.array([1.0, 0.0], np.float32))
     assert (reward, terminated, info["ticks"]) == (1.0, True, 7)  # ended within the repeat
+
+
+class Car(Painter):
+    """A throttle, a wheel from -1 to 1 and a brake from 0 to 2; pays the throttle less the brake."""
+
+    action_space = spaces.Box(np.array([0.0, -1.0, 0.0], np.float32), np.array([1.0, 1.0, 2.0], np.float32))
+
+    def step(self, action):
+        picture, _, terminated, _, info = super().step(action)
+        return picture, float(action[0] - action[2]), terminated, False, info
+
+
+@pytest.mark.parametrize(
+    ("pedals", "ours", "theirs"),
+    [
+        ([0, 2], [0.5, 0.25], [0.5, 0.25, 0.0]),
+        ([0, 2], [-0.5, 0.25], [0.0, 0.25, 1.0]),
+        ([0, 2], [0.0, -1.0], [0.0, -1.0, 0.0]),
+        ([2, 0], [0.25, 0.5], [0.0, 0.25, 1.0]),
+        ([2, 0], [0.25, -0.5], [0.5, 0.25, 0.0]),
+    ],
+)
+def test_two_pedals_become_one_throttle(pedals, ours, theirs):
+    env = GymImageEnv("td3sweep-test/Car-v0", pedals=pedals)
+    assert (env.action_size, env.vector_size) == (2, 2)
+    env.reset(seed=0)
+    observation, *_ = env.step(np.array(ours, np.float32))
+    assert env._env.unwrapped.actions[-1].tolist() == theirs
+    assert observation["vector"].tolist() == ours
+
+
+def test_an_episode_without_reward_is_cut_short():
+    env = GymImageEnv("td3sweep-test/Car-v0", pedals=[0, 2], stalled_steps=2)
+    stand, drive = np.array([0.0, 0.0], np.float32), np.array([1.0, 0.0], np.float32)
+    for actions in ([stand, drive, stand, stand], [stand, stand]):  # a new episode counts anew
+        env.reset(seed=0)
+        ends = [env.step(action)[2:] for action in actions]
+        assert [(terminated, truncated, info.get("end")) for terminated, truncated, info in ends] == [
+            *[(False, False, None)] * (len(actions) - 1), (False, True, "stalled"),
+        ]  # fmt: skip
+
+
+def test_the_environments_own_end_is_no_stall():
+    env = GymImageEnv("td3sweep-test/Car-v0", pedals=[0, 2], stalled_steps=7)
+    env.reset(seed=0)
+    ends = [env.step(np.zeros(2, np.float32))[2:] for _ in range(7)]
+    assert ends[-1][:2] == (True, False)
+    assert "end" not in ends[-1][2]
 
 
 def test_an_environment_without_images_is_rendered():
@@ -110,6 +158,8 @@ def test_faults_of_the_user_are_one_line(monkeypatch):
         GymImageEnv("CartPole-v1")
     with pytest.raises(UserError, match=r"env\.action_repeat=0"):
         GymImageEnv(action_repeat=0)
+    with pytest.raises(UserError, match=r"env\.pedals=\[1, 2\]: give two of the actions 0 to 1 of td3sweep-test"):
+        GymImageEnv("td3sweep-test/Painter-v0", pedals=[1, 2])
 
     def missing(*_, **__):
         raise gymnasium.error.DependencyNotInstalled("Box2D is not installed")
