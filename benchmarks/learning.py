@@ -33,7 +33,8 @@ BLIND = "env.dark=[1,1]"
 WHOLE = {"": ("env.stalled_steps=null",)}  # a test's episodes last as long as CarRacing's do
 MEMORY = ["experiment=memory", "precision=bf16"]
 REMEMBER = ["recurrent.sequence_length=15", "recurrent.burn_in=12"]
-DARKEST = {"": ("env.dark=[54,24]",)}  # every stretch of a test as long as the longest trained on
+LONG = ["env.route_min=250", "env.route_max=350", "env.max_episode_steps=600"]
+DARKEST = {"": ("env.dark=[50,20]", *LONG)}  # each stretch of a test as long as the longest trained on
 TABLES: dict[str, list[Cell]] = {
     "drive": [Cell("experiment=drive", DRIVE, 5, ELSEWHERE)],
     "controls": [
