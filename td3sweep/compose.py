@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from td3sweep import settings as schema
 from td3sweep.errors import UserError
 from td3sweep.help import GROUP_ORDER, entries, help_text
-from td3sweep.settings import Settings
+from td3sweep.settings import CarlaSettings, GymSettings, Settings
 from td3sweep.sweep.words import teach
 from td3sweep.validate import check
 
@@ -159,6 +159,10 @@ def _first_line(error: BaseException) -> str:
 
 def _unknown_key(key: str) -> str:
     known = {entry.key for entry in entries()} | set(GROUP_ORDER)
+    carla, gym = ({f"env.{field.name}" for field in dataclasses.fields(cls)} for cls in (CarlaSettings, GymSettings))
+    if key in carla ^ gym:  # known, but not to the environment that was chosen
+        chosen, other = ("gym", "carla") if key in carla else ("carla", "gym")
+        return f"{key}: env={chosen} has no such key; add env={other} or drop it"
     if key in known:  # a mapping, into which nothing can be put without the plus
         return f"{key}: give its entries one by one: +{key}.NAME=VALUE"
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)

@@ -36,6 +36,8 @@ def refusal(*overrides):
         (["hyperparams.gamma=1.5"], ["hyperparams.gamma=1.5", "between 0 and 0.99999"]),
         (["hyperparams.gama=.9"], ["hyperparams.gama", "did you mean hyperparams.gamma?"]),
         (["env.sever=connect"], ["did you mean env.server?"]),
+        (["env.pedals=[1,2]"], ["env.pedals", "env=carla has no such key", "add env=gym or drop it"]),
+        (["env=gym", "env.routes=[[0,9]]"], ["env.routes", "env=gym has no such key", "add env=carla or drop it"]),
         (["cnn=pooling"], ["cnn=pooling", "nature, pooled"]),
         (["cnn.name=pooling"], ["cnn.name=pooling", "nature, pooled"]),
         (["steps=many"], ["steps=many", "Integer"]),
