@@ -34,7 +34,10 @@ WHOLE = {"": ("env.stalled_steps=null",)}  # a test's episodes last as long as C
 MEMORY = ["experiment=memory", "precision=bf16"]
 REMEMBER = ["recurrent.sequence_length=15", "recurrent.burn_in=12"]
 LONG = ["env.route_min=250", "env.route_max=350", "env.max_episode_steps=600"]
-DARKEST = {"": ("env.dark=[50,20]", *LONG)}  # each stretch of a test as long as the longest trained on
+DARKEST = {
+    "": (),
+    "all dark 20 m, 250 m": ("env.dark=[50,20]", *LONG),
+}  # each stretch as long as the longest trained on
 TABLES: dict[str, list[Cell]] = {
     "drive": [Cell("experiment=drive", DRIVE, 5, ELSEWHERE)],
     "controls": [
