@@ -2,7 +2,7 @@
 
 import pytest
 
-from td3sweep.assemble import build_env
+from td3sweep.assemble import build_env, random_bounds
 
 
 @pytest.fixture
@@ -39,3 +39,24 @@ def test_weather_routes_and_ends(built):
     found = built("env.weather=WetSunset", "env.routes=[[1,11],[20,8]]", "env.terminate=[collision]")
     assert built("env.dark=[40,10]")["dark"] == [40.0, 10.0]
     assert (found["weather"], found["routes"], found["terminate"]) == ("WetSunset", [[1, 11], [20, 8]], ["collision"])
+
+
+def test_pedals_and_patience_reach_a_gymnasium_environment(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("td3sweep.envs.gym.GymImageEnv", lambda id, **arguments: (id, arguments))
+    id, found = build_env(settings("experiment=racing", "env.stalled_steps=7"), tmp_path)
+    assert id == "CarRacing-v3"
+    assert (found["pedals"], found["stalled_steps"], found["action_repeat"]) == ([1, 2], 7, 4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "size", "low"),
+    [
+        ([], 2, (-1.0, -0.3)),
+        (["env.warmup_throttle=-.5"], 2, (-1.0, -0.5)),
+        (["env=gym"], 3, (-1.0, -1.0, -1.0)),
+        (["env=gym", "env.pedals=[1,2]"], 2, (-1.0, -0.3)),
+        (["env=gym", "env.pedals=[2,0]", "env.warmup_throttle=0"], 3, (-1.0, 0.0, -1.0)),
+    ],
+)
+def test_a_random_throttle_leans_forward(overrides, size, low, settings):
+    assert random_bounds(settings(*overrides), size) == (low, (1.0,) * size)
