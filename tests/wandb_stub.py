@@ -35,7 +35,7 @@ class WandbStub:
         self.views: dict[str, dict[str, Any]] = {}
         self.artifacts: list[dict[str, Any]] = []
         self.files: list[str] = []
-        self.finished: set[str] = set()
+        self.exits: dict[str, int] = {}
         self.operations: list[str] = []
         self.unknown: list[str] = []
         self.down = False
@@ -142,7 +142,8 @@ class WandbStub:
     def _run(self, name: str) -> dict[str, Any]:
         told, rows = self.runs[name], self.history.get(name, [])
         node = {"id": f"id-{name}", "name": name, "displayName": told.get("displayName") or name, "projectId": 1}
-        node |= {"state": "finished" if name in self.finished else "running", "group": told.get("groupName")}
+        state = {None: "running", 0: "finished"}.get(self.exits.get(name), "failed")
+        node |= {"state": state, "group": told.get("groupName")}
         node |= {"config": told.get("config") or "{}", "summaryMetrics": json.dumps(self.summaries.get(name, {}))}
         node |= {"historyLineCount": len(rows), "historyKeys": {"lastStep": len(rows) - 1, "keys": {}}}
         node |= {"tags": [], "sweepName": None, "jobType": "train", "commit": None, "readOnly": False, "notes": ""}
@@ -282,7 +283,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif "summary" in name:
                 stub.summaries[run] = json.loads(chunk["content"][-1])
         if sent.get("complete"):
-            stub.finished.add(run)
+            stub.exits[run] = sent["exitcode"]
         self._send({})
 
     def log_message(self, *_: Any) -> None:

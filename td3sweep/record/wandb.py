@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from td3sweep.record.rundir import ENDINGS
+
 log = logging.getLogger(__name__)
+*_, CRASHED = ENDINGS
 INIT_S = 20  # for W&B to answer at the start; after that the run is tracked offline
 FINISH_S = 30  # for what is left to be sent at the end; after that it waits on disk for `wandb sync`
 
@@ -106,13 +109,13 @@ class WandbMirror:
             log.warning("wandb: film strip or checkpoint not sent (%s); they stay in the run directory", _line(error))
 
     def summarise(self, summary: Mapping[str, Any]) -> None:
-        """Put the verdict and final numbers into the run's summary and close the run."""
+        """Put the verdict and final numbers into the run's summary and close it, as failed where an error ended it."""
         if self._run is not None:
             try:
                 self._run.summary.update(dict(summary))
             except Exception as error:
                 self._fail(error)
-        self._call("finish")
+        self._call("finish", exit_code=int(summary.get("ended") == CRASHED))
 
     def _call(self, method: str, *arguments: Any, **named: Any) -> None:
         if self._run is None:

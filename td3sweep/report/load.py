@@ -45,6 +45,8 @@ def _load(root: Path, source: str, runs: list[Run]) -> None:
     if not root.exists():
         raise UserError(f"{source}: no such file or directory; give run or sweep directories")
     known = {run.path.resolve() for run in runs}
+    if root.is_file() and root.resolve().parent in known:  # a run's own log: it counts with the run
+        return
     runs += [read_run(path, _name(path, root), source) for path in places(root) if path.resolve() not in known]
     for sweep in _sweeps(root):
         _join_sweep(sweep, root, source, runs)

@@ -71,8 +71,14 @@ def test_a_run_arrives_with_group_settings_rows_alert_film_checkpoint_and_verdic
     assert [artefact["artifactTypeName"] for artefact in stub.artifacts] == ["model"]
     assert "step-10.pt" in stub.files
     assert "step-5.pt" not in stub.files
-    assert run in stub.finished
+    assert stub.exits == {run: 0}
     assert not stub.unknown
+
+
+@pytest.mark.parametrize(("ended", "code"), [("interrupted", 0), ("crashed", 1)])
+def test_only_what_an_error_ended_stands_as_failed(stub, tmp_path, ended, code):
+    mirror_of(tmp_path).summarise({"ended": ended})
+    assert list(stub.exits.values()) == [code]
 
 
 def test_a_resumed_run_goes_on_as_the_same_run(stub, tmp_path):

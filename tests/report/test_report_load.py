@@ -197,6 +197,14 @@ def test_a_run_given_beside_its_folder_counts_once_and_is_the_folders(tmp_path, 
     ]  # fmt: skip
 
 
+def test_a_runs_own_log_given_beside_it_counts_once(tmp_path, monkeypatch):
+    write_run(tmp_path / "r0")
+    monkeypatch.chdir(tmp_path)
+    for sources in (["r0/metrics.jsonl", "r0"], ["r0", "r0/metrics.jsonl"], [".", "r0/metrics.jsonl"]):
+        assert [run.path.name for run in load(sources)] == ["r0"]
+    assert [run.name for run in load(["r0/metrics.jsonl"])] == ["metrics.jsonl"]  # by itself it is a source
+
+
 def test_two_folders_are_a_factor(tmp_path):
     first = write_sweep(tmp_path / "a", seeds=1)
     second = shutil.copytree(first, tmp_path / "b")

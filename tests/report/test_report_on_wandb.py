@@ -108,7 +108,7 @@ def test_runs_of_ours_end_as_their_summaries_say(stub, tmp_path):
         for step in range(100, steps + 1, 100):
             mirror.log({"env_step": step, "phase": "learning", "q/actor": 1.0, "q/q1": 1.0})
         mirror.summarise({**summary, "env_steps": steps})
-    stub.finished.remove(stub.named("resumed"))
+    del stub.exits[stub.named("resumed")]
     runs = {run.name: run for run in load([f"wandb:{ENTITY}/{PROJECT}"])}
     assert {name: run.state for name, run in runs.items()} == {
         "through": "finished",
