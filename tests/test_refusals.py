@@ -138,6 +138,7 @@ def refusal(*overrides):
         (["env.path=/opt/CarlaUE4.sh"], ["env.path=/opt/CarlaUE4.sh", "env.server=launch"]),
         (["env.server=connect"], ["env.server=connect", "env.port=2000"]),
         (["env.host=10.0.0.1"], ["env.host=10.0.0.1", "env.server=connect"]),
+        (["env.gpu=1"], ["env.gpu=1", "env.server=standin", "env.server=launch"]),
         (["env.server=connect", "env.port=2000", "env.gpu=1"], ["env.gpu", "env.server=launch"]),
         (["env.server=command"], ["env.server=command", "env.command"]),
         (["env.command=[docker,run]"], ["env.command", "env.server=command"]),
