@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 SEGMENT_SLOTS = 4096  # about 29 MB: bounds what a save copies at a time
 KEEP = 2  # checkpoints kept: the newest, and one to fall back on
-OWN = re.compile(r"\.?(step-\d+\.pt|segment-\d+-\d+\.npz)(\.part)?")  # the names that it writes, half-written ones too
+BEST = "best.pt"
+OWN = re.compile(
+    r"\.?(step-\d+\.pt|segment-\d+-\d+\.npz)(\.part)?|\.best\.pt\.part"
+)  # the names that it writes, half-written ones too
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -86,6 +89,10 @@ class Checkpoints:
         self._named[path] = segments
         self._remove_unneeded()
         return path
+
+    def save_best(self, payload: Mapping[str, Any]) -> None:
+        """Write ``best.pt``, which has no replay to resume with; raises OSError and leaves the old one whole."""
+        _write(self._directory / BEST, lambda file: torch.save({"format": FORMAT, **payload}, file))
 
     def load(self) -> Saved | None:
         """The newest whole checkpoint, or None where there is none at all.

@@ -73,8 +73,11 @@ def test_old_checkpoints_and_the_segments_only_they_needed_go(folders):
 
 def test_a_save_removes_what_is_its_own_and_nothing_else(folders):
     replay, saver = make_replay(), Checkpoints(*folders)
-    own = ["step-000000000001.pt", ".step-000000000002.pt.part"], ["segment-000000000000-000000000003.npz"]
-    foreign = ["best.pt", "step-000000000010-good.pt", "notes.txt"], ["mine.npz"]
+    own = (
+        ["step-000000000001.pt", ".step-000000000002.pt.part", ".best.pt.part"],
+        ["segment-000000000000-000000000003.npz"],
+    )
+    foreign = ["best.pt", "copy.pt", "step-000000000010-good.pt", "notes.txt"], ["mine.npz"]
     for folder, names_there in zip(folders * 2, own + foreign, strict=True):
         for name in names_there:
             (folder / name).touch()

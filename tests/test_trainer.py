@@ -12,7 +12,7 @@ from rich.console import Console
 from toy_env import DotEnv
 
 from td3sweep.agent.build import build_td3
-from td3sweep.checkpoint import Checkpoints
+from td3sweep.checkpoint import Checkpoints, read_checkpoint
 from td3sweep.collect.here import Here
 from td3sweep.errors import UserError
 from td3sweep.monitor.verdict import Monitor
@@ -381,6 +381,42 @@ def test_an_alarm_stops_the_run_only_where_asked(tmp_path):
         assert trainer.monitor.verdict == "diverging"
         assert trainer.stopped_by_monitor is stop
         assert (trainer.step < 40) is stop
+
+
+def with_returns(trainer, returns):
+    """The trainer, each of whose evaluations finds the next of ``returns``."""
+    evaluate, found = trainer.collector.evaluate, iter(returns)
+    trainer.collector.evaluate = lambda *asked: evaluate(*asked) | {"eval/return": next(found)}
+    return trainer
+
+
+def best_of(folder):
+    return read_checkpoint(folder / "checkpoints" / "best.pt")
+
+
+@pytest.mark.parametrize(
+    ("returns", "best"),
+    [
+        ([1.0, 3.0, 2.0], 24), ([1.0, 2.0, 3.0], 36), ([-5.0, -6.0, -7.0], 12), ([2.0, 2.0, 1.0], 24),
+        ([1.0, math.nan, 0.0], 12),
+    ],
+)  # fmt: skip
+def test_the_best_evaluation_keeps_its_weights(tmp_path, returns, best):
+    options = {"eval_every": 12, "env": DotEnv(length=12)}
+    with_returns(make(tmp_path / "whole", steps=36, **options), returns).run()
+    found = best_of(tmp_path / "whole")
+    assert (found["env_step"], found["eval/return"]) == (best, returns[best // 12 - 1])
+    short = make(tmp_path / "short", **options | {"steps": best, "eval_every": 1000})
+    if best > short.plan.warmup:
+        short.run()
+        assert same(found["agent"]["actor"], short.agent.state_dict()["actor"])
+
+
+def test_a_resumed_run_remembers_its_best(tmp_path):
+    options = {"eval_every": 12, "save_every": 12}
+    for steps, returns in ((36, [3.0, 1.0, 1.0]), (48, [1.0, 2.0])):  # the one at the last step is made again
+        with_returns(make(tmp_path, env=DotEnv(length=12), steps=steps, **options), returns).run()
+    assert best_of(tmp_path)["env_step"] == 12
 
 
 def test_evaluation_changes_nothing_that_is_trained(tmp_path):

@@ -11,8 +11,8 @@ import numpy as np
 from td3sweep.agent.td3 import TD3
 from td3sweep.evaluate.drivers import Driver, Trained
 
-FIRST_SEED = 2**31  # training episodes draw their seeds below this, so that the two never meet
-
+FIRST_SEED = 2**31  # of the protocol; training episodes draw their seeds below this, so that the two never meet
+RUN_SEED = FIRST_SEED + 2**30  # of evaluations within a run: what they choose as its best is tested on other starts
 
 Observer = Callable[[dict[str, Any], Any, dict[str, Any]], None]
 
@@ -39,7 +39,7 @@ def evaluate(
     Args:
         env: the environment, between two episodes.
         agent: whose policy drives.
-        episodes: how many, on seeds that training never draws.
+        episodes: how many, on seeds that neither training nor the protocol draws.
         interrupted: asked at every step.
         observer: told of every moment of the first episode: observation, the action before it (or None), info.
 
@@ -48,8 +48,8 @@ def evaluate(
         where the environment reports it, ``eval/route_fraction``; None when interrupted.
     """
     results = []
-    for seed in range(FIRST_SEED, FIRST_SEED + episodes):
-        outcome = drive(env, Trained(agent), seed, interrupted, observer if seed == FIRST_SEED else None)
+    for seed in range(RUN_SEED, RUN_SEED + episodes):
+        outcome = drive(env, Trained(agent), seed, interrupted, observer if seed == RUN_SEED else None)
         if outcome is None:
             return None
         results.append(_result(outcome))

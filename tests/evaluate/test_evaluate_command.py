@@ -8,6 +8,7 @@ import torch
 from command import QUICK
 from PIL import Image
 
+from td3sweep.checkpoint import read_checkpoint
 from td3sweep.evaluate import FIRST_SEED
 from td3sweep.evaluate.__main__ import main
 from td3sweep.run import run
@@ -49,6 +50,14 @@ def test_a_checkpoint_is_measured_filmed_and_drawn(trained, capsys):
             assert reader.count_frames() == episode["length"] + 1  # the start, and every step
             assert reader.get_meta_data()["fps"] == 5.0  # 20 ticks a second, 4 a step
         Image.open(out / f"route-{number:02}.png").verify()
+
+
+@pytest.mark.slow
+def test_the_best_evaluations_weights_drive_as_they_did(trained, tmp_path):
+    best = trained / "checkpoints" / "best.pt"
+    evaluate(best, "--no-video", "--episodes", 1, "--out", tmp_path)
+    result = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (result["checkpoint"], result["env_step"]) == (str(best), read_checkpoint(best)["env_step"])
 
 
 @pytest.mark.slow
