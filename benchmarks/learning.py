@@ -22,7 +22,8 @@ from td3sweep.report.stats import bootstrapped
 
 DATA, PAGE = DOCS / "data/learning.jsonl", DOCS / "learning.md"
 DRIVE = ["experiment=drive"]
-SHORT = [*DRIVE, "steps=3000"]  # learnt in part: where what helps and what hurts still shows
+PART = [*DRIVE, "steps=3000"]  # learnt in part: where what helps and what hurts still shows
+SHORT = [*PART, "precision=bf16"]
 ELSEWHERE = {
     "": (),
     "StandInRing": ("env.map=StandInRing",),
@@ -58,7 +59,7 @@ TABLES: dict[str, list[Cell]] = {
         Cell("gamma=.99", [*SHORT, "hyperparams.gamma=.99"], 5),
         Cell("gamma=.9, penalty .1", [*SHORT, "hyperparams.gamma=.9", "pre_tanh_penalty=.1"], 5),
         Cell("tau=.005", [*SHORT, "hyperparams.tau=.005"], 5),
-        Cell("bf16", [*SHORT, "precision=bf16"], 5),
+        Cell("fp32", PART, 5),
     ],
     "encoders": [  # 1,600 updates each: the nature row of "drive" takes less time for 4,300 than pooled for these
         Cell("nature", [*DRIVE, "steps=2300"], 3),
