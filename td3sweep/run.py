@@ -144,6 +144,8 @@ def summarise(trainer: Any) -> dict[str, Any]:
         "final_length": trainer.evaluation.get("eval/length"),
         "evaluation": trainer.evaluation,
         "evaluated_at": trainer.evaluated_at,
+        "best_return": trainer.best_return if trainer.best_at else None,
+        "best_at": trainer.best_at,
         "env_steps": trainer.step,
         "updates": trainer.agent.updates,
         "episodes": trainer.episodes,

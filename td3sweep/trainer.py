@@ -54,7 +54,7 @@ class Trainer:
         self.judged_hopeless = False
         self.evaluation: dict[str, float] = {}
         self.evaluated_at = 0
-        self.best = -math.inf  # return of the best evaluation so far
+        self.best_return, self.best_at = -math.inf, 0  # of the evaluations so far
         self._evaluation_due = False
         self._told_of_small_replay = False
         self._unwatched: dict[str, Any] | None = None  # the monitor's saved state, kept through a sitting without one
@@ -234,8 +234,8 @@ class Trainer:
             if self.monitor is not None:
                 self._tell(self.monitor.evaluation(self.step, found["eval/return"]))
             self.recorder.log(self.step, self.agent.updates, "evaluation", dict(found))
-            if found["eval/return"] >= self.best:
-                self.best = found["eval/return"]
+            if found["eval/return"] >= self.best_return:
+                self.best_return, self.best_at = found["eval/return"], self.step
                 self.checkpoints.save_best({"env_step": self.step, "agent": self.agent.state_dict()} | found)
             if strip is not None:
                 self.recorder.save_film(strip)
@@ -260,7 +260,7 @@ class Trainer:
             **self.collector.state_dict(),
             "evaluation": self.evaluation,
             "evaluated_at": self.evaluated_at,
-            "best": self.best,
+            "best": [self.best_return, self.best_at],
             "evaluation_due": self._evaluation_due,
             "agent": self.agent.state_dict(),
             "monitor": self._unwatched if self.monitor is None else self.monitor.state_dict(),
@@ -281,6 +281,7 @@ class Trainer:
             self.monitor.load_state_dict(payload["monitor"])
         self.recorder.load_state_dict(payload["recorder"])
         self.evaluation, self.evaluated_at = payload["evaluation"], payload["evaluated_at"]
-        self._evaluation_due, self.best = payload["evaluation_due"], payload.get("best", -math.inf)
+        self._evaluation_due = payload["evaluation_due"]
+        self.best_return, self.best_at = payload.get("best", (-math.inf, 0))
         self.collector.load_state_dict(payload)
         self.recorder.say(f"resumed at step {self.step} from {saved.path.name}")

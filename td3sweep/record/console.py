@@ -107,6 +107,13 @@ def closing(console: Console, settings: Settings, trainer: Any, outcome: Any) ->
     for line in summary["evidence"]:
         say(console, f"  {line}")
     say(console, f"will more steps help? {summary['more_steps_help']}: {summary['why']}")
+    if 0 < summary["best_at"] < summary["evaluated_at"]:
+        last = summary["final_return"]
+        say(
+            console,
+            f"best evaluation: return {summary['best_return']:.2f} at step {summary['best_at']}, the last {last:.2f}; "
+            "checkpoints/best.pt has its weights",
+        )
     if settings.fault != "none":
         say(console, f"fault={settings.fault} was put in on purpose: these numbers say nothing about a correct run")
     length = settings.recurrent.sequence_length
