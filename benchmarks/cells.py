@@ -26,6 +26,7 @@ from td3sweep.record.rundir import processor, software
 
 ALWAYS = ["threads=1", "tracking=off"]
 EPISODES = 20  # of a test
+BEST = "checkpoints/best.pt"
 KEPT = ("success", "route_completion", "speed", "return", "length")  # of an evaluation's totals
 CURVE = ("eval/success", "eval/route_fraction", "eval/return")
 
@@ -38,7 +39,8 @@ class Cell:
         name: its row in the table.
         overrides: of the command line.
         seeds: runs, on the seeds from 0.
-        tests: label and overrides of each evaluation; the empty label is the run's own task.
+        tests: label and overrides of each evaluation; the empty label is the run's own task. :data:`BEST` before the
+            overrides tests the weights of the run's best evaluation in the place of its last.
     """
 
     name: str
@@ -145,7 +147,8 @@ def run_cell(cell: Cell, seed: int, runs: Path, episodes: int, core: int) -> dic
 def _test(folder: Path, label: str, overrides: Sequence[str], episodes: int, core: int) -> dict[str, Any]:
     out = folder / "tests" / folder_of(label or "own")
     options = ["--no-video", f"--episodes={episodes}", "--out", str(out)]
-    _command(["td3sweep.evaluate", *options, str(folder), *overrides], core)
+    what, *overrides = (str(folder / BEST), *overrides[1:]) if BEST in overrides[:1] else (str(folder), *overrides)
+    _command(["td3sweep.evaluate", *options, what, *overrides], core)
     found = json.loads((out / "evaluation.json").read_text())
     return {"episodes": episodes} | {key: found["totals"][key]["value"] for key in KEPT if key in found["totals"]}
 

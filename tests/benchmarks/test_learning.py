@@ -108,7 +108,7 @@ def test_every_cell_is_a_command_that_composes(name):
         settings = compose_settings([*cell.overrides, *cells.ALWAYS, "seed=0"])
         assert name == "racing" or settings.env.vector in ("speed", "full")
         for overrides in cell.tests.values():
-            compose_settings([*cell.overrides, *overrides])
+            compose_settings([*cell.overrides, *(word for word in overrides if word != cells.BEST)])
 
 
 def test_a_failed_run_says_what_it_said(tmp_path):
@@ -122,9 +122,13 @@ def test_the_memory_experiment_in_short(tmp_path):
         *("experiment=memory", "recurrent=gru48", "steps=300", "warmup=200", "critic_only_updates=10"),
         *("updates_per_step=.3", "hyperparams.batch_size=20", "eval_every=150", "eval_episodes=1"),
     ]
-    found = run_cell(Cell("short", short, 1), 3, tmp_path, 2, min(os.sched_getaffinity(0)))
+    tests = {"": (), "best": (cells.BEST, "env.dark=[50,20]")}
+    found = run_cell(Cell("short", short, 1, tests), 3, tmp_path, 2, min(os.sched_getaffinity(0)))
     assert (found["steps"], found["updates"], found["seed"]) == (300, 40, 3)
     assert found["curve"][-1][0] == 300
     assert found["tests"][""]["episodes"] == 2
     assert 0.0 <= found["tests"][""]["route_completion"] <= 1.0
+    best = json.loads((tmp_path / "short" / "seed-3" / "tests" / "best" / "evaluation.json").read_text())
+    assert best["checkpoint"].endswith("checkpoints/best.pt")
+    assert best["settings"]["env"]["dark"] == [50.0, 20.0]
     assert found["verdict"] in ("suspicious", "undetermined", "healthy")
