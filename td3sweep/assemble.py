@@ -203,7 +203,6 @@ def build_agent(settings: Settings, vector_size: int, action_size: int) -> Any:
         memory=choice(settings.recurrent.name),
         memory_size=settings.recurrent.hidden,
         memory_skip=settings.recurrent.skip,
-        memory_chrono=settings.recurrent.chrono,
         vector_size=vector_size,
         action_size=action_size,
         stack=settings.frame_stack,

@@ -56,9 +56,6 @@ class RecurrentSettings:
     sequence_length: int = setting(1, "transitions trained per sequence; 5 to 40", low=1, high=500)
     burn_in: int = setting(0, "observations unrolled without gradient first; 0 to sequence_length", low=0, high=254)
     stored_state: bool = setting(True, "sequences start from the state stored while acting; false: from zeros")
-    chrono: int | None = setting(
-        None, "longest time in steps that gates remember at the start; null: torch's own biases; 10 to 100", low=3
-    )
     skip: bool = setting(False, "the heads read the image features beside the memory's output as well")
 
 

@@ -11,7 +11,7 @@ from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
 from td3sweep.settings import CarlaSettings, ClipSettings, GymSettings, ReplaySettings, Settings
 
-OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "chrono", "stored_state")  # of recurrent.*
+OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "stored_state")  # of recurrent.*
 MEMORIES = "recurrent=gru48 or recurrent=lstm256"
 
 

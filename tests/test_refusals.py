@@ -48,7 +48,6 @@ def refusal(*overrides):
         (["+env.surprise=3"], ["surprise", "drop it"]),
         (["recurrent.skip=true"], ["recurrent.skip=true with recurrent=none", "leave it at false or " + A_MEMORY]),
         (["recurrent.stored_state=false"], ["recurrent.stored_state=false with", "leave it at true or " + A_MEMORY]),
-        (["recurrent.chrono=20"], ["recurrent.chrono=20 with recurrent=none", "leave it at null or " + A_MEMORY]),
         (["recurrent.hidden=48"], ["recurrent.hidden=48 with recurrent=none", "leave it at 0 or " + A_MEMORY]),
         (["recurrent.burn_in=3"], ["recurrent.burn_in=3 with recurrent=none", "leave it at 0 or " + A_MEMORY]),
         (

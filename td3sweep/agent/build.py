@@ -23,7 +23,6 @@ def build_td3(
     memory: MemoryKind = "none",
     memory_size: int = 0,
     memory_skip: bool = False,
-    memory_chrono: int | None = None,
     vector_size: int,
     action_size: int,
     stack: int = 4,
@@ -44,7 +43,6 @@ def build_td3(
         memory: kind of memory.
         memory_size: its hidden width; ignored for `none`.
         memory_skip: the heads read the CNN's features beside the memory's as well.
-        memory_chrono: longest time in steps that its gates remember at the start, None for torch's own biases.
         vector_size: numbers of the observation's vector, 0 for none.
         action_size: numbers of an action.
         stack: frames in an image stack.
@@ -63,7 +61,7 @@ def build_td3(
         images = CNNS[cnn](stack, FEATURES, feature_norm, activation=activation, scale=scale)
         return Encoder(
             images,
-            build_memory(memory, FEATURES, memory_size, trunk=trunk, skip=memory_skip, chrono=memory_chrono),
+            build_memory(memory, FEATURES, memory_size, trunk=trunk, skip=memory_skip),
         )
 
     with torch.random.fork_rng(devices=[]):

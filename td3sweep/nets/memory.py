@@ -68,12 +68,10 @@ class NoMemory(Memory):
 class GRUMemory(Memory):
     """One GRU layer; the state is its hidden vector."""
 
-    def __init__(self, input_size: int, hidden_size: int, chrono: int | None = None) -> None:
+    def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.state_size = self.features = hidden_size
         self.gru = nn.GRU(input_size, hidden_size, batch_first=True)
-        if chrono is not None:  # gates in order: reset, update (keeps the state where it is 1), new
-            _set_bias(self.gru, hidden_size, chrono_bias(hidden_size, chrono))
 
     def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         y, hidden = self.gru(x, state.unsqueeze(0).contiguous())
@@ -83,14 +81,11 @@ class GRUMemory(Memory):
 class LSTMMemory(Memory):
     """One LSTM layer; the state is its hidden vector followed by its cell vector."""
 
-    def __init__(self, input_size: int, hidden_size: int, chrono: int | None = None) -> None:
+    def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.state_size = 2 * hidden_size
         self.features = hidden_size
         self.lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
-        if chrono is not None:  # gates in order: input, forget (keeps the cell where it is 1), cell, output
-            forget = chrono_bias(hidden_size, chrono)
-            _set_bias(self.lstm, 0, torch.cat([-forget, forget]))
 
     def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         hidden, cell = state.unsqueeze(0).chunk(2, dim=-1)
@@ -129,24 +124,6 @@ class Beside(Memory):
         return torch.cat([y, x], dim=-1), state
 
 
-def chrono_bias(units: int, longest: int) -> torch.Tensor:
-    """Biases [units] with which gates remember for 2 to `longest` steps: log U(1, longest - 1).
-
-    Chrono initialisation (Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?", ICLR 2018). By torch's own
-    biases a gate begins at a half, and of what was seen seven steps ago a hundredth is left.
-    """
-    return torch.log(torch.empty(units).uniform_(1.0, longest - 1.0))
-
-
-def _set_bias(cell: nn.Module, first: int, bias: torch.Tensor) -> None:
-    """Give the gates from row `first` on this bias, torch's two summed."""
-    biases = dict(cell.named_parameters())
-    rows = slice(first, first + bias.numel())
-    with torch.no_grad():
-        biases["bias_ih_l0"][rows] = bias
-        biases["bias_hh_l0"][rows] = 0.0
-
-
 def build_memory(
     kind: MemoryKind,
     input_size: int,
@@ -154,7 +131,6 @@ def build_memory(
     *,
     trunk: int | None = None,
     skip: bool = False,
-    chrono: int | None = None,
 ) -> Memory:
     """The memory of that name; `none` ignores the rest.
 
@@ -164,13 +140,12 @@ def build_memory(
         hidden_size: units of the cell.
         trunk: squeeze the features to this width before the memory and what passes beside it; None leaves them.
         skip: pass the input beside it (see `Beside`).
-        chrono: longest time in steps that gates remember at the start (see `chrono_bias`); None: torch's own biases.
     """
     if kind == "none":
         return NoMemory(input_size)
     cell = GRUMemory if kind == "gru" else LSTMMemory
     width = input_size if trunk is None else trunk
-    memory: Memory = cell(width, hidden_size, chrono)
+    memory: Memory = cell(width, hidden_size)
     if skip:
         memory = Beside(memory, width)
     return memory if trunk is None else Behind(memory, input_size, trunk)

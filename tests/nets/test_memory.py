@@ -49,32 +49,6 @@ def test_a_skip_appends_the_input_and_changes_nothing_else(kind, hidden):
     assert torch.equal(skipping.burn_in(x, state, counts), plain.burn_in(x, state, counts))
 
 
-def test_chrono_gates_keep_the_state_as_long_as_they_say():
-    """Input, output and recurrent weights at 0: h' = (1 - z) tanh(0) + z h, so z is what is left after a step."""
-    torch.manual_seed(0)
-    memory = build_memory("gru", 4, 2000, chrono=20)
-    for parameter in (memory.gru.weight_ih_l0, memory.gru.weight_hh_l0):
-        torch.nn.init.zeros_(parameter)
-    for bias in (memory.gru.bias_ih_l0, memory.gru.bias_hh_l0):
-        torch.nn.init.zeros_(bias[4000:])
-    kept = memory(torch.zeros(1, 1, 4), torch.ones(1, 2000))[1][0].detach()
-    steps = 1 / (1 - kept)  # s(log(T - 1)) = 1 - 1 / T
-    assert 2.0 <= steps.min() < 2.2
-    assert 19.8 < steps.max() <= 20.0
-    assert steps.mean() == pytest.approx(11.0, abs=0.4)
-
-
-def test_a_chrono_lstm_keeps_its_cell_and_lets_as_little_in():
-    torch.manual_seed(0)
-    memory = build_memory("lstm", 4, 2000, chrono=20)
-    torch.nn.init.zeros_(memory.lstm.weight_hh_l0)
-    cell = memory(torch.zeros(1, 1, 4), torch.cat([torch.zeros(1, 2000), torch.ones(1, 2000)], 1))[1][0, 2000:].detach()
-    new = torch.tanh((memory.lstm.bias_ih_l0 + memory.lstm.bias_hh_l0)[4000:6000])
-    kept = (cell - new) / (1 - new)  # c' = f c + i g with i = 1 - f
-    assert 0.5 <= kept.min() < 0.55
-    assert 0.94 < kept.max() <= 0.95
-
-
 @pytest.mark.parametrize("skip", [False, True])
 def test_a_trunk_bounds_what_memory_and_skip_are_fed(skip):
     torch.manual_seed(0)
