@@ -31,7 +31,7 @@ PROBE_UPDATES, PROBE_STEPS = 24, 60  # after warm-up
 SAMPLES = 500  # random points whose cost is averaged
 ARCHITECTURE = ("cnn", "recurrent", "wiring", "aug", "precision", "target", "replay", "feature_norm", "trunk", "env")
 BATCH = "hyperparams.batch_size"
-CHECKPOINTS_KEPT = 2
+CHECKPOINTS_KEPT = 3  # the newest two and best.pt
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def test_a_trial_costs_its_start_its_steps_and_its_updates_by_batch():
     seconds, size = cost(spec_of(), SPACE, point, probes)
     # 50 + 800 x .5 = 450 updates at .1 + .3 x (32 - 16) / (64 - 16) = .2 s; 1,000 steps and 4 x 2 x 20 evaluated ones
     assert seconds == pytest.approx(2 * (5.0 + 1160 * 0.01 + 450 * 0.2))
-    assert size == 2 * (2 * 1e6 + 1000 * 100)
+    assert size == 2 * (3 * 1e6 + 1000 * 100)  # two checkpoints and best.pt
 
 
 def test_the_table_has_a_row_for_every_engine_and_width(monkeypatch):
