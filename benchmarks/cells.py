@@ -140,7 +140,7 @@ def run_cell(cell: Cell, seed: int, runs: Path, episodes: int, core: int) -> dic
         "cell": cell.name, "seed": seed, "overrides": list(cell.overrides), "steps": summary["env_steps"],
         "updates": summary["updates"], "updates_per_s": summary["updates_per_s"],
         "minutes": round(summary["seconds"] / 60, 2), "verdict": summary["verdict"], "curve": curve, "tests": tests,
-        "processor": processor(), "commit": software()["commit"],
+        "processor": processor(), **{key: software()[key] for key in ("commit", "dirty")},
     }  # fmt: skip
 
 

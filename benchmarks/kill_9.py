@@ -24,7 +24,7 @@ from typing import Any
 import torch
 import yaml
 
-from td3sweep.checkpoint import Checkpoints
+from td3sweep.checkpoint import BEST, Checkpoints, read_checkpoint
 
 COMBINATIONS = [(cnn, recurrent) for cnn in ("nature", "pooled") for recurrent in ("none", "gru48", "lstm256")]
 TASK = [
@@ -136,7 +136,7 @@ def _state(run: Path) -> dict[str, Any]:
             written = numbers[numbers % stride == 0] if name == "states" else numbers
             found = {int(slot): row.tobytes() for slot, row in zip(written, rows, strict=True)}
             slots.setdefault(name, {}).update(found)
-    return payload | {"slots": slots}
+    return payload | {"slots": slots, "best": read_checkpoint(run / "checkpoints" / BEST)}
 
 
 def _differences(name: str, a: Any, b: Any) -> list[str]:

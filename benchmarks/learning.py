@@ -109,8 +109,8 @@ def table(rows: Sequence[Mapping[str, Any]], cells: Sequence[Cell], measure: Mea
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for cell in cells:
         mine = sorted((row for row in rows if row["cell"] == cell.name), key=lambda row: row["seed"])
-        for label in [label for label in cell.tests if mine and all(label in row["tests"] for row in mine)]:
-            tests = [row["tests"][label] for row in mine]
+        for label in [label for label in cell.tests if any(label in row["tests"] for row in mine)]:
+            tests = [row["tests"][label] for row in mine if label in row["tests"]]
             values = [measure.factor * test[measure.key] for test in tests]
             words = ["" if label else cell.name, label or "its own task"]
             words += [" ".join(f"{value:.0f}" for value in values), _mean(values)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import pickle
 import re
@@ -27,7 +28,7 @@ KEEP = 2  # checkpoints kept: the newest, and one to fall back on
 BEST = "best.pt"
 OWN = re.compile(
     r"\.?(step-\d+\.pt|segment-\d+-\d+\.npz)(\.part)?|\.best\.pt\.part"
-)  # the names that it writes, half-written ones too
+)  # what a save may remove, half-written files too
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -93,6 +94,21 @@ class Checkpoints:
     def save_best(self, payload: Mapping[str, Any]) -> None:
         """Write ``best.pt``, which has no replay to resume with; raises OSError and leaves the old one whole."""
         _write(self._directory / BEST, lambda file: torch.save({"format": FORMAT, **payload}, file))
+
+    def best(self) -> tuple[float, int]:
+        """Return and environment step of the evaluation whose weights ``best.pt`` holds; without one, -inf and 0."""
+        path = self._directory / BEST
+        if path.exists():
+            try:
+                payload = read_checkpoint(path)
+                return float(payload["eval/return"]), int(payload["env_step"])
+            except (UserError, KeyError) as error:
+                log.warning("%s; the next evaluation replaces it", error)
+        return -math.inf, 0
+
+    def remove_best(self) -> None:
+        """Remove what a run that never saved a checkpoint left of its best evaluation."""
+        (self._directory / BEST).unlink(missing_ok=True)
 
     def load(self) -> Saved | None:
         """The newest whole checkpoint, or None where there is none at all.

@@ -235,8 +235,8 @@ class Trainer:
                 self._tell(self.monitor.evaluation(self.step, found["eval/return"]))
             self.recorder.log(self.step, self.agent.updates, "evaluation", dict(found))
             if found["eval/return"] >= self.best_return:
-                self.best_return, self.best_at = found["eval/return"], self.step
                 self.checkpoints.save_best({"env_step": self.step, "agent": self.agent.state_dict()} | found)
+                self.best_return, self.best_at = found["eval/return"], self.step
             if strip is not None:
                 self.recorder.save_film(strip)
             if self._judge is not None and self.step < self.plan.steps:
@@ -260,7 +260,6 @@ class Trainer:
             **self.collector.state_dict(),
             "evaluation": self.evaluation,
             "evaluated_at": self.evaluated_at,
-            "best": [self.best_return, self.best_at],
             "evaluation_due": self._evaluation_due,
             "agent": self.agent.state_dict(),
             "monitor": self._unwatched if self.monitor is None else self.monitor.state_dict(),
@@ -271,6 +270,7 @@ class Trainer:
     def _restore(self) -> None:
         saved = self.checkpoints.load()
         if saved is None:
+            self.checkpoints.remove_best()
             self.recorder.start_anew()
             return
         payload = saved.payload
@@ -282,6 +282,6 @@ class Trainer:
         self.recorder.load_state_dict(payload["recorder"])
         self.evaluation, self.evaluated_at = payload["evaluation"], payload["evaluated_at"]
         self._evaluation_due = payload["evaluation_due"]
-        self.best_return, self.best_at = payload.get("best", (-math.inf, 0))
+        self.best_return, self.best_at = self.checkpoints.best()
         self.collector.load_state_dict(payload)
         self.recorder.say(f"resumed at step {self.step} from {saved.path.name}")

@@ -175,7 +175,7 @@ def _check_server(env: CarlaSettings) -> None:
         raise UserError("env.flags and env.gpu need a server of our own: drop them or choose env.server=launch")
     if env.server == "standin" and env.gpu is not None:
         raise UserError(
-            f"env.gpu={env.gpu} with env.server=standin: it needs none; drop env.gpu or add env.server=launch"
+            f"env.gpu={env.gpu} with env.server=standin: it needs none; leave it at null or add env.server=launch"
         )
     if env.server != "connect" and env.host != "127.0.0.1":
         raise UserError(f"env.host={env.host} with env.server={env.server}: add env.server=connect or drop env.host")

@@ -1,5 +1,6 @@
 """Checkpoints: whole or refused, segments kept as long as one of them needs them."""
 
+import math
 import os
 import pickle
 
@@ -156,8 +157,20 @@ def test_a_full_disk_leaves_the_older_checkpoint_whole(folders, monkeypatch):
         except OSError:
             raise RuntimeError("unexpected pos")  # noqa: B904 - this is how torch.save behaves
 
+    saver.save_best({"env_step": 10, "eval/return": 2.5})
     monkeypatch.setattr(checkpoint.torch, "save", full)
+    with pytest.raises(OSError, match=r"No space left.*best\.pt"):
+        saver.save_best({"env_step": 20, "eval/return": 3.5})
+    assert saver.best() == (2.5, 10)
     with pytest.raises(OSError, match=r"No space left.*step-000000000020\.pt"):
         saver.save(20, {"step": 20}, replay)
-    assert names(folders[0]) == ["step-000000000010.pt"]
+    assert names(folders[0]) == ["best.pt", "step-000000000010.pt"]
     assert Checkpoints(*folders).load().payload["step"] == 10
+
+
+def test_a_damaged_best_is_told_of_and_counts_as_none(folders, caplog):
+    saver = Checkpoints(*folders)
+    assert saver.best() == (-math.inf, 0)
+    (folders[0] / "best.pt").write_bytes(b"half")
+    assert saver.best() == (-math.inf, 0)
+    assert "best.pt: truncated or not a checkpoint" in caplog.text

@@ -136,8 +136,8 @@ def _parser() -> argparse.ArgumentParser:
         "without exploration noise: metrics with 95 % intervals, and a picture and a video of each episode.",
         epilog="examples:\n"
         "  python -m td3sweep.evaluate runs/drive/2026-11-24_12-00-00                 its newest checkpoint\n"
-        "  python -m td3sweep.evaluate RUN/checkpoints/best.pt                        of its best evaluation\n"
-        "  python -m td3sweep.evaluate RUN/checkpoints/best.pt env.map=StandInRing env.traffic=20   elsewhere\n"
+        "  python -m td3sweep.evaluate RUN/checkpoints/best.pt                   the weights of its best evaluation\n"
+        "  python -m td3sweep.evaluate RUN/checkpoints/best.pt env.map=StandInRing   elsewhere\n"
         "  python -m td3sweep.evaluate --policy pid RUN                              a baseline on the run's routes\n"
         "  python -m td3sweep.evaluate --policy random env.map=StandInTown           a baseline without a run\n\n"
         "Exit codes: 0 done, 1 the simulator failed, 2 a fault in what was asked. docs/evaluation.md has each metric.",

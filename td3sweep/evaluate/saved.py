@@ -54,7 +54,7 @@ def saved_settings(config: Path, overrides: list[str]) -> Settings:
         if not isinstance(saved, dict):
             raise TypeError("it holds no mapping")
         before = override_saved(saved, [])
-    except (*COMPOSITION_ERRORS, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (*COMPOSITION_ERRORS, UserError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{config}: not this version's config.yaml ({' '.join(str(error).split())})") from error
     settings = override_saved(saved, overrides)
     old, new = flatten(before), flatten(settings)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from td3sweep.diagnose.find import reader_of
+from td3sweep.diagnose.rundir import METRICS
 from td3sweep.errors import UserError, may_not_read
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.report.runs import CRASHED, FINISHED, MISSING, PRUNED, STOPPED, Run, override_words, read_run
@@ -45,7 +46,7 @@ def _load(root: Path, source: str, runs: list[Run]) -> None:
     if not root.exists():
         raise UserError(f"{source}: no such file or directory; give run or sweep directories")
     known = {run.path.resolve() for run in runs}
-    if root.is_file() and root.resolve().parent in known:  # a run's own log: it counts with the run
+    if root.name == METRICS and root.resolve().parent in known:  # a run's own log: it counts with the run
         return
     runs += [read_run(path, _name(path, root), source) for path in places(root) if path.resolve() not in known]
     for sweep in _sweeps(root):

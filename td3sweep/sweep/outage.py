@@ -14,7 +14,7 @@ IN_A_ROW = 3
 
 def checkpoints_in(directory: Path) -> frozenset[str]:
     """Checkpoints of all runs of a logical trial, by their paths."""
-    return frozenset(str(path) for path in directory.glob("seed-*/checkpoints/*.pt"))
+    return frozenset(str(path) for path in directory.glob("seed-*/checkpoints/step-*.pt"))
 
 
 class Outage:

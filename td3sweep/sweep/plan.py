@@ -187,7 +187,7 @@ def _probe(spec: Spec, overrides: Sequence[str], settings: Settings, width: int,
 
 def _read(folder: Path, steps: int, seconds: float) -> Probe:
     summary = json.loads((folder / "summary.json").read_text())
-    sizes = [path.stat().st_size for path in (folder / "checkpoints").glob("*.pt")]
+    sizes = [path.stat().st_size for path in (folder / "checkpoints").glob("step-*.pt")]
     grown = [folder / name for name in ("metrics.jsonl", "episodes.jsonl")] + list((folder / "replay").glob("*"))
     step_s, update_s = 1 / summary["steps_per_s"], 1 / summary["updates_per_s"]
     evaluated = float(summary["final_length"])

@@ -53,7 +53,7 @@ def test_a_checkpoint_is_measured_filmed_and_drawn(trained, capsys):
 
 
 @pytest.mark.slow
-def test_the_best_evaluations_weights_drive_as_they_did(trained, tmp_path):
+def test_the_weights_of_the_best_evaluation_drive(trained, tmp_path):
     best = trained / "checkpoints" / "best.pt"
     evaluate(best, "--no-video", "--episodes", 1, "--out", tmp_path)
     result = json.loads((tmp_path / "evaluation.json").read_text())

@@ -205,6 +205,16 @@ def test_a_runs_own_log_given_beside_it_counts_once(tmp_path, monkeypatch):
     assert [run.name for run in load(["r0/metrics.jsonl"])] == ["metrics.jsonl"]  # by itself it is a source
 
 
+def test_logs_given_beside_their_folder_are_none_of_them_dropped(tmp_path, monkeypatch):
+    (tmp_path / "logs").mkdir()
+    for name in "ab":
+        rows = "".join(f"{step},{step / 9}\n" for step in range(20))
+        (tmp_path / "logs" / f"{name}.csv").write_text(f"step,q/actor\n{rows}")
+    monkeypatch.chdir(tmp_path)
+    found = load(["logs", "logs/a.csv", "logs/b.csv"])
+    assert [run.name for run in found] == ["logs", "a.csv", "b.csv"]
+
+
 def test_two_folders_are_a_factor(tmp_path):
     first = write_sweep(tmp_path / "a", seeds=1)
     second = shutil.copytree(first, tmp_path / "b")

@@ -203,6 +203,8 @@ def test_an_outage_of_the_simulator_ends_the_sweep_and_costs_nothing(tmp_path, c
 def lose_while_broken(work):
     (work.directory / "seed-0").mkdir(parents=True, exist_ok=True)  # it has begun
     if (work.directory.parent / "broken").exists():
+        (work.directory / "seed-0" / "checkpoints").mkdir(exist_ok=True)
+        (work.directory / "seed-0" / "checkpoints" / "best.pt").touch()  # nothing to go on from
         raise SimulatorError("the server at port 2000 does not answer")
     return quick(work)
 
