@@ -1,18 +1,14 @@
 """How a run ended, as its summary says it."""
 
-import io
 import math
-from pathlib import Path
 
 import pytest
-from rich.console import Console
-from test_trainer import make, with_returns
+from test_trainer import make
 from toy_env import DotEnv
 
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
 from td3sweep.errors import SimulatorError
-from td3sweep.record.console import closing
-from td3sweep.run import Outcome, ending, summarise
+from td3sweep.run import ending
 
 
 def test_all_steps_taken(tmp_path):
@@ -47,23 +43,3 @@ def test_an_error(tmp_path, monkeypatch):
     with pytest.raises(SimulatorError):
         trainer.run()
     assert ending(trainer) == "crashed"
-
-
-@pytest.mark.parametrize(
-    ("returns", "best", "told"),
-    [
-        ([3.0, 1.0], (3.0, 24), "best evaluation: return 3.00 at step 24, the last 1.00; checkpoints/best.pt has"),
-        ([1.0, 3.0], (3.0, 36), ""),
-        ([math.nan, math.nan], (None, 0), ""),
-    ],
-)  # fmt: skip
-def test_a_better_evaluation_than_the_last_is_told(tmp_path, settings, returns, best, told):
-    trainer = with_returns(make(tmp_path, env=DotEnv(length=12), steps=36, eval_every=24), returns)
-    trainer.run()
-    summary = summarise(trainer)
-    assert (summary["best_return"], summary["best_at"]) == best
-    console = Console(file=io.StringIO(), width=200)
-    closing(console, settings(), trainer, Outcome(Path("run"), summary, 0))
-    printed = console.file.getvalue()
-    assert told in printed
-    assert ("best evaluation" in printed) is bool(told)

@@ -12,10 +12,9 @@ from rich.console import Console
 from toy_env import DotEnv
 
 from td3sweep.agent.build import build_td3
-from td3sweep.checkpoint import Checkpoints, read_checkpoint
+from td3sweep.checkpoint import Checkpoints
 from td3sweep.collect.here import Here
 from td3sweep.errors import UserError
-from td3sweep.evaluate.episodes import FIRST_SEED, RUN_SEED
 from td3sweep.monitor.verdict import Monitor
 from td3sweep.plan import Plan
 from td3sweep.record.definitions import is_defined
@@ -382,67 +381,6 @@ def test_an_alarm_stops_the_run_only_where_asked(tmp_path):
         assert trainer.monitor.verdict == "diverging"
         assert trainer.stopped_by_monitor is stop
         assert (trainer.step < 40) is stop
-
-
-def with_returns(trainer, returns):
-    """The trainer, each of whose evaluations finds the next of ``returns``."""
-    evaluate, found = trainer.collector.evaluate, iter(returns)
-    trainer.collector.evaluate = lambda *asked: evaluate(*asked) | {"eval/return": next(found)}
-    return trainer
-
-
-def best_of(folder):
-    return read_checkpoint(folder / "checkpoints" / "best.pt")
-
-
-@pytest.mark.parametrize(
-    ("returns", "best"),
-    [
-        ([1.0, 3.0, 2.0], 24), ([1.0, 2.0, 3.0], 36), ([-5.0, -6.0, -7.0], 12), ([2.0, 2.0, 1.0], 24),
-        ([1.0, math.nan, 0.0], 12),
-    ],
-)  # fmt: skip
-def test_the_best_evaluation_keeps_its_weights(tmp_path, returns, best):
-    options = {"eval_every": 12, "env": DotEnv(length=12)}
-    with_returns(make(tmp_path / "whole", steps=36, warmup=11, **options), returns).run()
-    found = best_of(tmp_path / "whole")
-    assert (found["env_step"], found["eval/return"]) == (best, returns[best // 12 - 1])
-    short = make(tmp_path / "short", **options | {"warmup": 11, "steps": best, "eval_every": 1000})
-    short.run()
-    assert same(found["agent"]["actor"], short.agent.state_dict()["actor"])
-
-
-@pytest.mark.parametrize(
-    ("sittings", "best"),
-    [
-        ([(36, [3.0, 1.0, 1.0]), (48, [1.0, 2.0])], (3.0, 12)),  # an evaluation due at the last step is made again
-        ([(30, [5.0, 1.0, 10.0]), (40, [1.0, 7.0])], (10.0, 30)),  # one that only the end asked for is not
-    ],
-)
-def test_an_extended_run_remembers_its_best(tmp_path, sittings, best):
-    for steps, returns in sittings:
-        trainer = with_returns(
-            make(tmp_path, env=DotEnv(length=12), steps=steps, eval_every=12, save_every=12), returns
-        )
-        trainer.run()
-    assert (trainer.best_return, trainer.best_at) == best
-    assert (best_of(tmp_path)["eval/return"], best_of(tmp_path)["env_step"]) == best
-
-
-def test_a_run_that_starts_anew_forgets_the_best_of_another(tmp_path):
-    make(tmp_path, steps=20).run()
-    for path in (tmp_path / "checkpoints").glob("step-*.pt"):
-        path.unlink()
-    make(tmp_path, steps=20, stop_after=3).run()
-    assert not (tmp_path / "checkpoints" / "best.pt").exists()
-
-
-def test_evaluations_within_a_run_have_starts_that_the_protocol_does_not(tmp_path):
-    trainer = make(tmp_path, steps=20, eval_episodes=3)
-    trainer.run()
-    assert [seed for seed in trainer.env.resets if seed >= FIRST_SEED] == [RUN_SEED, RUN_SEED + 1, RUN_SEED + 2]
-    assert RUN_SEED > FIRST_SEED + 10_000  # episodes that the protocol has at most
-    assert RUN_SEED + 10_000 < 2**32
 
 
 def test_evaluation_changes_nothing_that_is_trained(tmp_path):

@@ -59,10 +59,7 @@ def build_td3(
 
     def encoder() -> Encoder:
         images = CNNS[cnn](stack, FEATURES, feature_norm, activation=activation, scale=scale)
-        return Encoder(
-            images,
-            build_memory(memory, FEATURES, memory_size, trunk=trunk, skip=memory_skip),
-        )
+        return Encoder(images, build_memory(memory, FEATURES, memory_size, trunk=trunk, skip=memory_skip))
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
