@@ -73,6 +73,13 @@ def test_a_config_of_something_else_is_refused(tmp_path):
             saved_settings(config, [])
 
 
+def test_a_config_with_a_setting_that_is_no_more_is_refused_by_its_path(run):
+    config = run()
+    config.write_text(config.read_text().replace("recurrent:\n", "recurrent:\n  chrono: null\n"))
+    with pytest.raises(UserError, match=r"run/config\.yaml: not this version's config\.yaml \(recurrent\.chrono: "):
+        saved_settings(config, [])
+
+
 def test_a_run_directory_means_its_newest_checkpoint(run):
     config = run()
     assert find(config.parent) == (None, config)
