@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle OpenMP threads would take the simulator's core
@@ -25,14 +26,17 @@ failures: list[Exception] = []
 @hydra.main(version_base="1.3", config_path=config_directory(), config_name="config")
 def job(config: DictConfig) -> float | None:
     """One run. Its outcome or failure is kept, since Hydra drops the one and prints several lines for the other."""
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
     try:
         settings = to_settings(config)
-        hydra_config = HydraConfig.get()
         if asked := words_of(("space", "sweep"), hydra_config.overrides.task):  # an experiment may bring its own along
             raise UserError(f"{asked[0]}: it says how a multirun searches; add --multirun, or drop it")
-        outcomes.append(run(settings, Path(hydra_config.runtime.output_dir)))
+        outcomes.append(run(settings, folder))
     except (UserError, SimulatorError, OSError) as error:
         failures.append(error)
+        with suppress(OSError):
+            folder.rmdir()  # Hydra made it; with anything in it, it stays
         return None
     return outcomes[-1].objective
 

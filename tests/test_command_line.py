@@ -25,7 +25,13 @@ def test_a_misspelt_key(tmp_path):
 
 
 def test_a_value_out_of_range(tmp_path):
-    assert "hyperparams.gamma=1.5: must lie between" in refused(2, "hyperparams.gamma=1.5", f"hydra.run.dir={tmp_path}")
+    wrong = "hyperparams.gamma=1.5"
+    assert f"{wrong}: must lie between" in refused(2, wrong, f"hydra.run.dir={tmp_path}/run")
+    assert not (tmp_path / "run").exists()  # an empty folder would be left by every slip
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "notes.txt").touch()
+    refused(2, wrong, f"hydra.run.dir={tmp_path}/used")
+    assert (tmp_path / "used" / "notes.txt").exists()
 
 
 def test_a_group_set_to_null(tmp_path):
@@ -40,7 +46,7 @@ def test_resume_in_a_multirun(tmp_path):
 @pytest.mark.parametrize("word", ["space=architecture", "sweep.plan=true"])
 def test_search_settings_of_a_single_run(tmp_path, word):
     assert "add --multirun" in refused(2, word, *QUICK, f"hydra.run.dir={tmp_path}/run")
-    assert not (tmp_path / "run" / "config.yaml").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_experiment_that_brings_its_search_along_is_a_run_as_well(tmp_path):
