@@ -17,7 +17,7 @@ from td3sweep.settings import Settings, flatten
 ARCHITECTURE = (
     *("cnn.name", "recurrent.name", "recurrent.hidden", "recurrent.skip", "frame_stack", "trunk"),
     *("feature_norm", "wiring.name"),
-    *("env.name", "env.vector", "env.id"),
+    *("env.name", "env.vector", "env.id", "env.pedals"),
 )
 
 

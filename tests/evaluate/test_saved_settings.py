@@ -45,6 +45,12 @@ def test_the_same_architecture_may_be_repeated(run):
     assert saved_settings(run("cnn=pooled"), ["cnn=pooled"]).cnn.name == "pooled"
 
 
+def test_other_actions_of_a_gymnasium_environment_are_another_architecture(run):
+    config = run("env=gym", "env.pedals=[1,2]")
+    with pytest.raises(UserError, match=r"env\.pedals=\[\]: the checkpoint was trained with \[1, 2\]"):
+        saved_settings(config, ["env.pedals=[]"])
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
