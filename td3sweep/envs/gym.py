@@ -46,10 +46,15 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
             kwargs: passed to `gymnasium.make`.
 
         Raises:
-            UserError: no such environment, a dependency is missing, its actions are not a bounded Box, or the pedals
-                are not two of them.
+            UserError: no such environment, a dependency is missing, its actions are not a bounded Box, the pedals are
+                not two of them, or a number is out of range.
         """
-        check_ranges(frame_stack=(frame_stack, 1, math.inf), action_repeat=(action_repeat, 1, math.inf))
+        self._patience = math.inf if stalled_steps is None else stalled_steps
+        check_ranges(
+            frame_stack=(frame_stack, 1, math.inf),
+            action_repeat=(action_repeat, 1, math.inf),
+            stalled_steps=(self._patience, 1, math.inf),
+        )
         self._env = _make(id, kwargs)
         self.render_mode = render_mode
         self._renders = not _is_image(self._env.observation_space)
@@ -69,7 +74,6 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
         self.action_space = spaces.Box(-1.0, 1.0, (self.action_size,), np.float32)
         self.observation_space = observation_space(self.vector_size, frame_stack)
         self._repeat = action_repeat
-        self._patience = math.inf if stalled_steps is None else stalled_steps
         self._unpaid = 0
         self._stack = FrameStack(frame_stack)
         self._previous: NDArray[np.float32] = np.zeros(self.vector_size, np.float32)
