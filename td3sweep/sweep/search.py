@@ -13,7 +13,7 @@ from td3sweep.settings import SweepSettings
 
 
 def build_sampler(search: SweepSettings, known: int) -> BaseSampler:
-    """The sampler of ``search`` for a study of ``known`` trials.
+    """The sampler of ``search`` for a study of ``known`` logical trials.
 
     Its seed moves on with the study, so that a resumed sweep does not propose what it proposed before; a quasi-random
     sequence keeps its seed and counts for itself.

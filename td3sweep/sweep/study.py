@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from td3sweep.errors import UserError
 from td3sweep.sweep.lease import is_alive
@@ -132,19 +132,32 @@ class Ledger:
     def _claim(self, controller: Path, budget: int) -> FrozenTrial | None:
         self._bury_stale()
         trials = self.trials()
-        again = any(trial.state == TrialState.WAITING and RETRY_OF in trial.user_attrs for trial in trials)
         begun = len({first_of(trial) for trial in trials if trial.state != TrialState.WAITING})
-        if not again and begun >= budget:
+        again = (trial for trial in trials if trial.state == TrialState.WAITING and RETRY_OF in trial.user_attrs)
+        if begun < budget:
+            number = self._ask(len({first_of(trial) for trial in trials}))
+        elif retry := next(again, None):
+            number = self._ask_again(retry)
+        else:
             return None
-        return self._ask(controller, len(trials))
+        self.sign(number, controller)
+        return self.trial(number)
 
-    def _ask(self, controller: Path, known: int) -> FrozenTrial:
+    def _ask(self, known: int) -> int:
+        """Begin the first trial in the queue or, with none, one that the sampler chooses."""
         assert self._space is not None
         # A fresh sampler each time: what it proposes depends on the study alone, also after a resume.
         self.study.sampler = build_sampler(self.spec.search, known)
-        trial = self.study.ask(self._space.distributions)
-        self.sign(trial.number, controller)
-        return self.trial(trial.number)
+        return self.study.ask(self._space.distributions).number
+
+    def _ask_again(self, retry: FrozenTrial) -> int:
+        """Begin this trial of the queue, whatever waits before it: a smaller budget may have left points there."""
+        assert self._space is not None
+        self.storage.set_trial_state_values(retry._trial_id, TrialState.RUNNING)
+        trial = optuna.Trial(self.study, retry._trial_id)
+        for name, distribution in self._space.distributions.items():
+            trial._suggest(name, distribution)
+        return trial.number
 
     def sign(self, number: int, controller: Path) -> None:
         """Make a trial that of the controller with this lease."""
@@ -217,7 +230,13 @@ class Ledger:
     def _queue(self, trial: FrozenTrial, attempt: int) -> None:
         marks = {FIRST: first_of(trial), ATTEMPT: attempt, RETRY_OF: trial.number}
         if not any(other.user_attrs.get(RETRY_OF) == trial.number for other in self.trials()):
-            self.study.enqueue_trial(_point(trial), user_attrs=marks)
+            waits = create_trial(
+                state=TrialState.WAITING,
+                system_attrs={"fixed_params": _point(trial)},
+                user_attrs=marks,
+                intermediate_values=trial.intermediate_values,  # what the pruner has heard of the trial so far
+            )
+            self.study.add_trial(waits)
 
     def queue_again(self, attempts: Sequence[FrozenTrial]) -> None:
         """Take failed attempts as never made: their logical trials wait in the queue with the retries they had before.

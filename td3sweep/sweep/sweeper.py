@@ -72,11 +72,11 @@ def describe(config: DictConfig, arguments: Sequence[str]) -> tuple[SweepSetting
     base = [word for word in fixed if word not in own]
     if not chooses("monitor", base) and "stable" not in list(config.sweep.objectives):
         base.append("monitor=stop")
-    settings = check_corners(space, base, own)
+    corners = check_corners(space, base, own)
+    settings = corners[0]
     search = settings.sweep
     _check(search, settings, space, listed)
     seeds = listed or [settings.seed + i for i in range(search.seeds)]
-    shared = flatten(settings)
     free = FREE_ON_RESUME - SCORED_BY
     spec = Spec(
         name="",
@@ -86,17 +86,18 @@ def describe(config: DictConfig, arguments: Sequence[str]) -> tuple[SweepSetting
         seeds=seeds,
         fixed={
             key: value
-            for key, value in shared.items()
-            if key not in free and key.split(".")[0] not in free and key != "seed" and not _swept(key, space)
+            for key, value in _shared(corners).items()
+            if key not in free and key.split(".")[0] not in free and key != "seed" and key not in space.words
         },
         search=search,
     )
     return search, spec, space
 
 
-def _swept(key: str, space: Space) -> bool:
-    """Whether a resolved key may differ between trials: it is swept, or belongs to a swept group."""
-    return any(key == swept or key.startswith(f"{swept}.") for swept in space.words)
+def _shared(corners: Sequence[Settings]) -> dict[str, Any]:
+    """The resolved keys that have the same value at every corner: the corners meet every choice of a swept group."""
+    first, *others = map(flatten, corners)
+    return {key: value for key, value in first.items() if all(key in o and o[key] == value for o in others)}
 
 
 def _take_out_seeds(space: Space) -> tuple[Space, list[int]]:
@@ -111,18 +112,16 @@ def _take_out_seeds(space: Space) -> tuple[Space, list[int]]:
     return Space(others), [int(value) for value in values if value is not None]
 
 
-def check_corners(space: Space, base: Sequence[str], own: Sequence[str]) -> Settings:
-    """Compose and check the edges of the space, so that no trial can fail on them. Returns the first one's settings."""
-    settings = None
+def check_corners(space: Space, base: Sequence[str], own: Sequence[str]) -> list[Settings]:
+    """Compose and check the edges of the space, so that no trial can fail on them. Returns the settings of each."""
+    found = []
     for point in space.corners() or [{}]:
         try:
-            found = compose_settings([*base, *own, *space.overrides(point)])
+            found.append(compose_settings([*base, *own, *space.overrides(point)]))
         except UserError as error:
             where = " ".join(space.overrides(point))
             raise UserError(f"{error} (at {where})" if where else str(error)) from error
-        settings = settings or found
-    assert settings is not None
-    return settings
+    return found
 
 
 def _check(search: SweepSettings, settings: Settings, space: Space, listed: list[int]) -> None:
@@ -143,15 +142,24 @@ def _check(search: SweepSettings, settings: Settings, space: Space, listed: list
         )
     if search.sampler == "grid" and space.size is None:
         raise UserError("sweep.sampler=grid: the space has no end; give choice(...) or range(...) for every key")
-    if space.size is not None and (search.trials is None or search.sampler == "grid") and space.size > LARGEST_GRID:
-        asked = "sweep.trials=null" if search.trials is None else "sweep.sampler=grid"
-        raise UserError(f"{asked}: the space has {space.size} points; give sweep.trials=N and a sampler that draws")
+    if space.size is not None and (search.sampler == "grid" or _whole(search, space)) and space.size > LARGEST_GRID:
+        asked = "sweep.sampler=grid" if search.sampler == "grid" else f"sweep.trials={search.trials or 'null'}"
+        raise UserError(
+            f"{asked}: the space has {space.size} points; give sweep.trials=N, fewer than these, and a sampler that draws"
+        )
+    if space.size is not None and search.trials is not None and search.trials > space.size:
+        print(f"sweep.trials={search.trials}: the space has {space.size} points, each is tried once")
     env = settings.env
     if isinstance(env, CarlaSettings) and env.server == "connect" and search.width > 1:
         last = (env.port or 0) + 4 * (search.width - 1)
         print(f"slots connect to the servers at ports {env.port} to {last}, four apart; each needs one of its own")
     build_sampler(search, 0)
     build_pruner(search, warmup=settings.warmup, every=settings.eval_every, steps=settings.steps)
+
+
+def _whole(search: SweepSettings, space: Space) -> bool:
+    """Whether every point of a finite space is asked for."""
+    return space.size is not None and (search.trials is None or search.trials >= space.size)
 
 
 def budget_of(search: SweepSettings, space: Space) -> int:
@@ -165,7 +173,7 @@ def first_points(search: SweepSettings, space: Space) -> list[dict[str, Value]]:
     """The points that a sweep begins with: all of a finite space, or the known good ones that lie in it."""
     if search.sampler == "grid":
         return space.halves()
-    if search.trials is None and space.size is not None:
+    if _whole(search, space):
         return list(space.points())
     points: list[dict[str, Value]] = []
     for preset in search.enqueue:

@@ -172,6 +172,44 @@ def test_a_resumed_sweep_does_not_propose_what_it_proposed_before(tmp_path, cont
     assert found == points
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_sweep_that_was_interrupted_tries_the_same_points_as_an_undisturbed_one(tmp_path, sampler):
+    def tried(name, interrupted):
+        ledger, points = make_ledger(tmp_path / name, sampler=sampler, seed=3), []
+        with Lease(tmp_path / name / "controllers" / "me.json") as mine:
+            for number in range(14):
+                trial = ledger.claim(mine.path, 14)
+                if number == interrupted:
+                    ledger.bury(trial.number, "ended by SIGINT", counts=False)
+                    trial = ledger.claim(mine.path, 14)
+                ledger.tell(trial.number, TrialState.COMPLETE, [trial.params["x"]])
+                points.append(trial.params["x"])
+        return points
+
+    assert tried("parts", 3) == tried("whole", None)
+
+
+def test_a_smaller_budget_goes_on_with_what_was_interrupted_and_leaves_the_queue(ledger, controller):
+    ledger.plan([{"x": 0.1}, {"x": 0.2}, {"x": 0.3}, {"x": 0.4}], budget=4)
+    lost = [ledger.claim(controller, 4) for _ in range(2)]
+    for trial in lost:
+        ledger.bury(trial.number, "ended by SIGINT", counts=False)
+    again = [ledger.claim(controller, 2) for _ in range(2)]
+    assert [(first_of(trial), trial.params, trial.state.name) for trial in again] == [
+        (0, {"x": 0.1}, "RUNNING"), (1, {"x": 0.2}, "RUNNING"),
+    ]  # fmt: skip
+    assert ledger.claim(controller, 2) is None
+    assert ledger.claim(controller, 3).params == {"x": 0.3}
+
+
+def test_a_new_attempt_is_judged_by_what_the_trial_was_worth_before(ledger, controller):
+    trial = ledger.claim(controller, 1)
+    for step, value in ((200, 100.0), (300, 40.0)):
+        ledger.storage.set_trial_intermediate_value(trial._trial_id, step, value)
+    ledger.bury(trial.number, "ended by SIGKILL")
+    assert ledger.claim(controller, 1).intermediate_values == {200: 100.0, 300: 40.0}
+
+
 def test_a_database_that_is_not_there_is_one_line(ledger):
     pytest.importorskip("psycopg")
     with pytest.raises(UserError, match=r"sweep.storage=postgresql\+psycopg://127.0.0.1:9/x: .*give the URL"):

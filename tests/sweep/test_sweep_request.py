@@ -80,6 +80,16 @@ def test_a_finite_space_without_a_budget_is_a_grid_in_hydras_order():
     assert budget_of(asked("cnn=nature,pooled", "sweep.trials=9")[0], space) == 4
 
 
+def test_a_budget_that_covers_a_finite_space_tries_each_of_its_points_once(capsys):
+    search, _, space = asked("space=architecture", "sweep.trials=6")
+    assert (first_points(search, space), capsys.readouterr().out) == (list(space.points()), "")
+    search, _, space = asked("space=architecture", "sweep.trials=40")
+    assert (budget_of(search, space), len(first_points(search, space))) == (6, 6)
+    assert "sweep.trials=40: the space has 6 points, each is tried once" in capsys.readouterr().out
+    search, _, space = asked("space=architecture", "sweep.trials=5")
+    assert (budget_of(search, space), first_points(search, space)) == (5, [])  # drawn
+
+
 def test_the_ablation_begins_with_the_balanced_half_of_its_table_and_stops_nothing():
     search, spec, space = asked("experiment=ablation")
     assert (budget_of(search, space), space.size, spec.space) == (16, 32, "ablation")
@@ -129,11 +139,29 @@ def test_another_sweep_is_refused_in_the_directory_by_its_keys(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("swept", "key", "one", "other", "differs"),
+    [
+        ("experiment=ablation", "hyperparams.batch_size", 32, 64, "wiring.name"),
+        ("hyperparams=paper,current", "hyperparams.batch_size", 32, 64, "hyperparams.tau"),
+        ("reward=cruise,race", "reward.scale", 1, 0.1, "reward.name"),
+    ],
+)
+def test_a_key_fixed_within_a_swept_group_makes_another_sweep(tmp_path, swept, key, one, other, differs):
+    first, second = (asked(swept, f"{key}={value}")[1] for value in (one, other))
+    assert (first.fixed[key], second.fixed[key]) == (one, other)
+    assert differs not in first.fixed
+    with pytest.raises(UserError, match=rf"^{key}: the sweep in"):
+        second.check_same(first, tmp_path)
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["space=gamma_tau_lr_batch"], "sweep.trials=null: this space has no end"),
         (["space=gamma_tau_lr_batch", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has no"),
         (["steps=range(700,90000)", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has 89301"),
+        (["steps=range(700,90000)"], "sweep.trials=null: the space has 89301 points; give sweep.trials=N, fewer than"),
+        (["steps=range(700,90000)", "sweep.trials=89301"], "sweep.trials=89301: the space has 89301 points"),
         (["cnn=nature,pooled", "seed=0,1", "sweep.seeds=2"], "sweep.seeds=2 with seed=[0, 1]"),
         (["cnn=nature,pooled", "sweep.objectives=[speed]"], "sweep.objectives=['speed']: choose [return]"),
         (["cnn=nature,pooled", "sweep.objectives=[return,stable]", "sweep.pruner=median"], "with two objectives"),
