@@ -25,7 +25,7 @@ from td3sweep.sweep.engines import Engine, Job
 from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.outage import Outage, checkpoints_in
 from td3sweep.sweep.space import Space
-from td3sweep.sweep.study import ENGINE, FATAL, JOB, REASON, Ledger, first_of
+from td3sweep.sweep.study import ENGINE, FATAL, IMPOSSIBLE, JOB, REASON, SLOT, Ledger, first_of
 
 log = logging.getLogger(__name__)
 POLL_S = 0.25
@@ -124,9 +124,10 @@ class Controller:
             self._lease.path,
             lambda trial: trial.user_attrs.get(ENGINE) == label and engine.ended(str(trial.user_attrs[JOB])) is None,
         ):
-            free = next(slot for slot in itertools.count() if slot not in self._slots)
-            job_id = str(trial.user_attrs[JOB])
-            self._slots[free] = self._slot(trial, job_id)
+            # Its own, since its server's port goes by the slot; two dead controllers may have used one number.
+            own = int(trial.user_attrs.get(SLOT, 0))
+            slot = next(slot for slot in itertools.chain([own], itertools.count()) if slot not in self._slots)
+            self._slots[slot] = self._slot(trial, str(trial.user_attrs[JOB]))
 
     def _slot(self, trial: FrozenTrial, job_id: str) -> Slot:
         first = first_of(trial)
@@ -159,7 +160,7 @@ class Controller:
         trial = self._ledger.trial(held.number)
         if trial.state != TrialState.FAIL:
             self._outage.over()
-        elif not (held.stopped or FATAL in trial.user_attrs or self._received):
+        elif not (held.stopped or self._received or {FATAL, IMPOSSIBLE} & trial.user_attrs.keys()):
             self._outage.failed(trial, self._ledger.directory / str(held.first), held.saved)
 
     def _refill(self) -> bool:
@@ -199,7 +200,7 @@ class Controller:
             self._closed_until = time.monotonic() + CLOSED_S
             self._ledger.bury(trial.number, str(error), counts=False)
             return False
-        self._ledger.mark(trial.number, {ENGINE: self._engine.label, JOB: job_id})
+        self._ledger.mark(trial.number, {ENGINE: self._engine.label, JOB: job_id, SLOT: slot})
         self._slots[slot] = self._slot(trial, job_id)
         return True
 

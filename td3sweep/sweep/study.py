@@ -26,8 +26,9 @@ from td3sweep.sweep.storage import JOURNAL, locked, open_storage
 
 # User attributes of a trial.
 FIRST, ATTEMPT, RETRY_OF = "first", "attempt", "retry_of"
-CONTROLLER, ENGINE, JOB = "controller", "engine", "job"
-REASON, VERDICT, RUNS, FATAL = "reason", "verdict", "runs", "fatal"
+CONTROLLER, ENGINE, JOB, SLOT = "controller", "engine", "job", "slot"
+REASON, VERDICT, RUNS = "reason", "verdict", "runs"
+FATAL, IMPOSSIBLE = "fatal", "impossible"  # the request is at fault: anywhere in the space, at this point of it
 
 
 def _point(trial: FrozenTrial) -> dict[str, Any]:

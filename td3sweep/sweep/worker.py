@@ -27,7 +27,7 @@ from td3sweep.sweep.patience import PATIENCE_S, patiently
 from td3sweep.sweep.search import build_pruner
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec, load_spec
-from td3sweep.sweep.study import FATAL, REASON, VERDICT, Ledger, first_of
+from td3sweep.sweep.study import FATAL, IMPOSSIBLE, REASON, VERDICT, Ledger, first_of
 from td3sweep.sweep.trial import Ending, ImpossiblePointError, Work
 
 PREDECESSOR_S = DEAD_S + 2 * BEAT_S  # how long a worker waits for one that still holds its trial, or died elsewhere
@@ -53,7 +53,8 @@ def work(directory: Path, number: int, slot: int) -> int:
         0, or 128 plus the number of the signal that interrupted it.
 
     Raises:
-        UserError: what the sweep asks for can't be had here; the trial has failed, the same attempt is queued.
+        UserError: what the sweep asks for can't be had here; the trial has failed, the same attempt is queued unless
+            its point makes no valid settings.
         SimulatorError: the simulator failed again and again; the trial has failed, another attempt is queued.
     """
     spec = load_spec(directory)
@@ -86,10 +87,14 @@ def _work(spec: Spec, ledger: Ledger, trial: FrozenTrial, slot: int) -> int:
     )
     try:
         ending = resolve_name(spec.task)(job)
+    except ImpossiblePointError as error:
+        reporter.mark({IMPOSSIBLE: True})
+        ledger.bury(trial.number, str(error), again=False)
+        raise
     except UserError as error:
         reporter.mark({REASON: str(error), FATAL: True})
         # Not counted: who watches us stops at once, and the same command goes on when the fault is mended.
-        ledger.bury(trial.number, str(error), counts=False, again=not isinstance(error, ImpossiblePointError))
+        ledger.bury(trial.number, str(error), counts=False)
         raise
     except SimulatorError as error:
         ledger.bury(trial.number, str(error))

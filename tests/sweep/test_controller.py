@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -167,16 +168,17 @@ def test_a_trial_that_is_stopped_by_anothers_fault_loses_nothing(tmp_path):
     assert finished(ledger) == [TrialState.COMPLETE] * 2
 
 
-def test_a_point_that_makes_no_valid_settings_is_left_and_the_same_command_goes_on_without_it(tmp_path):
-    ledger = make_ledger(tmp_path, task="test_controller:refuse_the_first")
-    with pytest.raises(UserError, match=r"trial 0: warmup=100 with steps=100: .* \(at steps=100\)"):
-        sweep(ledger, InProcess(), 2)
-    assert sweep(reopened(ledger), InProcess(), 2) == 0
-    assert finished(ledger) == [TrialState.FAIL, TrialState.COMPLETE]
+def test_points_that_make_no_valid_settings_fail_by_themselves(tmp_path):
+    """They lie within a space whose corners are sound: no reason to stop a sweep hours later, and no outage."""
+    ledger = make_ledger(tmp_path, task="test_controller:refuse_the_first_three")
+    assert sweep(ledger, InProcess(), 5) == 0
+    assert finished(ledger) == [TrialState.FAIL] * 3 + [TrialState.COMPLETE] * 2
+    assert re.match(r"warmup=100 with steps=100: .* \(at steps=100\)$", ledger.trials()[0].user_attrs["reason"])
+    assert len(ledger.trials()) == 5  # none is tried again
 
 
-def refuse_the_first(work):
-    if work.first == 0:
+def refuse_the_first_three(work):
+    if work.first < 3:
         work.spec.base.append("warmup=100")
         work.overrides[:] = ["steps=100"]
         return settings_of(work, 0)
@@ -256,6 +258,22 @@ def test_trials_that_get_somewhere_before_they_fail_are_no_outage_but_a_failed_s
 def save_and_lose(work):
     save(work.directory, 20 * (1 + len(list(work.directory.glob("seed-0/checkpoints/*.pt")))))
     raise SimulatorError("the server's process ended")
+
+
+def test_an_adopted_trial_keeps_its_slot_and_with_it_its_servers_port(tmp_path):
+    ledger = make_ledger(tmp_path, width=2)
+    orphan = ledger.claim(tmp_path / "controllers" / "dead.json", 2)
+    ledger.mark(orphan.number, {"engine": "toy", "job": "orphan", "slot": 1})
+
+    class Living(InProcess):
+        def ended(self, job_id):
+            if job_id == "orphan" and not self.submitted:
+                return None  # it runs on until ours has been started beside it
+            return super().ended(job_id)
+
+    engine = Living()
+    assert sweep(reopened(ledger), engine, 2) == 0
+    assert [job.slot for job in engine.submitted][:1] == [0]
 
 
 def test_an_engine_that_takes_no_job_is_asked_again(tmp_path):
