@@ -59,9 +59,11 @@ class RunDirectory:
         """Check that what was learnt here, if anything was, may go on with these settings.
 
         Raises:
-            UserError: the directory holds a run whose settings differ in a key that training depends on.
+            UserError: the directory holds a run whose settings differ in a key that training depends on, or a finished
+                one that cannot be extended since its checkpoints are gone.
         """
-        if not self.config.exists() or not any(self.checkpoints.glob("step-*.pt")):
+        saved, done = any(self.checkpoints.glob("step-*.pt")), self.read(self.summary)
+        if not self.config.exists() or not (saved or done.get("finished")):
             return  # nothing was learnt here
         old = OmegaConf.to_container(OmegaConf.load(self.config))
         assert isinstance(old, dict)
@@ -70,6 +72,11 @@ class RunDirectory:
             raise UserError(
                 f"{', '.join(changed)}: {self.path} was run with other values; "
                 "repeat them as in its config.yaml, or start anew in another directory (hydra.run.dir=, --dir of gates)"
+            )
+        if not saved and settings.steps > done["env_steps"]:
+            raise UserError(
+                f"steps={settings.steps}: {self.path} finished at step {done['env_steps']}, and the checkpoints to go "
+                "on from are gone; start anew in another directory (hydra.run.dir=)"
             )
 
     def write_provenance(self, seed: int, simulator: str) -> None:

@@ -16,6 +16,7 @@ from td3sweep.sweep import results
 from td3sweep.sweep.lease import is_alive
 
 EVERY_S = 2.0
+CONTROLLERS = "controllers/*.json"
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
 
 
 def show(directory: Path, watch: bool) -> None:
-    """Print the sweep once, or follow it while one of its workers lives."""
+    """Print the sweep once, or follow it while one of its workers or controllers lives."""
     found, told = results.read(directory), set[int]()
     with SweepView(directory, "watching") as view:
         while True:
@@ -49,7 +50,7 @@ def show(directory: Path, watch: bool) -> None:
             told.update(ended)
             slots = [SlotView(i, t["number"], directory / str(t["first"]), 0.0) for i, t in enumerate(alive)]
             view.show(found, slots, ended)
-            if not watch or not alive:
+            if not watch or not (alive or any(map(is_alive, directory.glob(CONTROLLERS)))):
                 break
             time.sleep(EVERY_S)
             found = results.read(directory)

@@ -7,6 +7,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -96,10 +97,14 @@ def _start_of(pid: int) -> str | None:
 
 
 def _age(path: Path) -> float:
-    """Seconds since the last beat, by the clock of the file system that holds the file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now.") as now:
-        os.utime(now.name)
-        try:
-            return os.stat(now.name).st_mtime - path.stat().st_mtime
-        except OSError:
-            return PATIENCE_S
+    """Seconds since the last beat, by the clock of the file system that holds the file; by ours if we may not write."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".now.") as now:
+            os.utime(now.name)
+            time_there = os.stat(now.name).st_mtime
+    except OSError:
+        time_there = time.time()
+    try:
+        return time_there - path.stat().st_mtime
+    except OSError:
+        return PATIENCE_S

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -66,12 +67,13 @@ def plan(spec: Spec, space: Space, budget: int, console: Console) -> None:
     kinds = kinds_of(space)
     console.print(f"measuring {len(kinds)} extreme configurations, {width} at a time as the sweep would run them ...")
     probes = {kind: probe(spec, space.overrides(point), width) for kind, point in kinds.items()}
-    costs = [cost(spec, space, point, probes) for point in sample(space)]
+    points = sample(space)
+    costs = [cost(spec, space, point, probes) for point in points]
     trial_s = fmean(seconds for seconds, _ in costs)
     disk = fmean(size for _, size in costs) * budget
     memory = max(found.memory for found in probes.values())
     runs = budget * len(spec.seeds)
-    steps = runs * int(spec.fixed["steps"])
+    steps = round(runs * fmean(int(_numbers(spec, space, point)["steps"]) for point in points))
     shortest, longest = format_duration(min(costs)[0]), format_duration(max(costs)[0])
     console.print(
         f"{budget} trials x {len(spec.seeds)} seeds = {runs} runs, {steps:,} environment steps; a trial takes "
@@ -112,8 +114,9 @@ def kinds_of(space: Space) -> dict[tuple[Any, ...], dict[str, Value]]:
 
 
 def kind(space: Space, point: Mapping[str, Value]) -> tuple[Any, ...]:
-    """The choices of a point that decide the cost, its batch last."""
-    chosen = [point[p.name] for p in space.parameters if p.key.partition(".")[0] in ARCHITECTURE]
+    """The choices of a point that decide the cost, its batch last; a number counts as the nearest one measured."""
+    deciding = [p for p in space.parameters if p.key.partition(".")[0] in ARCHITECTURE]
+    chosen = [min(_ends(p), key=partial(_distance, point[p.name])) for p in deciding]
     batch = next((point[p.name] for p in space.parameters if p.key == BATCH), None)
     return (*chosen, batch)
 
@@ -124,6 +127,16 @@ def _ends(parameter: Parameter) -> list[Value]:
         numbers = [value for value in values if isinstance(value, (int, float))]
         return [min(numbers), max(numbers)]
     return values
+
+
+def _distance(value: Value, other: Value) -> float:
+    numbers = isinstance(value, (int, float)) and isinstance(other, (int, float))
+    return abs(value - other) if numbers else float(value != other)  # type: ignore[operator]
+
+
+def _numbers(spec: Spec, space: Space, point: Mapping[str, Value]) -> dict[str, Any]:
+    """What is fixed, and what this point sets."""
+    return {**spec.fixed, **{p.key: point[p.name] for p in space.parameters}}
 
 
 def sample(space: Space) -> list[dict[str, Value]]:
@@ -143,7 +156,7 @@ def cost(
     low, high = same[0][1], same[-1][1]
     share = 0.0 if same[0][0] == same[-1][0] else (batch - same[0][0]) / (same[-1][0] - same[0][0])
     update_s = low.update_s + share * (high.update_s - low.update_s)
-    numbers = spec.fixed
+    numbers = _numbers(spec, space, point)
     steps, warmup = int(numbers["steps"]), int(numbers["warmup"])
     updates = int(numbers["critic_only_updates"]) + (steps - warmup) * float(numbers["updates_per_step"])
     evaluations = steps // int(numbers["eval_every"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import optuna
@@ -26,7 +27,7 @@ def build_sampler(search: SweepSettings, known: int) -> BaseSampler:
         "tpe": optuna.samplers.TPESampler,
         "random": optuna.samplers.RandomSampler,
         "gp": optuna.samplers.GPSampler,
-        "cmaes": optuna.samplers.CmaEsSampler,
+        "cmaes": _cmaes,
         "qmc": optuna.samplers.QMCSampler,
         "grid": optuna.samplers.RandomSampler,  # a grid's points are all queued; nothing is left to propose
     }
@@ -34,6 +35,11 @@ def build_sampler(search: SweepSettings, known: int) -> BaseSampler:
     made = _make("sweep.sampler", search.sampler, makers, {"seed": seed, **options, **search.sampler_options})
     assert isinstance(made, BaseSampler)
     return made
+
+
+def _cmaes(**options: Any) -> BaseSampler:
+    import_module("cmaes")  # Optuna does so only at the second trial
+    return optuna.samplers.CmaEsSampler(**options)
 
 
 def build_pruner(search: SweepSettings, *, warmup: int, every: int, steps: int) -> BasePruner:

@@ -13,7 +13,6 @@ from td3sweep.record.rundir import write_atomically
 from td3sweep.settings import SweepSettings
 
 FILE = "spec.json"
-STUDY = "td3sweep"  # the study's name; a database holds one sweep per URL and directory name
 TRAIN = "td3sweep.sweep.trial:train"
 
 
@@ -22,7 +21,7 @@ class Spec:
     """A sweep.
 
     Attributes:
-        name: of its directory; it is the W&B group as well.
+        name: of its directory when it began; it is the study's and the W&B group's as well.
         space: name of the chosen ``space=``.
         words: key -> how it is swept.
         base: overrides that all trials share.
@@ -45,6 +44,21 @@ class Spec:
     def directions(self) -> list[Literal["maximize"]]:
         """Optuna's: every objective is to be maximised."""
         return ["maximize"] * len(self.search.objectives)
+
+    def settle(self, directory: Path) -> Spec:
+        """Write it into the sweep's directory, and return it under the name that the sweep has there.
+
+        Raises:
+            UserError: as :meth:`check_same`.
+        """
+        name = directory.name
+        if (directory / FILE).exists():
+            old = load_spec(directory)
+            self.check_same(old, directory)
+            name = old.name  # the directory may have been renamed since
+        settled = dataclasses.replace(self, name=name)
+        settled.save(directory)
+        return settled
 
     def save(self, directory: Path) -> None:
         """Write it into the sweep's directory."""

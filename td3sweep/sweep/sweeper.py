@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import sys
@@ -23,7 +22,7 @@ from td3sweep.sweep.controller import Controller
 from td3sweep.sweep.engines import Engine
 from td3sweep.sweep.search import build_pruner, build_sampler
 from td3sweep.sweep.space import Space, Value, parse_space
-from td3sweep.sweep.spec import FILE, Spec, load_spec
+from td3sweep.sweep.spec import Spec
 from td3sweep.sweep.study import Ledger
 
 # What a score depends on, though a single run may change it when it resumes.
@@ -44,7 +43,6 @@ def sweep(config: DictConfig, arguments: Sequence[str]) -> None:
     """
     search, spec, space = describe(config, arguments)
     directory = sweep_directory(config, spec)
-    spec = dataclasses.replace(spec, name=directory.name)
     if search.plan:
         from td3sweep.sweep.plan import plan
 
@@ -52,10 +50,7 @@ def sweep(config: DictConfig, arguments: Sequence[str]) -> None:
         return
     engine = build_engine(config, directory, search.width)
     directory.mkdir(parents=True, exist_ok=True)
-    if (directory / FILE).exists():
-        spec.check_same(load_spec(directory), directory)
-    spec.save(directory)
-    ledger = Ledger(spec, directory, space)
+    ledger = Ledger(spec.settle(directory), directory, space)
     budget = budget_of(search, space)
     ledger.plan(first_points(search, space), budget)
     code = Controller(ledger, engine, space, budget).run()
@@ -145,7 +140,7 @@ def _check(search: SweepSettings, settings: Settings, space: Space, listed: list
     if space.size is not None and (search.sampler == "grid" or _whole(search, space)) and space.size > LARGEST_GRID:
         asked = "sweep.sampler=grid" if search.sampler == "grid" else f"sweep.trials={search.trials or 'null'}"
         raise UserError(
-            f"{asked}: the space has {space.size} points; give sweep.trials=N, fewer than these, and a sampler that draws"
+            f"{asked}: the space has {space.size} points; give a smaller sweep.trials=N and a sampler that draws"
         )
     if space.size is not None and search.trials is not None and search.trials > space.size:
         print(f"sweep.trials={search.trials}: the space has {space.size} points, each is tried once")

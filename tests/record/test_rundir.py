@@ -69,6 +69,18 @@ def test_a_run_that_was_refused_before_it_learnt_anything_binds_nobody(tmp_path,
     assert "server: standin" in run.config.read_text()
 
 
+def test_a_finished_run_whose_checkpoints_were_deleted_keeps_its_results(tmp_path, settings):
+    run = RunDirectory(tmp_path)
+    run.open(settings("steps=2000"))
+    run.write_summary({"finished": True, "env_steps": 2000})
+    with pytest.raises(UserError, match=r"hyperparams\.gamma: .* was run with other values"):
+        run.open(settings("steps=2000", "hyperparams.gamma=.95"))
+    with pytest.raises(UserError, match=r"steps=2001: .* finished at step 2000, and the checkpoints .* are gone"):
+        run.open(settings("steps=2001"))
+    run.open(settings("steps=2000"))
+    assert "gamma: 0.99" in run.config.read_text()
+
+
 def test_provenance_keeps_every_sitting(tmp_path):
     run = RunDirectory(tmp_path)
     run.write_provenance(3, "stand-in")

@@ -49,6 +49,14 @@ def test_a_holder_elsewhere_lives_by_its_beats(tmp_path):
     assert not is_alive(path)
 
 
+def test_who_may_not_write_there_tells_the_time_himself(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise PermissionError
+
+    monkeypatch.setattr(module.tempfile, "NamedTemporaryFile", refuse)
+    test_a_holder_elsewhere_lives_by_its_beats(tmp_path)
+
+
 def test_beats_keep_it_fresh_and_call_along(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BEAT_S", 0.02)
     path, calls = tmp_path / "it.json", []

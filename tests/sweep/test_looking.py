@@ -5,6 +5,7 @@ from optuna.trial import TrialState
 from sweeps import make_ledger, make_spec
 
 from td3sweep.errors import UserError
+from td3sweep.sweep import __main__ as module
 from td3sweep.sweep import frame
 from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.results import read
@@ -32,3 +33,18 @@ def test_a_sweep_that_has_not_begun_is_one_line_and_stays_so(tmp_path):
     with pytest.raises(UserError, match=r"the sweep has not begun: no study\.journal in it"):
         read(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["spec.json"]
+
+
+def test_watching_goes_on_while_a_controller_lives_though_no_worker_does(tmp_path, monkeypatch):
+    ledger, lease, naps = make_ledger(tmp_path), Lease(tmp_path / "controllers" / "me.json"), []
+
+    def sleep(_):
+        naps.append(1)
+        if len(naps) == 3:
+            lease.__exit__(None, None, None)
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    with lease:
+        ledger.claim(lease.path, 1)  # its job waits in a queue
+        module.show(tmp_path, watch=True)
+    assert len(naps) == 3

@@ -47,6 +47,29 @@ def test_a_trial_costs_its_start_its_steps_and_its_updates_by_batch():
     assert size == 2 * (3 * 1e6 + 1000 * 100)  # two checkpoints and best.pt
 
 
+def test_a_number_between_the_measured_ends_costs_what_the_nearer_one_does():
+    space, _ = parse_space({}, ["recurrent.hidden=range(16,128,16)"])
+    probes = {kind: make_probe(0.1 * (1 + index)) for index, kind in enumerate(kinds_of(space))}
+    assert list(probes) == [(16, None), (128, None)]
+    costs = [cost(spec_of(), space, {"recurrent.hidden": size}, probes)[0] for size in (16, 64, 80, 128)]
+    assert costs == [costs[0], costs[0], costs[3], costs[3]]
+    assert costs[3] - costs[0] == pytest.approx(2 * 450 * 0.1)
+
+
+def test_steps_and_updates_that_are_swept_are_priced_at_each_point(monkeypatch):
+    space, _ = parse_space({}, ["steps=1000,3000", "updates_per_step=0.5,1"])
+    probes = {(None,): make_probe(0.1)}
+    seconds, _ = cost(spec_of(), space, {"steps": 3000, "updates_per_step": 1}, probes)
+    # 50 + 2800 updates; 3,000 steps and 12 x 2 x 20 evaluated ones
+    assert seconds == pytest.approx(2 * (5.0 + 3480 * 0.01 + 2850 * 0.1))
+    spec, out = spec_of(), io.StringIO()
+    for key in ("steps", "updates_per_step"):
+        del spec.fixed[key]
+    monkeypatch.setattr(module, "probe", lambda *_: make_probe(0.1))
+    plan(spec, space, 4, Console(file=out, width=100))
+    assert "4 trials x 2 seeds = 8 runs, 16,000 environment steps" in out.getvalue()
+
+
 def test_the_table_has_a_row_for_every_engine_and_width(monkeypatch):
     probed = []
 

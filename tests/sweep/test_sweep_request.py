@@ -1,6 +1,7 @@
 """What a sweep is asked for: spaces compose at their corners, known points come first, nonsense is one line."""
 
 import itertools
+import sys
 from collections import Counter
 
 import pytest
@@ -10,6 +11,7 @@ from td3sweep.compose import config_directory, register
 from td3sweep.errors import UserError
 from td3sweep.sweep.search import build_pruner, build_sampler
 from td3sweep.sweep.space import parse_space
+from td3sweep.sweep.spec import load_spec
 from td3sweep.sweep.sweeper import budget_of, build_engine, describe, first_points, sweep_directory
 
 
@@ -138,17 +140,26 @@ def test_another_sweep_is_refused_in_the_directory_by_its_keys(tmp_path):
         other.check_same(one, tmp_path)
 
 
+def test_a_directory_that_was_renamed_holds_the_same_study(tmp_path):
+    spec = asked("hyperparams.tau=interval(0.1,0.2)", "sweep.trials=4", "steps=900")[1]
+    (tmp_path / "old").mkdir()
+    assert spec.settle(tmp_path / "old").name == "old"
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert spec.settle(tmp_path / "new").name == "old"
+    assert load_spec(tmp_path / "new").name == "old"
+
+
 @pytest.mark.parametrize(
-    ("swept", "key", "one", "other", "differs"),
+    ("swept", "key", "values", "differs"),
     [
-        ("experiment=ablation", "hyperparams.batch_size", 32, 64, "wiring.name"),
-        ("hyperparams=paper,current", "hyperparams.batch_size", 32, 64, "hyperparams.tau"),
-        ("reward=cruise,race", "reward.scale", 1, 0.1, "reward.name"),
+        ("experiment=ablation", "hyperparams.batch_size", (32, 64), "wiring.name"),
+        ("hyperparams=paper,current", "hyperparams.batch_size", (32, 64), "hyperparams.tau"),
+        ("reward=cruise,race", "reward.scale", (1, 0.1), "reward.name"),
     ],
 )
-def test_a_key_fixed_within_a_swept_group_makes_another_sweep(tmp_path, swept, key, one, other, differs):
-    first, second = (asked(swept, f"{key}={value}")[1] for value in (one, other))
-    assert (first.fixed[key], second.fixed[key]) == (one, other)
+def test_a_key_fixed_within_a_swept_group_makes_another_sweep(tmp_path, swept, key, values, differs):
+    first, second = (asked(swept, f"{key}={value}")[1] for value in values)
+    assert (first.fixed[key], second.fixed[key]) == values
     assert differs not in first.fixed
     with pytest.raises(UserError, match=rf"^{key}: the sweep in"):
         second.check_same(first, tmp_path)
@@ -160,7 +171,7 @@ def test_a_key_fixed_within_a_swept_group_makes_another_sweep(tmp_path, swept, k
         (["space=gamma_tau_lr_batch"], "sweep.trials=null: this space has no end"),
         (["space=gamma_tau_lr_batch", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has no"),
         (["steps=range(700,90000)", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has 89301"),
-        (["steps=range(700,90000)"], "sweep.trials=null: the space has 89301 points; give sweep.trials=N, fewer than"),
+        (["steps=range(700,90000)"], "sweep.trials=null: the space has 89301 points; give a smaller sweep.trials=N"),
         (["steps=range(700,90000)", "sweep.trials=89301"], "sweep.trials=89301: the space has 89301 points"),
         (["cnn=nature,pooled", "seed=0,1", "sweep.seeds=2"], "sweep.seeds=2 with seed=[0, 1]"),
         (["cnn=nature,pooled", "sweep.objectives=[speed]"], "sweep.objectives=['speed']: choose [return]"),
@@ -201,7 +212,13 @@ def test_local_engine_refusals(argument, said, tmp_path):
         build_engine(config, tmp_path, 1)
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "grid", "gp"])
+def test_a_sampler_whose_package_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cmaes", None)
+    assert "sweep.sampler=cmaes: " in (line := refused("cnn=nature,pooled", "sweep.sampler=cmaes"))
+    assert line.endswith("pip install cmaes")
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "qmc", "grid", "gp", "cmaes"])
 def test_every_sampler_is_built(name):
     search = asked("cnn=nature,pooled", f"sweep.sampler={name}")[0]
     assert build_sampler(search, 5) is not None
