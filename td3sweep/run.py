@@ -6,7 +6,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -99,15 +99,13 @@ def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None) ->
             directory.write_provenance(settings.seed, simulator(settings))
             try:
                 trainer.run()
-            finally:
-                summary = {
-                    "finished": finished(trainer),
-                    "ended": ending(trainer),
-                    "wiring": settings.wiring.name,
-                    "fault": settings.fault,
-                    **summarise(trainer),
-                }
-                trainer.recorder.close(summary)
+            except BaseException:
+                summary = _close(settings, trainer)
+                if trainer.recorder.seconds_per("step") is not None or not done:  # else all is as it was found
+                    with suppress(OSError):  # a full disk may be the error that is to be told
+                        directory.write_summary(summary)
+                raise
+            summary = _close(settings, trainer)
         finally:
             env.close()
         directory.write_summary(summary)
@@ -115,6 +113,19 @@ def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None) ->
         outcome = Outcome(path, summary, code)
         closing(console, settings, trainer, outcome)
     return outcome
+
+
+def _close(settings: Settings, trainer: Any) -> dict[str, Any]:
+    """End the records of a run; its summary."""
+    summary = {
+        "finished": finished(trainer),
+        "ended": ending(trainer),
+        "wiring": settings.wiring.name,
+        "fault": settings.fault,
+        **summarise(trainer),
+    }
+    trainer.recorder.close(summary)
+    return summary
 
 
 def finished(trainer: Any) -> bool:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import torch
+
 from td3sweep.agent.td3 import TD3
 from td3sweep.checkpoint import Checkpoints
 from td3sweep.collect.collector import Collector
@@ -17,6 +19,7 @@ from td3sweep.monitor.detectors import Alarm
 from td3sweep.monitor.verdict import Monitor
 from td3sweep.plan import Plan
 from td3sweep.record.recorder import Recorder
+from td3sweep.replay.batch import Batch
 from td3sweep.replay.frames import FrameReplay
 from td3sweep.replay.priority import PrioritizedReplay
 from td3sweep.replay.shards import ShardedReplay
@@ -148,7 +151,15 @@ class Trainer:
             self.recorder.gather(metrics)
             self.recorder.spent("update", time.perf_counter() - started)
             if self.agent.updates % self.plan.log_every == 0:
-                self._log()
+                self._log(batch)
+        self._wait()
+
+    def _wait(self) -> None:
+        """Count what a GPU still works on as the updates' time: the next action would wait for it."""
+        if self.agent.device.type == "cuda":
+            started = time.perf_counter()
+            torch.cuda.synchronize(self.agent.device)
+            self.recorder.spent("update", time.perf_counter() - started, times=0)
 
     def _warn_of_small_replay(self) -> None:
         if self.replay.full and not self._told_of_small_replay:
@@ -169,11 +180,11 @@ class Trainer:
     def _updates_left(self) -> int:
         return self._updates_due(self.plan.steps)
 
-    def _log(self) -> None:
+    def _log(self, batch: Batch) -> None:
         self.recorder.gather(self.agent.weight_norms())
         row = self.recorder.gathered() | self.agent.learning_rates() | self.collector.row()
         row["gamma"] = self.replay.gamma
-        row["replay/size"] = float(len(self.replay))
+        row |= {"replay/size": float(len(self.replay)), "replay/trained": float(batch.transitions)}
         if self.monitor is not None:
             broken = row["nonfinite"] > 0 or not all(math.isfinite(value) for value in row.values())
             tensors = self.agent.nonfinite_tensors() if broken else ()

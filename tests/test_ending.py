@@ -1,14 +1,18 @@
 """How a run ended, as its summary says it."""
 
+import contextlib
 import math
 
 import pytest
+from test_one_process_a_run import TOY
 from test_trainer import make
 from toy_env import DotEnv
 
+from td3sweep import run as run_module
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
 from td3sweep.errors import SimulatorError
-from td3sweep.run import ending
+from td3sweep.record.rundir import RunDirectory
+from td3sweep.run import ending, run
 
 
 def test_all_steps_taken(tmp_path):
@@ -43,3 +47,21 @@ def test_an_error(tmp_path, monkeypatch):
     with pytest.raises(SimulatorError):
         trainer.run()
     assert ending(trainer) == "crashed"
+
+
+def test_an_error_is_in_the_summary_also_of_a_run_that_was_extended(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr("td3sweep.collect.here.PAUSES_S", (0.0,) * (FAULTS_IN_A_ROW - 1))
+
+    def summary_after(steps, fail_at):
+        monkeypatch.setattr(run_module, "build_env", lambda *_: DotEnv(fail_at=fail_at))
+        with pytest.raises(SimulatorError) if fail_at else contextlib.nullcontext():
+            run(settings(*TOY, f"steps={steps}"), tmp_path)
+        found = RunDirectory.read(tmp_path / "summary.json")
+        return found["ended"], found["finished"], found["env_steps"]
+
+    assert summary_after(20, range(12, 9999)) == ("crashed", False, 11)
+    assert summary_after(20, ()) == ("finished", True, 20)
+    assert summary_after(60, range(1, 9999)) == ("finished", True, 20)  # not a step was taken: it is as it was
+    ended, done, steps = summary_after(60, range(30, 9999))
+    assert (ended, done) == ("crashed", False)
+    assert 20 < steps < 60

@@ -104,8 +104,10 @@ def test_rows_say_step_updates_phase_and_the_contracts_names(tmp_path):
     wanted = "loss/actor q/q1 q/q2 q/target q/actor q/gap td_error clip/actor/binding clip/critic/coefficient"
     wanted += " grad/actor/cnn/before grad/actor/joint/after grad/critic/head/after action/saturation replay/size"
     wanted += " feature/actor feature/critic weight/actor/cnn weight/critic/joint lr/actor/cnn lr/critic/head gamma"
+    wanted += " replay/trained"
     wanted += " divergence/d1 divergence/d2 divergence/d7 time/updates_per_s time/env_steps_per_s time/eta_s"
     assert set(wanted.split()) <= logged[-1].keys()
+    assert {row["replay/trained"] for row in logged} == {8.0}
     episodes = rows(tmp_path, "episodes.jsonl")
     assert {"return", "length", "success", "phase", "seed", "terms"} <= episodes[0].keys()
     assert any("episode/return" in row and "episode/reward/centre" in row for row in rows(tmp_path))

@@ -100,10 +100,10 @@ class TD3:
             )
         self.device = torch.device(device)
         self.actor, self.critic = actor, critic
-        for network in (actor, critic):
-            prepare(network, self.device, precision)
         self.target_actor = copy.deepcopy(actor).requires_grad_(False)
         self.target_critic = copy.deepcopy(critic).requires_grad_(False)
+        for network in (actor, critic, self.target_actor, self.target_critic):
+            prepare(network, self.device, precision)  # each by itself: a copy's memory lies apart, slow for cuDNN
         self.actor_optimizer = _optimizer(actor, actor_lr, actor_cnn_lr, weight_decay, self.device)
         self.critic_optimizer = _optimizer(critic, critic_lr, critic_cnn_lr, weight_decay, self.device)
         self.updates = 0

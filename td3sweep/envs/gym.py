@@ -1,7 +1,8 @@
 """`env=gym`: any Gymnasium environment with images, brought to the observation and action of this package."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from td3sweep.envs.carla.observe import Frame, FrameStack, gray, shrink
 from td3sweep.envs.protocol import STACK, Action, Observation, check_ranges, observation_space
 from td3sweep.errors import UserError
+
+COLOURS = (1, 3, 4)  # gray, RGB, RGBA
 
 
 class GymImageEnv(gymnasium.Env[Observation, Action]):
@@ -55,9 +58,9 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
             action_repeat=(action_repeat, 1, math.inf),
             stalled_steps=(self._patience, 1, math.inf),
         )
-        self._env = _make(id, kwargs)
+        self._id, self._env = id, _make(id, kwargs)
         self.render_mode = render_mode
-        self._renders = not _is_image(self._env.observation_space)
+        self._renders = not _is_image(self._env.observation_space, id)
         inner = self._env.action_space
         if not isinstance(inner, spaces.Box) or len(inner.shape) != 1 or not inner.is_bounded():
             self._env.close()
@@ -83,8 +86,9 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode."""
         super().reset(seed=seed)
-        inner, info = self._env.reset(seed=seed, options=options)
-        self._stack.restart(self._frame(inner))
+        with _packages(self._id):
+            inner, info = self._env.reset(seed=seed, options=options)
+            self._stack.restart(self._frame(inner))
         self._previous = np.zeros(self.vector_size, np.float32)
         self._unpaid = 0
         return self._observation(), info
@@ -126,6 +130,8 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
 
     def _frame(self, inner: Any) -> Frame:
         pixels = np.asarray(self._env.render() if self._renders else inner)
+        if pixels.shape[2:] == (1,):
+            pixels = pixels[..., 0]
         return shrink(pixels if pixels.ndim == 2 else gray(pixels))
 
     def _observation(self) -> Observation:
@@ -140,12 +146,28 @@ def pedal_place(pedals: Sequence[int]) -> int:
 
 def _make(id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     try:
-        return gymnasium.make(id, render_mode="rgb_array", **kwargs)
-    except gymnasium.error.DependencyNotInstalled as error:
-        raise UserError(f"env.id={id}: {error}; pip install 'gymnasium[box2d]' or the package it names") from error
+        with _packages(id):
+            return gymnasium.make(id, render_mode="rgb_array", **kwargs)
     except gymnasium.error.Error as error:
         raise UserError(f"env.id={id}: {error}") from error
 
 
-def _is_image(space: spaces.Space[Any]) -> bool:
-    return isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)
+@contextmanager
+def _packages(id: str) -> Iterator[None]:
+    """Name what an environment needs and has not: some ask for it only when they draw."""
+    try:
+        yield
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+        raise UserError(f"env.id={id}: {error}; pip install 'gymnasium[box2d]' or the package it names") from error
+
+
+def _is_image(space: spaces.Space[Any], id: str) -> bool:
+    """Whether the observation is a picture, of gray or with its colours last; else the environment is rendered."""
+    if not (isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)):
+        return False
+    if space.shape[2:] not in ((), *((colours,) for colours in COLOURS)):
+        raise UserError(
+            f"env.id={id}: it observes {space.shape}, and a picture is (height, width) or has 1, 3 or 4 colours last; "
+            "drop the wrapper that stacks frames or puts colours first (frame_stack= stacks them here)"
+        )
+    return True

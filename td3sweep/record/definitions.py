@@ -64,6 +64,7 @@ DEFINITIONS = {
     "divergence/q_growth_rate": "relative growth of the fitted gap per 1,000 steps, now",
     "divergence/length_trend": "Theil-Sen slope of the phase's episode lengths, steps per 1,000 steps",
     "replay/size": "transitions stored",
+    "replay/trained": "transitions of the last batch, a memory's padding left out",
     "env/faults": "simulator faults survived",
     "env/faults/KIND": "those of one kind: "
     + "; ".join(f"`{kind}`, {text}" for kind, text in SIMULATOR_FAULTS.items()),

@@ -109,10 +109,10 @@ class Recorder:
 
     # Time and terminal
 
-    def spent(self, what: str, seconds: float) -> None:
-        """Note that one ``step`` or ``update`` took ``seconds`` of wall-clock time."""
+    def spent(self, what: str, seconds: float, times: int = 1) -> None:
+        """Note that a ``step`` or ``update`` took ``seconds`` of wall-clock time; 0 ``times``: those before did."""
         self._seconds[what] += seconds
-        self._spent[what] += 1
+        self._spent[what] += times
 
     def seconds_per(self, what: str) -> float | None:
         """Mean seconds of a ``step`` or an ``update`` in this sitting; None before the first."""

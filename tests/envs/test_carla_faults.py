@@ -113,13 +113,14 @@ def test_with_traffic_the_isolated_environment_survives_too(flag, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_or_hangs_is_replaced(monkeypatch):
+def test_a_worker_that_is_killed_or_hangs_is_replaced(monkeypatch, tmp_path):
     monkeypatch.setattr("td3sweep.envs.carla.isolated.MARGIN_S", 0.5)
     monkeypatch.setattr("td3sweep.envs.carla.isolated.GRACE_S", 0.5)
-    with IsolatedCarlaEnv(tick_timeout=2.0, frame_timeout=0.5) as env:
+    with IsolatedCarlaEnv(tick_timeout=2.0, frame_timeout=0.5, log_dir=str(tmp_path)) as env:
         expected = hash_of(env, seed=3)
         env._worker.kill()
-        with pytest.raises(SimulatorError, match="process was ended by SIGKILL") as caught:
+        said = rf"process was ended by SIGKILL; see {tmp_path}/environment\.log"
+        with pytest.raises(SimulatorError, match=said) as caught:
             env.step(ACTION)
         assert caught.value.kind == "client"  # as it came through the pipe
         assert hash_of(env, seed=3) == expected

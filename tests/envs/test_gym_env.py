@@ -1,5 +1,7 @@
 """`env=gym`: other environments in the same clothes."""
 
+import re
+
 import gymnasium
 import numpy as np
 import pytest
@@ -52,10 +54,11 @@ class Blind(Painter):
 
 @pytest.fixture(autouse=True)
 def _registered():
-    for name, entry in (("Painter", Painter), ("Car", Car), ("Blind", Blind)):
+    entries = {"Painter": Painter, "Car": Car, "Blind": Blind, "Shaped": Shaped}
+    for name, entry in entries.items():
         gymnasium.register(f"td3sweep-test/{name}-v0", entry, disable_env_checker=True)
     yield
-    for name in ("Painter", "Car", "Blind"):
+    for name in entries:
         gymnasium.registry.pop(f"td3sweep-test/{name}-v0")
 
 
@@ -129,6 +132,29 @@ def test_an_environment_without_images_is_rendered():
     assert (observation["image"] == 33).all()
 
 
+class Shaped(Painter):
+    """Observes what it is told to."""
+
+    def __init__(self, shape, render_mode=None):
+        super().__init__(render_mode)
+        self.observation_space = spaces.Box(0, 255, shape, np.uint8)
+
+    def _picture(self):
+        return np.full(self.observation_space.shape, 50, np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(96, 64), (96, 64, 1), (96, 64, 3), (96, 64, 4)])
+def test_pictures_are_gray_or_have_their_colours_last(shape):
+    observation, _ = GymImageEnv("td3sweep-test/Shaped-v0", shape=shape).reset(seed=0)
+    assert (observation["image"] == 50).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 96, 64), (4, 84, 84), (84, 84, 2)])
+def test_what_else_has_the_form_of_a_picture_is_refused(shape):
+    with pytest.raises(UserError, match=rf"env\.id=td3sweep-test/Shaped-v0: it observes {re.escape(str(shape))}, and"):
+        GymImageEnv("td3sweep-test/Shaped-v0", shape=shape)
+
+
 def test_car_racing():
     pytest.importorskip("Box2D")
     env = GymImageEnv("CarRacing-v3", action_repeat=2)
@@ -163,9 +189,15 @@ def test_faults_of_the_user_are_one_line(monkeypatch):
     with pytest.raises(UserError, match=r"env\.pedals=\[1, 2\]: give two of the actions 0 to 1 of td3sweep-test"):
         GymImageEnv("td3sweep-test/Painter-v0", pedals=[1, 2])
 
+    with pytest.raises(UserError, match=r"env\.id=no_such_module:Env-v0: .*no_such_module"):
+        GymImageEnv("no_such_module:Env-v0")
+
     def missing(*_, **__):
         raise gymnasium.error.DependencyNotInstalled("Box2D is not installed")
 
+    monkeypatch.setattr(Blind, "render", missing)  # some ask for it only when they draw
+    with pytest.raises(UserError, match=r"env\.id=td3sweep-test/Blind-v0: Box2D is not installed; pip install"):
+        GymImageEnv("td3sweep-test/Blind-v0").reset(seed=0)
     monkeypatch.setattr(gymnasium, "make", missing)
     with pytest.raises(UserError, match=r"env\.id=CarRacing-v3: .*pip install 'gymnasium\[box2d\]'"):
         GymImageEnv()

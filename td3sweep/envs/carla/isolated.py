@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 MARGIN_S = 10.0  # above the time limits inside, which should come first
 WATCHDOG_S = 20.0  # above them as well: for a worker that is stuck when its trainer is gone
+LOG = "environment.log"
 GRACE_S = 5.0  # for a worker to leave after a fault
 CLOSE_S = 20.0  # for one to leave the server tidily
 
@@ -122,7 +123,9 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
             how = self._end_worker(GRACE_S)
             if isinstance(error, SimulatorError):
                 raise
-            raise SimulatorError(f"{method}: the environment's process {how}", "client") from error
+            folder = self._arguments.get("log_dir")
+            where = f"; see {Path(folder) / LOG}" if folder else ""
+            raise SimulatorError(f"{method}: the environment's process {how}{where}", "client") from error
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -145,7 +148,7 @@ def _log(folder: str | None) -> Any:
         return
     Path(folder).mkdir(parents=True, exist_ok=True)
     output: BinaryIO
-    with (Path(folder) / "environment.log").open("ab") as output:
+    with (Path(folder) / LOG).open("ab") as output:
         yield output
 
 
