@@ -34,7 +34,7 @@ def under_our_names(log: Log, overrides: Mapping[str, str], warmup: int | None) 
     if log.counted and STEP not in named.values():
         notes.append("no series of environment steps: rows are counted instead (--map NAME=step)")
     kept = _kept(log.tags(), named)
-    rows = [_renamed(row, kept) for row in _stepped(log, named)]
+    rows = _joined([_renamed(row, kept) for row in _stepped(log, named)], notes)
     rows = _with_actor_q(rows, log, notes)
     if not log.episodes and not any(key.startswith(JUDGED) for row in rows for key in row.values):
         found = ", ".join(log.tags()[:8]) or "none at all"
@@ -81,6 +81,19 @@ def _renamed(row: Row, kept: Mapping[str, str]) -> Row:
             continue
         values[name] = value
     return replace(row, values=values)
+
+
+def _joined(rows: list[Row], notes: list[str]) -> list[Row]:
+    """Rows of one step and phase whose series are disjoint, as one: a loop may log its critic and its actor apart."""
+    joined: dict[tuple[int, str | None, int], dict[str, float]] = {}
+    reached: dict[tuple[int, str | None, str], int] = {}  # rows of that step and phase that hold the series already
+    for row in rows:
+        place = max((reached.get((row.step, row.phase, key), 0) for key in row.values), default=0)
+        joined.setdefault((row.step, row.phase, place), {}).update(row.values)
+        reached |= {(row.step, row.phase, key): place + 1 for key in row.values}
+    if len(joined) < len(rows):
+        notes.append(f"{len(rows) - len(joined)} rows joined with an earlier one of their step that lacks their series")
+    return [Row(step, values, phase) for (step, phase, _), values in joined.items()]
 
 
 def _with_actor_q(rows: list[Row], log: Log, notes: list[str]) -> list[Row]:

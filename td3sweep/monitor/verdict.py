@@ -27,6 +27,11 @@ from td3sweep.monitor.growth import MIN_POINTS
 MIN_EPISODES = 10  # of the learning phase, before a run may be called healthy
 QUIET = 20  # judgements without a word after which a warning no longer counts against a run
 LEARNING = "learning"
+NEEDS = {  # series that a detector reads from one row
+    "d2": ("q/actor", "q/target", "q/target_sd"),
+    "d3": ("q/actor",),
+    "d4": ("action/saturation", "grad/actor/head/before"),
+}
 EXPLANATION = {
     "faulty wiring": "an invariant of the update is broken; more steps will not help, the code must be mended",
     "collapsed": "the policy can no longer learn; more steps will not help",
@@ -107,6 +112,7 @@ class Monitor:
         self._stop_on = frozenset(stop_on)
         self._faults: list[str] | None = None  # None: not audited
         self._seen: set[str] = set()  # names of metrics seen
+        self._fed: set[str] = set()  # detectors of `NEEDS` for which one row held all
         self._trend: float | None = None
         self.alarms: list[Alarm] = []
         self._quiet: list[int] = []  # for each alarm, judgements of its detector since it was last heard
@@ -138,6 +144,7 @@ class Monitor:
         """
         step, row = int(step), {key: float(value) for key, value in row.items()}  # no NumPy scalar in a checkpoint
         self._seen.update(row)
+        self._fed.update(name for name, keys in NEEDS.items() if row.keys() >= set(keys))
         finite, alarms = self._finite.update(step, row, tensors)
         statistics = {"divergence/nonfinite": finite}
         if self._faults is not None:
@@ -302,20 +309,16 @@ class Monitor:
 
     def _missing(self) -> list[str]:
         """What was left out and why, in the order of the detectors."""
-        needs = {
-            "d2": ("q/actor", "q/target", "q/target_sd"),
-            "d3": ("q/actor",),
-            "d4": ("action/saturation", "grad/actor/head/before"),
-        }
         missing = [] if self._faults is not None else ["d0: the wiring was not audited"]
         if self._bound.gamma is None:
             missing.append("d1: gamma is not known")
         elif self._bound.bound is None:
             missing.append("d1: no reward other than 0 was seen")
-        for name, keys in needs.items():
-            lacking = [key for key in keys if key not in self._seen]
-            if lacking:
+        for name, keys in NEEDS.items():
+            if lacking := [key for key in keys if key not in self._seen]:
                 missing.append(f"{name}: {', '.join(lacking)} not logged")
+            elif name not in self._fed:
+                missing.append(f"{name}: {', '.join(keys)} never logged in one row")
         if len(self._lengths.lengths) < Lengths.BASELINE:
             missing.append(f"d5: fewer than {Lengths.BASELINE} episodes of random actions to compare with")
         if len(self._returns.returns) < Returns.WINDOW:
@@ -332,6 +335,7 @@ class Monitor:
             "detectors": {name: detector.state_dict() for name, detector in self._stateful.items()},
             "faults": copy.copy(self._faults),
             "seen": sorted(self._seen),
+            "fed": sorted(self._fed),
             "alarms": [alarm.as_dict() for alarm in self.alarms],
             "quiet": list(self._quiet),
         }
@@ -342,6 +346,7 @@ class Monitor:
             detector.load_state_dict(state["detectors"][name])
         self._faults = copy.copy(state["faults"])
         self._seen = set(state["seen"])
+        self._fed = set(state.get("fed", ()))  # an older version did not save it; the next row tells
         self.alarms = [Alarm(**alarm) for alarm in state["alarms"]]
         self._quiet = list(state["quiet"])
         self._trend = self._lengths.trend()

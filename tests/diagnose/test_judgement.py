@@ -6,13 +6,15 @@ import subprocess
 import sys
 
 import pytest
-from logs import run_directory, seed_row, seed_rows
+from logs import run_directory, seed_row, seed_rows, write_lines
 from torch.utils.tensorboard import SummaryWriter
 
 from td3sweep.diagnose.find import read
 from td3sweep.diagnose.judge import judge
 from td3sweep.diagnose.log import Episode, Log, Row
 from td3sweep.diagnose.named import under_our_names
+
+CRITIC = ["q/q1", "q/target", "q/target_sd"]
 
 
 def judged(path, gamma=0.99, r_max=10.0):
@@ -69,6 +71,17 @@ def test_the_described_run_is_told_by_step_1800_in_every_kind_of_log(tmp_path, w
     assert first["d1"] == bound[2]
     assert report.more_steps_help == "no"
     assert "H6" in next(alarm.evidence for alarm in report.alarms if alarm.detector == "d2")
+
+
+def test_a_critic_and_an_actor_logged_apart_are_judged_as_if_logged_together(tmp_path):
+    """Two calls of a logger at each step: D1 and D2 need what only both together hold."""
+    parts = [{key: row[key] for key in keys} for _, row in seed_rows() for keys in (CRITIC, ["q/actor"])]
+    steps = [step for step, _ in seed_rows() for _ in range(2)]
+    write_lines(tmp_path / "apart.jsonl", [{"env_step": s, **part} for s, part in zip(steps, parts, strict=True)])
+    write_lines(tmp_path / "together.jsonl", [{"env_step": step, **row} for step, row in seed_rows()])
+    apart, together = (judged(tmp_path / f"{name}.jsonl") for name in ("apart", "together"))
+    assert together.verdict == "diverging"
+    assert apart == together
 
 
 def test_without_discount_and_rewards_the_bound_is_left_out_by_name(tmp_path):

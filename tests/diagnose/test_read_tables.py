@@ -25,6 +25,17 @@ def test_steps_series_and_empty_cells(tmp_path):
     assert "q/actor = -actor loss, which holds for TD3 and DDPG" in log.notes
 
 
+def test_rows_of_one_step_are_joined_where_their_series_are_disjoint(tmp_path):
+    text = "step,q1,actor_q,critic_loss\n5,1,,\n5,2,,\n5,,3,\n5,,,7\n6,4,,\n"
+    log = named(table(tmp_path, text))
+    assert [(row.step, dict(row.values)) for row in log.rows] == [
+        (5, {"q/q1": 1.0, "q/actor": 3.0, "loss/critic": 7.0}),
+        (5, {"q/q1": 2.0}),
+        (6, {"q/q1": 4.0}),
+    ]
+    assert "2 rows joined with an earlier one of their step that lacks their series" in log.notes
+
+
 def test_an_actor_q_that_is_logged_is_not_replaced(tmp_path):
     log = named(table(tmp_path, "step,actor_q,actor_loss\n1,5,-4\n"))
     assert log.rows[0].values["q/actor"] == 5.0

@@ -163,6 +163,20 @@ def test_missing_series_leave_their_detectors_out_and_are_named():
     assert "d3" not in missing
 
 
+def test_series_that_never_share_a_row_leave_their_detector_out_as_well():
+    m = Monitor(gamma=None)
+    calm_run(m, rows=0)
+    for step in range(1500, 2500, 25):
+        m.watch(step, {"q/actor": 1e4, "action/saturation": 0.1})
+        m.watch(step, {"q/q1": 15.0, "q/target": 15.0, "q/target_sd": 3.0, "grad/actor/head/before": 1.0})
+    missing = m.report().missing
+    assert "d2: q/actor, q/target, q/target_sd never logged in one row" in missing
+    assert "d4: action/saturation, grad/actor/head/before never logged in one row" in missing
+    assert m.verdict == "undetermined"  # neither bound nor gap was judged
+    m.watch(2500, CALM)
+    assert not any(line.startswith("d2") for line in m.report().missing)
+
+
 def test_the_report_fits_into_json():
     m = monitor()
     calm_run(m)
