@@ -238,12 +238,12 @@ class Monitor:
 
     def _reading(self) -> tuple[str, list[Alarm]]:
         """The verdict, and the alarms that it rests on."""
-        failed = [alarm for alarm in self.alarms if alarm.level == FAIL and alarm.cause != "diverging"]
-        for verdict, detectors in (("faulty wiring", {"d0", "d7"}), ("collapsed", {"d4", "d5"})):
-            if behind := [alarm for alarm in failed if alarm.detector in detectors]:
+        out_of_range = self.failed & {"d1", "d2", "d3", "nonfinite"}
+        collapsed = {"d4"} if out_of_range else {"d4", "d5"}  # what the values do explains short episodes
+        ranks = (("faulty wiring", {"d0", "d7"}), ("collapsed", collapsed), ("diverging", out_of_range))
+        for verdict, detectors in ranks:
+            if behind := [alarm for alarm in self.alarms if alarm.level == FAIL and alarm.detector in detectors]:
                 return verdict, behind
-        if failed:
-            return "diverging", failed
         standing = [a for a, quiet in zip(self.alarms, self._quiet, strict=True) if a.level == WARN and quiet < QUIET]
         if standing:
             return "suspicious", standing

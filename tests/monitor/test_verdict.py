@@ -115,6 +115,33 @@ def test_short_episodes_alone_are_suspicious_and_with_a_gap_they_fail():
     assert (m.verdict, m.must_stop) == ("diverging", True)  # what the values do explains the episodes
 
 
+def no_recovery(m, first=2000):
+    """200 episodes of 10 steps and a lower return, over 10,000 steps: D5 fails."""
+    for k in range(201):
+        m.episode(first + 50 * k, length=10, ret=0.0, speed=5.0)
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict", "since"),
+    [
+        (CALM, "collapsed", 12_000),  # the first short episodes end at 2,000; the grace budget is 10,000 steps
+        (GROWN, "diverging", 1550),  # the third such row
+        ({"loss/critic": math.nan}, "diverging", 1500),
+        (GROWN | {"action/saturation": 1.0, "grad/actor/head/before": 0.0}, "collapsed", 1550),
+    ],
+)
+def test_episodes_that_never_recover_are_a_collapse_only_where_values_stay_in_range(row, verdict, since):
+    m = monitor()
+    calm_run(m, episodes=0)
+    for step in (1500, 1525, 1550):
+        m.watch(step, row)
+    no_recovery(m)
+    assert ("d5", "FAIL", "no recovery") in [alarm.key for alarm in m.alarms]
+    report = m.report()
+    assert (report.verdict, report.since, report.more_steps_help) == (verdict, since, "no")
+    assert ("H6" in report.why) == (verdict == "diverging" and row is GROWN)
+
+
 def test_a_warning_that_stays_silent_long_enough_no_longer_counts():
     m = monitor()
     calm_run(m)
