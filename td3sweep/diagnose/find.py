@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 from td3sweep.diagnose.jsonlines import read_json_lines
-from td3sweep.diagnose.log import Log, NothingYetError, Row, numbers
+from td3sweep.diagnose.log import Episode, Log, NothingYetError, Row, numbers
 from td3sweep.diagnose.rundir import CONFIG, METRICS, read_run_directory
 from td3sweep.diagnose.table import read_table
 from td3sweep.diagnose.tensorboard import read_event_files
@@ -15,6 +18,7 @@ from td3sweep.errors import UserError, may_not_read
 
 KINDS = "a run directory, TensorBoard event files, a CSV, a wandb run"
 PROGRESS = ("progress.csv", "progress.txt", "progress.json")
+EVALUATIONS = ("eval", "test")  # how the names of Monitor files begin whose episodes do not train
 SHOWN = 4  # runs named where a directory holds several
 
 
@@ -87,8 +91,10 @@ def _by_name(path: Path) -> Callable[[], Log] | None:
         return lambda: read_run_directory(path)
     tables = [path / name for name in PROGRESS if (path / name).exists()][:1]  # the same numbers in several formats
     monitors = sorted([*path.glob("*.monitor.csv"), *path.glob("monitor.csv")])
-    if tables or monitors:
-        return lambda: _read_tables([*tables, *monitors])
+    evaluations = [file for file in monitors if file.name.lower().startswith(EVALUATIONS)]
+    training = [*tables, *(file for file in monitors if file not in evaluations)]
+    if training:
+        return lambda: _read_tables(training, evaluations)
     events = [file for file in path.glob("*tfevents*") if file.is_file()]
     if events:
         return lambda: read_event_files(events, path)
@@ -104,15 +110,22 @@ def _table(path: Path) -> Path | None:
     return tables[0] if len(tables) == 1 else None
 
 
-def _read_tables(files: Iterable[Path]) -> Log:
-    """A table of training with Monitor's list of episodes beside it."""
-    first, *others = [_read_file(file) for file in files]
+def _read_tables(files: Iterable[Path], left_out: Iterable[Path]) -> Log:
+    """A table of training with Monitor's lists of episodes beside it, one list an environment."""
+    first, *others = logs = [_read_file(file) for file in files]
+    first.episodes = _by_end([log.episodes for log in logs])
     for other in others:
         first.rows += other.rows
-        first.episodes += other.episodes
         first.notes += other.notes
-    first.episodes.sort(key=lambda episode: episode.step)
+    first.notes += [f"{file.name}: episodes of evaluation by its name, left out" for file in left_out]
     return first
+
+
+def _by_end(environments: Iterable[list[Episode]]) -> list[Episode]:
+    """The episodes of all environments in the order of their ends, at the steps that all of them took together."""
+    merged = list(heapq.merge(*environments, key=lambda one: one.ended or 0.0))
+    steps = accumulate(int(one.length or 0.0) for one in merged)
+    return [replace(one, step=step) for one, step in zip(merged, steps, strict=True)]
 
 
 def _read_json_lines(path: Path) -> Log:

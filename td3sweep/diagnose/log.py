@@ -29,7 +29,8 @@ class Row:
 class Episode:
     """A finished training episode: environment step of its end, environment steps, undiscounted return.
 
-    ``bias`` is Q at its start less the discounted return that followed.
+    ``bias`` is Q at its start less the discounted return that followed; ``ended`` the time of its end in s, where the
+    writer tells.
     """
 
     step: int
@@ -38,6 +39,7 @@ class Episode:
     phase: str | None = None
     speed: float | None = None
     bias: float | None = None
+    ended: float | None = None
 
 
 @dataclass

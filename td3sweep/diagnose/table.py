@@ -54,9 +54,9 @@ def _cells(path: Path, lines: list[str], notes: list[str]) -> tuple[list[str], l
 
 
 def _monitor_file(path: Path, lines: list[str], notes: list[str]) -> Log:
-    """stable-baselines3's Monitor: an episode a row (return r, length l), after a line of JSON."""
+    """stable-baselines3's Monitor: an episode a row (return r, length l, t s after t_start), after a line of JSON."""
     try:
-        json.loads(lines[0][1:])
+        t_start = number(json.loads(lines[0][1:]).get("t_start")) or 0.0
     except ValueError as error:
         raise UserError(f"{path}: begins like a Monitor file, but its first line is damaged") from error
     header, cells = _cells(path, lines[1:], notes)
@@ -65,8 +65,8 @@ def _monitor_file(path: Path, lines: list[str], notes: list[str]) -> Log:
     log = Log(path, "stable-baselines3 Monitor", notes=notes)
     step = 0
     for row in cells:
-        length, ret = number(row.get("l")), number(row.get("r"))
+        length, ret, t = (number(row.get(key)) for key in "lrt")
         if length is not None:
             step += int(length)
-            log.episodes.append(Episode(step, length, ret))
+            log.episodes.append(Episode(step, length, ret, ended=t_start + (t or 0.0)))
     return log

@@ -83,6 +83,46 @@ def test_a_monitor_file_beside_progress_replaces_its_means(tmp_path):
     assert [one.length for one in named(tmp_path).episodes] == [200.0]
 
 
+def monitor_file(path, name, t_start, *episodes):
+    """A Monitor file of stable-baselines3; an episode is (length, seconds since the start)."""
+    rows = "".join(f"{length / 10},{length},{t}\n" for length, t in episodes)
+    table(path, f'#{{"t_start": {t_start}, "env_id": "None"}}\nr,l,t\n{rows}', f"{name}.monitor.csv")
+
+
+def test_the_steps_of_several_environments_add_up_in_the_order_in_which_their_episodes_ended(tmp_path):
+    monitor_file(tmp_path, "0", 1000.0, (50, 10.0), (60, 21.0))  # ended at 1010 and 1021
+    monitor_file(tmp_path, "1", 1001.0, (40, 8.0), (200, 60.0), (30, 70.0))  # 1009, 1061, 1071
+    monitor_file(tmp_path, "2", 1002.0, (55, 18.5))  # 1020.5
+    steps = [(one.step, one.length) for one in named(tmp_path).episodes]
+    assert steps == [(40, 40.0), (90, 50.0), (145, 55.0), (205, 60.0), (405, 200.0), (435, 30.0)]
+
+
+def test_a_monitor_file_that_several_sittings_wrote_keeps_its_order(tmp_path):
+    monitor_file(tmp_path, "0", 1000.0, (50, 10.0), (60, 20.0), (70, 5.0))  # the second sitting counts time anew
+    assert [(one.step, one.length) for one in named(tmp_path).episodes] == [(50, 50.0), (110, 60.0), (180, 70.0)]
+
+
+def test_random_episodes_of_four_environments_are_told_from_the_policys(tmp_path):
+    """1,200 random steps in all: five episodes of 60 an environment, then the policy's of 200."""
+    for k in range(4):
+        lengths = [60] * 5 + [200] * 5
+        monitor_file(tmp_path, k, 1000.0 + 0.1 * k, *((n, sum(lengths[: i + 1])) for i, n in enumerate(lengths)))
+    table(tmp_path, "time/total_timesteps,train/actor_loss\n400,\n1200,-1\n5200,-2\n", "progress.csv")
+    episodes = named(tmp_path).episodes
+    assert [one.length for one in episodes if one.phase == "warm-up"] == [60.0] * 19  # the 20th ends at 1,200
+    assert (episodes[-1].step, len(episodes)) == (5200, 40)
+
+
+@pytest.mark.parametrize("name", ["eval", "test_0"])
+def test_monitor_files_of_evaluation_are_left_out_and_told_of(tmp_path, name):
+    table(tmp_path, "time/total_timesteps,train/actor_loss\n400,-3\n", "progress.csv")
+    monitor_file(tmp_path, "0", 1000.0, (50, 10.0))
+    monitor_file(tmp_path, name, 1000.0, (20, 1.0), (20, 2.0))
+    log = named(tmp_path)
+    assert [one.length for one in log.episodes] == [50.0]
+    assert f"{name}.monitor.csv: episodes of evaluation by its name, left out" in log.notes
+
+
 def test_a_mean_over_no_episode_is_no_alarm_but_a_loss_that_is_not_finite_stays(tmp_path):
     log = named(table(tmp_path, "step,ep_rew_mean,qf2_loss,q1\n1,nan,inf,2\n"))
     assert dict(log.rows[0].values) == {"qf2_loss": float("inf"), "q/q1": 2.0}
