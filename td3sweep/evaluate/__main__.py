@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from td3sweep.failures import Parser, explain_failure, refuse
 from td3sweep.settings import Settings
 
 POLICIES = ("checkpoint", "pid", "constant", "random")
+LONGEST = 60  # characters of overrides in a directory's name
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,7 +52,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         from td3sweep.evaluate.explain import Explainer
 
         driver = Explainer(driver)
-    out = options.out or _default_out(options.policy, path, step)
+    out = options.out or _default_out(options.policy, path, step, overrides)
     console = Console(highlight=False, stderr=options.json)
     result = run_protocol(
         settings,
@@ -120,12 +123,22 @@ def _driver(policy: str, settings: Settings, checkpoint: Path | None) -> tuple[A
     return Random(*random_bounds(settings, size)), None
 
 
-def _default_out(policy: str, path: Path | None, step: int | None) -> Path:
-    """Inside the run it evaluates; a baseline's below ``runs``."""
+def _default_out(policy: str, path: Path | None, step: int | None, overrides: list[str]) -> Path:
+    """Inside the run it evaluates, a baseline's below ``runs``; what is driven elsewhere has a place of its own."""
+    name = (policy if step is None else f"step-{step:012}") + _suffix(overrides)
     if path is None:
-        return Path("runs") / "evaluation" / policy
+        return Path("runs") / "evaluation" / name
     run = path if path.is_dir() else path.resolve().parent.parent
-    return run / "evaluation" / (policy if step is None else f"step-{step:012}")
+    return run / "evaluation" / name
+
+
+def _suffix(overrides: list[str]) -> str:
+    """The overrides as the end of a file's name; a hash tells apart what is too long or has other characters."""
+    if not overrides:
+        return ""
+    words = ",".join(overrides)
+    safe = re.sub(r"[^\w.,=+-]", "_", words, flags=re.ASCII)[:LONGEST]
+    return f"-{safe}" if safe == words else f"-{safe}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -148,7 +161,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--policy", choices=POLICIES, default="checkpoint", help="who drives: the checkpoint; pid: pure pursuit and a "
         "speed controller that know the route; constant: straight on; random: as in a warm-up")  # fmt: skip
     add("--episodes", type=_count, default=20, metavar="N", help="20")
-    add("--out", type=Path, metavar="DIR", help="where to write; RUN/evaluation/step-N, or runs/evaluation/POLICY")
+    add("--out", type=Path, metavar="DIR", help="where to write; RUN/evaluation/step-N, or runs/evaluation/POLICY, "
+        "and the overrides at its end")  # fmt: skip
     add("--json", action="store_true", help="print evaluation.json instead of the table")
     add("--video", action=argparse.BooleanOptionalAction, default=True, help="film each episode (on)")
     add("--explain", action="store_true", help="also show what the policy looked at in the first episode (needs "

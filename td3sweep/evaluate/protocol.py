@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 3  # of an episode, when the simulator fails
 INTERVALS = "95 %: Wilson for success, bootstrap over episodes for means, the wider of Poisson and bootstrap for rates"
-EPISODE_FILES = ("video-*.mp4", "route-*.png")
+WRITTEN = ("evaluation.json", "explain.png", "video-*.mp4", "route-*.png")
 
 
 def run_protocol(
@@ -58,7 +58,7 @@ def run_protocol(
         UserError: the driver cannot drive here.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for pattern in EPISODE_FILES:
+    for pattern in WRITTEN:
         for old in out.glob(pattern):
             old.unlink()
     label = simulator(settings)

@@ -1,6 +1,8 @@
 """`python -m td3sweep.evaluate`: a real checkpoint end to end, the baselines, and every refusal in one line."""
 
 import json
+import re
+from types import SimpleNamespace
 
 import imageio.v2 as imageio
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 from td3sweep.checkpoint import read_checkpoint
 from td3sweep.evaluate import FIRST_SEED
 from td3sweep.evaluate.__main__ import main
+from td3sweep.evaluate.protocol import run_protocol
 from td3sweep.run import run
 
 SHORT = ["env.route_min=40", "env.route_max=50", "threads=1"]
@@ -134,6 +137,59 @@ def run_directory(tmp_path, settings):
     (run_path / "checkpoints").mkdir(parents=True)
     (run_path / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(settings()))))
     return run_path
+
+
+@pytest.fixture
+def written(monkeypatch, tmp_path):
+    """Run the command with nothing driven; returns the directory it would have written, below this test's own."""
+    monkeypatch.chdir(tmp_path)
+    agent = SimpleNamespace(initial_state=lambda: None)
+    monkeypatch.setattr("td3sweep.evaluate.saved.load_agent", lambda settings, checkpoint: (agent, 120))
+    found = []
+    monkeypatch.setattr("td3sweep.evaluate.protocol.run_protocol", lambda _, __, out, **more: found.append(out) or {})
+
+    def run(*arguments):
+        evaluate("--json", *arguments)
+        return str(found[-1].absolute().relative_to(tmp_path))
+
+    return run
+
+
+def test_overrides_are_part_of_the_directorys_name(run_directory, written):
+    best = run_directory / "checkpoints" / "best.pt"
+    best.touch()
+    ring = ["env.map=StandInRing", "env.traffic=20"]
+    assert written(best) == "run/evaluation/step-000000000120"
+    assert written(best, *ring) == "run/evaluation/step-000000000120-env.map=StandInRing,env.traffic=20"
+    assert written("--policy", "pid", run_directory) == "run/evaluation/pid"
+    assert written("--policy", "pid", run_directory, ring[0]) == "run/evaluation/pid-env.map=StandInRing"
+    assert written("--policy", "random") == "runs/evaluation/random"
+    assert written("--policy", "random", ring[0]) == "runs/evaluation/random-env.map=StandInRing"
+    assert written("--policy", "random", ring[0], "--out", "here") == "here"
+
+
+def test_a_name_that_would_be_long_or_unsafe_ends_in_a_hash_that_tells_it_apart(run_directory, written):
+    driven = [["env.routes=[[1,2]]"], ["env.routes=[[1,3]]"], ["env.map=StandInRing", *["env.traffic=20"] * 20]]
+    names = [written("--policy", "pid", run_directory, *overrides) for overrides in driven]
+    assert re.fullmatch(r"run/evaluation/pid-env\.routes=__1,2__-[0-9a-f]{8}", names[0])
+    assert names[0] != names[1]
+    assert re.fullmatch(r"run/evaluation/pid-env\.map=StandInRing,.{40}-[0-9a-f]{8}", names[2])
+
+
+def test_an_interrupted_evaluation_leaves_no_older_result_beside_its_pictures(settings, monkeypatch, tmp_path):
+    class Interrupted:
+        def reset(self, seed):
+            raise KeyboardInterrupt
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("td3sweep.evaluate.protocol.build_env", lambda *_, **__: Interrupted())
+    for name in ("evaluation.json", "explain.png", "video-00.mp4", "route-00.png", "notes.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(KeyboardInterrupt):
+        run_protocol(settings(), None, tmp_path, episodes=1, video=False, about={})
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize(
