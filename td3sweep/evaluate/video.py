@@ -50,7 +50,7 @@ def frames(recording: Recording, label: str) -> Iterator[NDArray[np.uint8]]:
         if recording.speeds:
             speed = recording.speeds[moment]
             _bar(draw, SIDE + 8, f"speed {speed:4.1f} m/s", speed / FASTEST, 0.0)
-        steer, drive = (float(value) for value in recording.actions[moment][:2])
+        steer, drive = (float(value) for value in (*recording.actions[moment], 0.0)[:2])  # there may be one alone
         _bar(draw, 8, f"steer {steer:+.2f}", (steer + 1) / 2, 0.5)
         _bar(draw, SIDE // 2 + 8, f"throttle {drive:+.2f}", (drive + 1) / 2, 0.5)
         draw.text((8, SIDE + FOOT - 18), f"{label}; step {moment}", fill=INK)

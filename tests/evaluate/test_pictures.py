@@ -8,7 +8,7 @@ from PIL import Image
 from td3sweep.envs.carla.state import DriveState
 from td3sweep.evaluate.picture import COLLIDED, LEFT_LANE, PATH, SIDE, save_picture
 from td3sweep.evaluate.recording import Recording
-from td3sweep.evaluate.video import SIZE, save_video
+from td3sweep.evaluate.video import SIZE, frames, save_video
 
 
 @pytest.fixture
@@ -62,3 +62,14 @@ def test_the_video_does_without_a_route(tmp_path, recording):
     save_video(recording, tmp_path / "video.mp4", "label", 5.0)
     with imageio.get_reader(tmp_path / "video.mp4") as reader:
         assert reader.count_frames() == 7
+
+
+def test_an_environment_with_one_action_is_filmed_as_well():
+    recording, image = Recording(), {"image": np.zeros((4, 84, 84), np.uint8)}
+    for action in (None, np.array([0.5], np.float32)):
+        recording.note(image, action, {})
+    still, moved = frames(recording, "label")
+    # By hand: row 363 crosses bars of 152 pixels from 8 and 176 on; .5 fills the third quarter of the first alone.
+    filled = (moved[363] == [int(PATH[place : place + 2], 16) for place in (1, 3, 5)]).all(axis=1)
+    assert (filled[8 + 77 : 8 + 114].all(), filled[8 + 115 :].any()) == (True, False)
+    assert still.shape == moved.shape
