@@ -80,13 +80,16 @@ def _read_config(path: Path, log: Log) -> None:
         config = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: no YAML ({str(error).splitlines()[0]}); restore it from the run's backup") from error
-    log.config = config = config if isinstance(config, dict) else {}
+    groups = [config.get(key) or {} for key in ("hyperparams", "clip")] if isinstance(config, dict) else [config]
+    if not all(isinstance(group, dict) for group in groups):
+        log.notes.append(f"{path.name} is not that of a run of ours: the discount and the clip are not known")
+        return
+    log.config, (hyperparams, clip) = config, groups
     warmup = number(config.get("warmup")) or 0.0
     # An episode that began with random actions and ended with the policy's tells of neither; the trainer's monitor
     # does not judge it either.
     log.episodes = [one for one in log.episodes if not one.step - (one.length or 0.0) < warmup < one.step]
-    log.gamma = number((config.get("hyperparams") or {}).get("gamma"))
-    clip = config.get("clip") or {}
+    log.gamma = number(hyperparams.get("gamma"))
     log.clip = str(clip.get("name", "off"))
     log.clip_actor = number(clip.get("actor")) or log.clip_actor
     log.clip_critic = number(clip.get("critic")) or log.clip_critic

@@ -131,3 +131,12 @@ def test_a_configuration_that_is_no_yaml(tmp_path):
     path = run_directory(tmp_path, rows=[(1, {"q/q1": 1.0})], config="a: [1,\nb: {")
     with pytest.raises(UserError, match=r"config.yaml: no YAML"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    "config", ["", "- a\n", "clip: joint\n", "hyperparams: [0.9]\n", "hyperparams: 0.9\nclip: {name: off}\n"]
+)
+def test_a_configuration_of_another_program_is_told_of_and_left_out(tmp_path, config):
+    log = read(run_directory(tmp_path, rows=seed_rows(), config=config))
+    assert (log.config, log.gamma, log.clip, len(log.rows)) == ({}, None, "off", 41)
+    assert log.notes == ["config.yaml is not that of a run of ours: the discount and the clip are not known"]
