@@ -112,13 +112,26 @@ def _table(path: Path) -> Path | None:
 
 def _read_tables(files: Iterable[Path], left_out: Iterable[Path]) -> Log:
     """A table of training with Monitor's lists of episodes beside it, one list an environment."""
-    first, *others = logs = [_read_file(file) for file in files]
+    first, *others = logs = _begun(files)
     first.episodes = _by_end([log.episodes for log in logs])
     for other in others:
         first.rows += other.rows
         first.notes += other.notes
     first.notes += [f"{file.name}: episodes of evaluation by its name, left out" for file in left_out]
     return first
+
+
+def _begun(files: Iterable[Path]) -> list[Log]:
+    """The logs that hold anything yet. Raises NothingYetError where none does."""
+    logs, empty = [], None
+    for file in files:
+        try:
+            logs.append(_read_file(file))
+        except NothingYetError as error:
+            empty = empty or error
+    if empty and not logs:
+        raise empty
+    return logs
 
 
 def _by_end(environments: Iterable[list[Episode]]) -> list[Episode]:

@@ -103,9 +103,12 @@ def _read_summary(path: Path, log: Log) -> None:
         log.finished = (path / SUMMARY).stat().st_mtime >= (path / METRICS).stat().st_mtime
     except (OSError, ValueError):
         summary = {}
-    log.summary = summary = summary if isinstance(summary, dict) else {}
-    found = [alarm for alarm in summary.get("alarms", []) if alarm["detector"] == "d0"]
-    if found:
+    try:
+        found = [alarm for alarm in summary.get("alarms", []) if alarm["detector"] == "d0"]
         names = [str(alarm.get("cause", "")) for alarm in found]
         texts = [str(alarm["evidence"]).removeprefix(f"{name}: ") for name, alarm in zip(names, found, strict=True)]
-        log.wiring = (found[0]["step"], names, texts)
+        wiring = (int(found[0]["step"]), names, texts) if found else None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        log.notes.append(f"{SUMMARY} is damaged or not that of a run of ours: left out")
+        return
+    log.summary, log.wiring = summary, wiring or log.wiring

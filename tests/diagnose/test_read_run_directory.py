@@ -140,3 +140,12 @@ def test_a_configuration_of_another_program_is_told_of_and_left_out(tmp_path, co
     log = read(run_directory(tmp_path, rows=seed_rows(), config=config))
     assert (log.config, log.gamma, log.clip, len(log.rows)) == ({}, None, "off", 41)
     assert log.notes == ["config.yaml is not that of a run of ours: the discount and the clip are not known"]
+
+
+@pytest.mark.parametrize("summary", ['{"alarms": null}', '{"alarms": [{"step": 1}]}', '{"alarms": 3}', "[]"])
+def test_a_damaged_summary_is_told_of_and_left_out(tmp_path, summary):
+    path = run_directory(tmp_path, rows=seed_rows())
+    (path / "summary.json").write_text(summary)
+    log = read(path)
+    assert (log.summary, log.wiring, len(log.rows)) == ({}, None, 41)
+    assert "summary.json is damaged or not that of a run of ours: left out" in log.notes

@@ -3,6 +3,7 @@
 import pytest
 
 from td3sweep.diagnose.find import read
+from td3sweep.diagnose.log import NothingYetError
 from td3sweep.diagnose.named import under_our_names
 from td3sweep.errors import UserError
 
@@ -111,6 +112,14 @@ def test_random_episodes_of_four_environments_are_told_from_the_policys(tmp_path
     episodes = named(tmp_path).episodes
     assert [one.length for one in episodes if one.phase == "warm-up"] == [60.0] * 19  # the 20th ends at 1,200
     assert (episodes[-1].step, len(episodes)) == (5200, 40)
+
+
+def test_an_environment_that_has_ended_no_episode_yet_hides_nothing(tmp_path):
+    monitor_file(tmp_path, "0", 1000.0)
+    with pytest.raises(NothingYetError, match=r"0\.monitor\.csv: no row under a header line"):
+        named(tmp_path)
+    monitor_file(tmp_path, "1", 1000.0, (50, 10.0))
+    assert [one.length for one in named(tmp_path).episodes] == [50.0]
 
 
 @pytest.mark.parametrize("name", ["eval", "test_0"])
