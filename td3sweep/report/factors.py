@@ -100,8 +100,11 @@ def _factor(name: str, keys: Iterable[str], values: Sequence[Any], runs: Sequenc
 
 
 def _halved(key: str, values: Sequence[Any], runs: Sequence[Run]) -> Factor:
-    """A number of many values, below its median and from there up."""
-    cut = median(float(value) for value in values if _is_number(value))
+    """A number of many values, below its median and from there up; no run lies below a median that is the smallest."""
+    numbers = [float(value) for value in values if _is_number(value)]
+    smallest, cut = min(numbers), median(numbers)
+    if cut == smallest:
+        cut = min(number for number in numbers if number > smallest)
     low, high = f"< {cut:.3g}", f"≥ {cut:.3g}"
     of = tuple(
         None if not run.config or not _is_number(value) else low if float(value) < cut else high

@@ -242,6 +242,17 @@ def test_what_the_audit_ended_is_told_without_statistics():
     assert "audit" not in conclude(runs, ["sweep"]).answer.text
 
 
+def test_a_study_of_another_number_beside_it_gives_a_factor_no_effect():
+    """Seven seeds of each wiring return the same; further runs of one of them, under a weight decay, return less."""
+    runs = two(range(7), range(7), lambda level, seed: False, lambda level, seed: 100.0 + seed)
+    for one in runs:
+        one.config["weight_decay"] = 0.0
+    for seed, decay in enumerate((0.001, 0.003, 0.01, 0.03)):
+        runs.append(run({"wiring.name": "separate", "weight_decay": decay}, seed, ret=40.0))
+    one = found(runs, "wiring", "return")
+    assert (one.design, one.units, one.effect.value, one.p) == ("matched", 7, 0.0, 1.0)
+
+
 def test_runs_that_agree_only_in_halves_are_no_pair():
     """Thirty configurations drawn at random: none differs from another in one setting alone."""
     rng = np.random.default_rng(8)

@@ -40,6 +40,13 @@ def test_a_number_of_many_values_is_halved_at_its_median_and_never_merged():
     assert tau.halved
 
 
+def test_a_number_whose_median_is_its_smallest_value_still_has_two_halves():
+    runs = [run({"weight_decay": decay}, 0) for decay in (0.0, 0.0, 0.0, 0.0, 0.0, 0.001, 0.002, 0.005, 0.01)]
+    (decay,) = factors(runs)
+    assert decay.levels == ("< 0.001", "≥ 0.001")
+    assert decay.of == ("< 0.001",) * 5 + ("≥ 0.001",) * 4
+
+
 def test_a_run_without_settings_has_no_level():
     runs = [run({"wiring.name": wiring}, 0) for wiring in ("separate", "crossed")] + [run({}, 0)]
     runs[-1].config = {}
