@@ -36,9 +36,9 @@ class Comparison:
     Attributes:
         side: the runs of ``level`` that the test rests on; ``base`` those of the other.
         design: ``matched`` compares runs that differ in nothing but this factor, seed for seed; ``unmatched``, where
-            two configurations were run on other seeds, runs that differ in this factor and in the seed; ``sampled``,
-            where neither can be had, the means of configurations, which differ in other settings as well: an
-            association, never a claim.
+            two configurations were run on other seeds, runs that differ in this factor and in the seed, a seed's
+            repeats as one; ``sampled``, where neither can be had, the means of configurations, which differ in other
+            settings or in the very value as well: an association, never a claim.
         units: pairs of runs, runs, or configurations that the test rests on; ``pairs`` counts the pairs in each case.
         seeds: how many different ones the runs of the test have.
         effect: mean difference (``level`` less ``base``), with its 95 % interval.
@@ -94,7 +94,7 @@ def comparisons(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Comparis
             continue
         for base, level in combinations(factor.levels, 2):
             others = [other for other in factors if other is not factor]
-            one = _compare(known, outcome, factor.name, (level, base), others)
+            one = _compare(known, outcome, factor, (level, base), others)
             if one is not None:
                 found.append(one)
     adjusted = stats.holm([one.p for one in found])
@@ -102,23 +102,24 @@ def comparisons(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Comparis
 
 
 def _compare(
-    frame: pd.DataFrame, outcome: str, factor: str, levels: tuple[str, str], others: Sequence[Factor]
+    frame: pd.DataFrame, outcome: str, factor: Factor, levels: tuple[str, str], others: Sequence[Factor]
 ) -> Comparison | None:
     level, base = levels
-    here, there = frame[frame[factor] == level], frame[frame[factor] == base]
+    here, there = frame[frame[factor.name] == level], frame[frame[factor.name] == base]
     if here.empty or there.empty:
         return None
     keys = list(map(exact, others))
-    weights = contrasts(frame, [*keys, "seed"], [factor], {(level,): 1.0, (base,): -1.0})
+    weights = contrasts(frame, [*keys, "seed"], [factor.name], {(level,): 1.0, (base,): -1.0})
     values, pairs = frame[outcome].to_numpy(float), len(weights)
     x, y = (_means(side, outcome) for side in (here, there))
-    fewer = min(len(here), len(there))
-    if pairs < ENOUGH and 2 <= fewer > pairs and _alike(here, there, keys):
-        design, units = UNMATCHED, len(here) + len(there)
-        effect, p = stats.unpaired(here[outcome], there[outcome])
-        least = stats.least_unpaired(len(here), len(there))
+    first, second = (_by_seed(side, outcome) for side in (here, there))
+    alike = not factor.halved and _alike(here, there, keys)
+    if pairs < ENOUGH and 2 <= min(first.size, second.size) > pairs and alike:
+        design, units = UNMATCHED, first.size + second.size
+        effect, p = stats.unpaired(first, second)
+        least = stats.least_unpaired(first.size, second.size)
         if outcome == DIVERGED:
-            effect = stats.newcombe(int(here[outcome].sum()), len(here), int(there[outcome].sum()), len(there))
+            effect = stats.newcombe(first.sum(), first.size, second.sum(), second.size)
     elif pairs >= ENOUGH or (pairs and min(x.size, y.size) < ENOUGH / 2):
         design, units = MATCHED, pairs
         used = frame.index[np.flatnonzero(weights.any(axis=0))]  # what has no partner counts nowhere
@@ -133,10 +134,22 @@ def _compare(
         design, units = SAMPLED, x.size + y.size
         effect, p = stats.unpaired(x, y)
         least = stats.least_unpaired(x.size, y.size)
-    first, second = (_side(side, name, outcome, others) for side, name in ((here, level), (there, base)))
     superiority = _superiority(here, there, others) if outcome == SCORE else None
-    seeds = pd.concat([here, there])["seed"].nunique()
-    return Comparison(factor, outcome, first, second, design, units, pairs, seeds, effect, p, p, least, superiority)
+    return Comparison(
+        factor.name,
+        outcome,
+        _side(here, level, outcome, others),
+        _side(there, base, outcome, others),
+        design,
+        units,
+        pairs,
+        _by_seed(pd.concat([here, there]), outcome).size,
+        effect,
+        p,
+        p,
+        least,
+        superiority,
+    )
 
 
 def _alike(here: pd.DataFrame, there: pd.DataFrame, keys: Sequence[str]) -> bool:
@@ -167,6 +180,12 @@ def contrasts(
         for cell, weight in weights.items():
             row[cells[cell]] = weight / len(cells[cell])
     return rows
+
+
+def _by_seed(side: pd.DataFrame, outcome: str) -> pd.Series[float]:
+    """The outcome of each seed: its runs averaged; a run whose seed is not known stands for itself."""
+    seeds = side["seed"].where(side["seed"] >= 0, -1 - side.index)
+    return side.groupby(seeds)[outcome].mean()
 
 
 def _means(side: pd.DataFrame, outcome: str) -> Floats:

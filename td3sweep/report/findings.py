@@ -106,6 +106,9 @@ def _caveats(runs: Sequence[Run], varied: Sequence[Factor], frame: pd.DataFrame)
             f"{unseen} of {len(runs)} runs were ended by the audit of their wiring before they learnt: whether they "
             "would have diverged is not known (monitor=warn lets them run)"
         )
+    seedless = sum(run.compared and run.seed is None for run in runs)
+    if seedless:
+        lines.append(f"{seedless} of {len(runs)} runs do not tell their seed: each counts as a seed of its own")
     left = sum(not run.compared for run in runs)
     if left:
         lines.append(

@@ -120,7 +120,7 @@ def wilson(count: float, of: int) -> Estimate:
     return Estimate(share, float(np.clip(low, 0.0, share)), float(np.clip(high, share, 1.0)))
 
 
-def newcombe(count: int, of: int, base_count: int, base_of: int) -> Estimate:
+def newcombe(count: float, of: int, base_count: float, base_of: int) -> Estimate:
     """Difference of two shares with Newcombe's (1998, method 10) interval, built from Wilson's two."""
     return _difference(wilson(count, of), wilson(base_count, base_of))
 

@@ -95,6 +95,52 @@ def test_two_configurations_on_other_seeds_are_compared_run_by_run():
     assert "20 runs on 20 seeds that differ in nothing but that and the seed" in answer.text
 
 
+def ret_of(level, seed):
+    return 10.0 + seed if level == "separate" else 5.0 + 1.5 * seed
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_same_seeds_again_are_no_further_evidence(times):
+    """A backup beside the runs, or a rerun on the same seeds: three pairs, p = 2/8."""
+    one = found(two(list(range(3)) * times, list(range(3)) * times, ret=ret_of), "wiring", "return")
+    assert (one.design, one.units, one.pairs, one.seeds, one.effect.value) == ("matched", 3, 3, 3, -4.5)
+    assert one.p == 0.25
+
+
+def test_runs_of_one_forgotten_seed_are_one_pair():
+    runs = two([0] * 4, [0] * 4, ret=ret_of)
+    one = found(runs, "wiring", "return")
+    assert (one.units, one.seeds, one.p) == (1, 1, 1.0)
+    assert conclude(runs, ["sweep"]).answer.headline == "Too few runs to tell."
+
+
+def test_on_other_seeds_the_repeats_of_one_are_averaged():
+    """Returns 0, 1, 2 and 10, 20, 30, the last seed of each side twice: 3 + 3 units, the least p of 20 ways is 2/20."""
+    returns = {0: 0.0, 1: 1.0, 2: 2.0, 3: 10.0, 4: 20.0, 5: 30.0}
+    runs = two([0, 1, 2, 2], [3, 4, 5, 5], lambda level, seed: seed in (2, 5), lambda level, seed: returns[seed])
+    runs[2].alarms = []  # of the two runs on seed 2 one diverged
+    one = found(runs, "wiring", "return")
+    assert (one.design, one.units, one.seeds, one.effect.value) == ("unmatched", 6, 6, 19.0)
+    assert (one.p, one.least) == pytest.approx((0.1, 0.1))
+    assert found(runs, "wiring", "diverged").effect.value == pytest.approx(1 / 3 - 0.5 / 3)
+
+
+def test_a_run_whose_seed_is_not_known_stands_for_itself():
+    runs = two([None] * 4, [None] * 4, ret=lambda level, seed: 5.0 * (level == "separate"))
+    one = found(runs, "wiring", "return")
+    assert (one.design, one.units, one.seeds) == ("unmatched", 8, 8)
+    assert "8 of 8 runs do not tell their seed: each counts as a seed of its own" in conclude(runs, ["s"]).warnings
+
+
+def test_many_values_of_one_number_are_a_sampled_sweep_too():
+    rates = np.linspace(1e-4, 1e-3, 20)
+    runs = [run({"hyperparams.actor_lr": rate}, 0, ret=float(place)) for place, rate in enumerate(rates)]
+    one = found(runs, "hyperparams.actor_lr", "return")
+    assert (one.design, one.units, one.seeds, one.effect.value) == ("sampled", 20, 1, 10.0)
+    assert one.associated
+    assert conclude(runs, ["sweep"]).answer.named == ()
+
+
 def test_a_claim_tells_of_the_pairs_that_it_was_tested_on():
     """Crossed always diverges in its seven pairs; the many runs without a partner, most of them the other way, do not
     turn it."""
