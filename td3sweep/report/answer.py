@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from itertools import count
 
 from td3sweep.report.compare import MATCHED, Comparison
 from td3sweep.report.factors import Factor
-from td3sweep.report.frame import DIVERGED, SCORE
+from td3sweep.report.frame import DIVERGED, SCORE, diverged, horizon
 from td3sweep.report.runs import Run
 from td3sweep.report.stats import ALPHA, Estimate, least_paired
 
@@ -155,10 +156,14 @@ def _hopeless(found: Sequence[Comparison]) -> bool:
     return all(one.least * len(found) > ALPHA for one in found)
 
 
-def _diverged(runs: Sequence[Run]) -> str:
-    observed = [run for run in runs if run.observed]
-    count = sum(run.failed_at is not None for run in observed)
-    return f"{count} of {len(observed)} runs diverged."
+def _diverged(compared: Sequence[Run]) -> str:
+    """How many, of those of which it is known at the step up to which runs are compared."""
+    until = horizon(compared)
+    known = [one for run in compared if not math.isnan(one := diverged(run, until))]
+    by = f" by step {until:,}" if any(run.steps > until for run in compared) else ""
+    unknown = len(compared) - len(known)
+    rest = f"; of {unknown} more that is not known" if unknown else ""
+    return f"{sum(known):.0f} of {len(known)} runs diverged{by}{rest}."
 
 
 def _more_steps(compared: Sequence[Run], factor: Factor | None = None, runs: Sequence[Run] = ()) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from td3sweep.report import stats
 from td3sweep.report.factors import Factor
-from td3sweep.report.frame import DIVERGED, SCORE
+from td3sweep.report.frame import SCORE
 from td3sweep.report.runs import Run
 from td3sweep.report.stats import Estimate
 
@@ -39,7 +39,8 @@ def best(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Factor]) ->
     """The best configuration; None where no run has a return, or a factor sets the scale of returns."""
     if any(factor.rescales for factor in factors):
         return None
-    calm = frame[frame[SCORE].notna() & (frame.groupby("configuration")[DIVERGED].transform("max") == 0)]
+    failed = pd.Series([run.observed and run.failed_at is not None for run in runs], frame.index)  # at any step
+    calm = frame[frame[SCORE].notna() & ~failed.groupby(frame["configuration"]).transform("any")]
     if calm.empty:
         return None
     scores = calm.groupby("configuration")[SCORE].agg(lambda values: float(stats.iqm(values.to_numpy(float))))

@@ -244,7 +244,7 @@ def parallel_figure(findings: Findings) -> Figure | None:
         heights = [
             _share(len(f.levels), f.levels.index(level)) if (level := f.of[place]) else math.nan for f in factors
         ]
-        heights += [_share(2, int(known[DIVERGED][place])), (known[SCORE][place] - low) / (high - low)]
+        heights += [_share(2, known[DIVERGED][place]), (known[SCORE][place] - low) / (high - low)]
         jitter = 5 * _spread(place)
         points = [
             f"{x:.1f} {bottom - share * (bottom - top) + (jitter if place_of < len(factors) + 1 else 0):.1f}"
@@ -265,7 +265,7 @@ def parallel_figure(findings: Findings) -> Figure | None:
     )
 
 
-def _share(levels: int, place: int) -> float:
+def _share(levels: int, place: float) -> float:
     """The height of a level on its axis, 0 to 1."""
     return 0.5 if levels == 1 else 0.06 + 0.88 * place / (levels - 1)
 

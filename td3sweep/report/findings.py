@@ -84,10 +84,7 @@ def conclude(runs: list[Run], sources: Sequence[str]) -> Findings:
 
 def _caveats(runs: Sequence[Run], varied: Sequence[Factor], frame: pd.DataFrame) -> list[str]:
     """What weakens a comparison of these runs."""
-    lines = []
-    ends = {run.steps for run in runs if run.state == "finished"}
-    if len(ends) > 1:
-        lines.append(f"finished runs have {min(ends):,} to {max(ends):,} steps: returns are compared at the shortest")
+    lines = _lengths(runs)
     lines += [
         f"{factor.name} sets the scale of returns: they are not compared across it, and no configuration is best"
         for factor in varied
@@ -114,6 +111,25 @@ def _caveats(runs: Sequence[Run], varied: Sequence[Factor], frame: pd.DataFrame)
         lines.append(
             f"{left} of {len(runs)} runs are listed, but not compared: their ending says nothing about the settings"
         )
+    return lines
+
+
+def _lengths(runs: Sequence[Run]) -> list[str]:
+    """What runs of unequal length do not tell."""
+    lines = []
+    ends = {run.steps for run in runs if run.state == "finished"}
+    if len(ends) > 1:
+        lines.append(f"finished runs have {min(ends):,} to {max(ends):,} steps: all are compared at the shortest")
+    until = horizon(runs)
+    short = sum(run.observed and run.failed_at is None and run.steps < until for run in runs)
+    if short:
+        lines.append(
+            f"{short} of {len(runs)} runs ended before step {until:,} without having failed: whether they would have "
+            "diverged by then is not known, no share counts them"
+        )
+    late = sum(run.observed and (run.failed_at or 0) > until for run in runs)
+    if late:
+        lines.append(f"{late} of {len(runs)} runs failed only after step {until:,}: that does not count as diverged")
     return lines
 
 

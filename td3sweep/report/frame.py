@@ -23,10 +23,21 @@ def measure(runs: Sequence[Run]) -> str:
 
 
 def horizon(runs: Sequence[Run]) -> int:
-    """The step up to which returns are compared: where the shortest finished run ended."""
+    """The step up to which runs are compared: where the shortest finished one ended, else the longest compared."""
     return min(
-        (run.steps for run in runs if run.state == FINISHED), default=max((run.steps for run in runs), default=0)
+        (run.steps for run in runs if run.state == FINISHED),
+        default=max((run.steps for run in runs if run.compared), default=0),
     )
+
+
+def diverged(run: Run, until: int) -> float:
+    """1 if the run failed by the step ``until``, 0 if it came so far without; NaN where it ended before, or tells
+    nothing."""
+    if not run.observed:
+        return np.nan
+    if run.failed_at is not None and run.failed_at <= until:
+        return 1.0
+    return 0.0 if run.steps >= until else np.nan
 
 
 def final_window(run: Run, series: str, until: int) -> float:
@@ -54,7 +65,8 @@ def tidy(runs: Sequence[Run], factors: Sequence[Factor]) -> pd.DataFrame:
     """One row a run: ``run``, ``state``, ``seed``, ``configuration``, factors, ``diverged`` and ``return``.
 
     A factor is a column of levels; one that was halved has its values in a column of its own, see :func:`exact`.
-    Outcomes are NaN where the run's ending says nothing about its settings (crashed, interrupted, empty, ...).
+    Outcomes are NaN where the run's ending says nothing about its settings (crashed, interrupted, empty, ...), and
+    ``diverged`` where it ended before the others without having failed, see :func:`diverged`.
     """
     series, until = measure(runs), horizon(runs)
     rows = []
@@ -68,7 +80,7 @@ def tidy(runs: Sequence[Run], factors: Sequence[Factor]) -> pd.DataFrame:
                 "seed": -1 if run.seed is None else run.seed,
                 "configuration": run.trial or _configuration(run, factors),
                 **levels,
-                DIVERGED: float(run.failed_at is not None) if run.observed else np.nan,
+                DIVERGED: diverged(run, until),
                 SCORE: final_window(run, series, until) if run.compared else np.nan,
             }
         )
