@@ -5,14 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
+import yaml
 
+from td3sweep.compose import config_directory
 from td3sweep.report import stats
-from td3sweep.report.factors import Factor
+from td3sweep.report.factors import FOLDER, Factor
 from td3sweep.report.frame import SCORE
 from td3sweep.report.runs import Run
 from td3sweep.report.stats import Estimate
+from td3sweep.settings import flatten
 
 FRESH = 10  # seeds that a claim takes (Eimer et al., 2023)
 RESTS = "name", "seed", "resume", "tracking", "device", "threads"
@@ -53,7 +57,7 @@ def best(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Factor]) ->
     seeds = ",".join(str(first + place) for place in range(FRESH))
     return Best(
         tuple(run.name for run in members),
-        tuple(sorted(run.seed for run in members if run.seed is not None)),
+        tuple(sorted({run.seed for run in members if run.seed is not None})),
         command if words else None,
         command.replace("td3sweep", "td3sweep --multirun", 1) + f" seed={seeds}" if words else None,
         stats.bootstrapped(mine[SCORE].to_numpy(float), [0] * len(mine)),
@@ -65,6 +69,23 @@ def _words(run: Run, factors: Sequence[Factor]) -> dict[str, str]:
     words = {key: value for key, value in run.overrides.items() if key not in RESTS}
     for factor in factors if words or run.provenance else ():
         for key in factor.keys if factor.name not in words else ():
-            value = run.config.get(key)
-            words.setdefault(key.removesuffix(".name"), "null" if value is None else str(value))
+            if key != FOLDER:
+                words.setdefault(key.removesuffix(".name"), _word(key, run))
     return words
+
+
+def _word(key: str, run: Run) -> str:
+    """A setting as a command line takes it; in place of a config group's name the option that is most like the run."""
+    value, group = run.config.get(key), key.removesuffix(".name")
+    if group == key:
+        return "null" if value is None else str(value)
+    options = {
+        path.stem: flatten(yaml.safe_load(path.read_text()), f"{group}.")
+        for path in sorted((Path(config_directory()) / group).glob("*.yaml"))
+    }
+    alike = {
+        option: sum(run.config.get(name) == setting for name, setting in settings.items())
+        for option, settings in options.items()
+        if settings.get(key) == value
+    }
+    return max(alike, key=lambda option: alike[option], default=str(value))

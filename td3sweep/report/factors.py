@@ -15,6 +15,7 @@ FEW = 4  # levels up to which a number is taken as a category; more are halved a
 RESCALES = ("reward", "env")  # groups under whose settings returns of two runs cannot be compared
 TUNED = ("gamma", "tau", "actor_lr", "critic_lr", "batch_size")
 NOT_SET = "-"
+FOLDER = "folder"  # a factor that is no setting: which of several sources a run lies in
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def factors(runs: Sequence[Run], sources: int = 1) -> list[Factor]:
         if len({_word(value) for value, run in zip(values, runs, strict=True) if run.config}) > 1:
             columns[key] = values
     if sources > 1:
-        columns["folder"] = [run.source for run in runs]
+        columns[FOLDER] = [run.source for run in runs]
     defaults = {key: _word(value) for key, value in flatten(Settings()).items()}
     merged: dict[tuple[int, ...], list[str]] = {}
     found: list[Factor] = []

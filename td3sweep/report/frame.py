@@ -64,7 +64,8 @@ def exact(factor: Factor) -> str:
 def tidy(runs: Sequence[Run], factors: Sequence[Factor]) -> pd.DataFrame:
     """One row a run: ``run``, ``state``, ``seed``, ``configuration``, factors, ``diverged`` and ``return``.
 
-    A factor is a column of levels; one that was halved has its values in a column of its own, see :func:`exact`.
+    A factor is a column of levels; one that was halved has its values in a column of its own, see :func:`exact`. Runs
+    of one configuration agree in the values of all factors.
     Outcomes are NaN where the run's ending says nothing about its settings (crashed, interrupted, empty, ...), and
     ``diverged`` where it ended before the others without having failed, see :func:`diverged`.
     """
@@ -72,22 +73,18 @@ def tidy(runs: Sequence[Run], factors: Sequence[Factor]) -> pd.DataFrame:
     rows = []
     for place, run in enumerate(runs):
         levels = {factor.name: factor.of[place] for factor in factors}
-        levels |= {exact(factor): factor.values[place] for factor in factors}
+        values = {exact(factor): factor.values[place] for factor in factors}
         rows.append(
             {
                 "run": run.name,
                 "state": run.state,
                 "seed": -1 if run.seed is None else run.seed,
-                "configuration": run.trial or _configuration(run, factors),
+                "configuration": ", ".join(f"{name}={value}" for name, value in values.items()),
                 **levels,
+                **values,
                 DIVERGED: diverged(run, until),
                 SCORE: final_window(run, series, until) if run.compared else np.nan,
             }
         )
     frame: pd.DataFrame = pd.DataFrame(rows)
     return frame
-
-
-def _configuration(run: Run, factors: Sequence[Factor]) -> str:
-    """The run's own values of every factor, so that runs of one configuration share it."""
-    return ", ".join(f"{key}={run.config.get(key)}" for factor in factors for key in factor.keys)

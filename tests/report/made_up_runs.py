@@ -40,6 +40,16 @@ def crossed(outcome, seeds=3, factors=None):
     return runs
 
 
+def two(seeds, other_seeds, diverged=lambda level, seed: level == "crossed", ret=lambda level, seed: 0.0):
+    """Runs of two configurations that differ in the wiring, on seeds of their own."""
+    sides = (("separate", seeds), ("crossed", other_seeds))
+    return [
+        run({"wiring.name": level}, seed, diverged=diverged(level, seed), ret=ret(level, seed))
+        for level, mine in sides
+        for seed in mine
+    ]
+
+
 def write_run(path, *, wiring="separate", seed=0, rows=30, summary=None, diverged=False, evals=True):
     """A run directory as the trainer leaves one; ``summary`` False leaves it out, a dict changes it."""
     path.mkdir(parents=True)

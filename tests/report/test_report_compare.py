@@ -1,12 +1,11 @@
-"""Comparisons by hand: matched pairs, sampled designs, returns of unequal runs, interactions, importance, the best."""
+"""Comparisons by hand: matched pairs, sampled designs, returns of unequal runs, interactions, importance."""
 
 import math
 
 import numpy as np
 import pytest
-from made_up_runs import crossed, run
+from made_up_runs import crossed, run, two
 
-from td3sweep.report.best import best
 from td3sweep.report.compare import comparisons, interactions
 from td3sweep.report.factors import factors
 from td3sweep.report.findings import conclude
@@ -72,16 +71,6 @@ def test_a_sampled_sweep_is_an_association_never_a_claim():
     assert "no claim" in findings.answer.text
     assert "hyperparams.gamma" not in findings.answer.text
     assert findings.importance["hyperparams.gamma"] > 0.6
-
-
-def two(seeds, other_seeds, diverged=lambda level, seed: level == "crossed", ret=lambda level, seed: 0.0):
-    """Runs of two configurations that differ in the wiring, on seeds of their own."""
-    sides = (("separate", seeds), ("crossed", other_seeds))
-    return [
-        run({"wiring.name": level}, seed, diverged=diverged(level, seed), ret=ret(level, seed))
-        for level, mine in sides
-        for seed in mine
-    ]
 
 
 def test_two_configurations_on_other_seeds_are_compared_run_by_run():
@@ -166,20 +155,6 @@ def test_correction_counts_in_what_is_too_few(seeds, headline):
     )
 
 
-def test_the_best_has_no_run_that_diverged_with_or_without_a_return():
-    runs = two(range(8), range(8), lambda level, seed: level == "crossed" and seed < 5)
-    for one in runs:
-        one.series[EVAL] = (one.series[EVAL][0], np.full_like(one.series[EVAL][1], 5.0))
-        if one.config["wiring.name"] == "crossed":
-            key, value = ("q/q1", 1e9) if one.failed_at is not None else (EVAL, 100.0)
-            one.series = {key: (np.array([1000.0]), np.array([value]))}
-            one.state = "stopped by the monitor" if one.failed_at is not None else one.state
-    findings = conclude(runs, ["sweep"])
-    assert findings.best.score.value == 5.0
-    assert "5 of 16 runs were ended before they had a return: no return counts them" in findings.warnings
-    assert not any("stand for the rest" in line for line in findings.warnings)
-
-
 @pytest.mark.parametrize("keys", [("reward.name", "cnn.name"), ("env.name",), ("env.map",)])
 def test_where_a_factor_sets_the_scale_no_return_is_compared_and_none_is_best(keys):
     runs = [
@@ -247,28 +222,6 @@ def test_importance_finds_the_setting_that_matters_and_wants_enough_runs():
     assert next(iter(shares)) == "clip"
     assert sum(shares.values()) == pytest.approx(1.0)
     assert importance(runs[:15], tidy(runs[:15], factors(runs[:15])), factors(runs[:15])) is None
-
-
-def test_the_best_never_diverged_and_its_command_can_be_pasted():
-    runs = crossed(lambda levels, seed: (levels["clip.name"] == "off", 100.0 * (levels["clip.name"] == "off") + seed))
-    varied = factors(runs)
-    chosen = best(runs, tidy(runs, varied), varied)
-    assert "clip=joint" in chosen.command
-    assert chosen.seeds == (0, 1, 2)
-    assert chosen.score.value == 1.0
-    assert chosen.fresh.endswith("seed=3,4,5,6,7,8,9,10,11,12")
-    assert chosen.fresh.startswith("python -m td3sweep --multirun ")
-
-
-def test_the_command_of_a_multirun_names_the_choice_that_was_run():
-    runs = crossed(lambda levels, seed: (False, 10.0 * (levels["clip.name"] == "off") + seed))
-    for one in runs:
-        one.overrides = {"steps": "700"}  # wiring=separate,crossed and its like tell nothing
-    varied = factors(runs)
-    words = best(runs, tidy(runs, varied), varied).command.split()
-    assert {"steps=700", "clip=off"} <= set(words)
-    assert any(word.startswith("wiring=") for word in words)
-    assert any(word.startswith("hyperparams.gamma=0.9") for word in words)
 
 
 def test_what_the_audit_ended_is_told_without_statistics():
