@@ -97,16 +97,23 @@ def _join_sweep(file: Path, root: Path, source: str, runs: list[Run]) -> None:
     base = _fixed_words(sweep.get("base", ()))
     for trial in sweep.get("trials", []):
         number = trial.get("first", trial.get("number"))
-        entries = trial.get("runs") or [{"directory": str(number)}]
-        for entry in entries:
-            path = file.parent / entry.get("directory", str(number))
+        for path, seed in _places_of(trial, file.parent / str(number), at).items():
             run = at.get(path.resolve())
             if run is None:
                 run = Run(_name(path, root), path, source, MISSING, "the sweep lists it, but it left no directory")
-                run.seed = entry.get("seed")
+                run.seed = seed
                 runs.append(run)
             run.overrides = base | run.overrides
             _mark(run, trial, f"{sweep.get('name', file.parent.name)} #{trial.get('number', number)}")
+
+
+def _places_of(trial: dict[str, Any], folder: Path, at: dict[Path, Run]) -> dict[Path, int | None]:
+    """Where a trial's runs are, or should be, and their seeds as far as ``sweep.json`` tells: it lists a run that has
+    ended, but one that goes on or that died lies in the trial's folder all the same."""
+    own = folder.resolve()
+    lying: dict[Path, int | None] = {run.path: run.seed for place, run in at.items() if own in (place, *place.parents)}
+    listed = {folder.parent / one.get("directory", folder.name): one.get("seed") for one in trial.get("runs") or ()}
+    return lying | listed or {folder: None}
 
 
 def _fixed_words(base: Sequence[str]) -> dict[str, str]:

@@ -94,6 +94,29 @@ def test_trials_bring_their_overrides_and_name(mixed):
     assert run.trial == "mine #0"
 
 
+def test_a_run_that_its_sweep_does_not_list_yet_belongs_to_its_trial(tmp_path):
+    """A sweep lists a run once it has ended: trial 0 trains its second seed, 1 its first, 2 failed, 3 left nothing."""
+    for place in ("0/seed-0", "0/seed-1", "1/seed-0", "2/seed-0"):
+        write_run(tmp_path / place, seed=int(place[-1]), summary={} if place == "0/seed-0" else False)
+    states = ("RUNNING", "RUNNING", "FAIL", "FAIL")
+    trials = [
+        {"number": place, "first": place, "state": state, "reason": "simulator", "runs": [], "overrides": ["clip=off"]}
+        for place, state in enumerate(states)
+    ]
+    trials[0]["runs"] = [{"seed": 0, "directory": "0/seed-0"}]
+    (tmp_path / "sweep.json").write_text(json.dumps({"name": "mine", "trials": trials}))
+    found = load([str(tmp_path)])
+    assert [(run.name, run.state, run.trial) for run in found] == [
+        ("0/seed-0", "finished", "mine #0"),
+        ("0/seed-1", "unfinished", "mine #0"),
+        ("1/seed-0", "unfinished", "mine #1"),
+        ("2/seed-0", "crashed", "mine #2"),
+        ("3", "crashed", "mine #3"),
+    ]
+    assert [run.why for run in found[3:]] == ["simulator", "simulator"]
+    assert all(run.overrides["clip"] == "off" for run in found)
+
+
 def test_what_a_sweep_fixed_belongs_to_the_best_command(tmp_path):
     for trial, wiring in enumerate(("separate", "crossed")):
         run = write_run(tmp_path / str(trial) / "seed-0", seed=0, wiring=wiring)
