@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from td3sweep.report.compare import MATCHED, Comparison
-from td3sweep.report.factors import Factor
+from td3sweep.report.factors import FOLDER, Factor
 from td3sweep.report.frame import DIVERGED, SCORE, diverged, horizon
 from td3sweep.report.runs import Run
 from td3sweep.report.stats import ALPHA, Estimate, least_paired
@@ -44,7 +44,7 @@ def answer(runs: Sequence[Run], factors: Sequence[Factor], found: Sequence[Compa
         text = f"None of the {len(runs)} runs found here ended in a way that says anything about its settings."
         return Answer("There is nothing to compare yet.", (text,), ())
     if not factors:
-        text = f"All {len(compared)} runs that can be compared have the same settings."
+        text = _unknown(compared) or f"All {len(compared)} runs that can be compared have the same settings."
         return Answer("There is nothing to compare.", (text, _diverged(compared), _more_steps(compared)), ())
     if named:
         names = _listed([f"`{factor.name}`" for factor in named])
@@ -70,8 +70,15 @@ def answer(runs: Sequence[Run], factors: Sequence[Factor], found: Sequence[Compa
             "that differ in other settings as well and were judged on the seeds they were tuned on: that is an "
             "association (see the effects), no claim."
         )
+    sentences += filter(None, [_unknown(compared)])
     sentences.append(_more_steps(compared, named[0], runs) if named else _more_steps(compared))
     return Answer(headline, tuple(sentences), tuple(factor.name for factor in named))
+
+
+def _unknown(compared: Sequence[Run]) -> str:
+    """How many runs do not tell their settings: they may differ in more than it seems."""
+    unknown = sum(not run.config for run in compared)
+    return f"The settings of {unknown} of {len(compared)} runs are not known." if unknown else ""
 
 
 def _audited(factor: Factor, level: str, runs: Sequence[Run]) -> bool:
@@ -131,9 +138,10 @@ def _sure(one: Comparison, scale: float, family: int) -> str:
         if one.design == MATCHED
         else f"runs on {seeds} that differ in nothing but that and the seed"
     )
+    known = ", as far as is known" if one.factor == FOLDER else ""
     return (
         f"{interval and f'{interval}; '}p {below(one.adjusted)} after correction for {family} comparisons, "
-        f"{one.units} {rest}"
+        f"{one.units} {rest}{known}"
     )
 
 

@@ -40,11 +40,12 @@ class Best:
 
 
 def best(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Factor]) -> Best | None:
-    """The best configuration; None where no run has a return, or a factor sets the scale of returns."""
+    """The best configuration; None where no run has settings and a return, or a factor sets the scale of returns."""
     if any(factor.rescales for factor in factors):
         return None
     failed = pd.Series([run.observed and run.failed_at is not None for run in runs], frame.index)  # at any step
-    calm = frame[frame[SCORE].notna() & ~failed.groupby(frame["configuration"]).transform("any")]
+    known = frame[SCORE].notna() & pd.Series([bool(run.config) for run in runs], frame.index)
+    calm = frame[known & ~failed.groupby(frame["configuration"]).transform("any")]
     if calm.empty:
         return None
     scores = calm.groupby("configuration")[SCORE].agg(lambda values: float(stats.iqm(values.to_numpy(float))))

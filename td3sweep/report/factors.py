@@ -95,7 +95,8 @@ def _category(keys: list[str], columns: dict[str, list[Any]], runs: Sequence[Run
 
 
 def _factor(name: str, keys: Iterable[str], values: Sequence[Any], runs: Sequence[Run], default: str | None) -> Factor:
-    of = tuple(_word(value) if run.config else None for value, run in zip(values, runs, strict=True))
+    known = [bool(run.config) or (name == FOLDER and run.compared) for run in runs]
+    of = tuple(_word(value) if level else None for value, level in zip(values, known, strict=True))
     levels = sorted({level for level in of if level is not None}, key=_order)
     return Factor(name, tuple(keys), tuple(sorted(levels, key=lambda level: level != default)), of, of)
 

@@ -1,8 +1,10 @@
 """What was varied: settings that differ, settings that change together, numbers of many values."""
 
+import pytest
 from made_up_runs import run
 
 from td3sweep.report.factors import factors
+from td3sweep.report.findings import conclude
 
 
 def test_only_what_differs_and_matters_is_a_factor():
@@ -57,3 +59,39 @@ def test_a_run_without_settings_has_no_level():
 def test_a_reward_rescales_returns():
     runs = [run({"reward.name": name}, 0) for name in ("cruise", "race")]
     assert factors(runs)[0].rescales
+
+
+def foreign(*sources, per=4):
+    """Logs of another program, which tell no settings and no seed: those of the second folder return 5 more."""
+    runs = [run({}, None, ret=5.0 * place + k, name=f"r{k}") for place in range(len(sources)) for k in range(per)]
+    for place, one in enumerate(runs):
+        one.config, one.source = {}, sources[place // per]
+    return runs
+
+
+def test_logs_without_settings_are_compared_by_their_folder():
+    runs = foreign("a", "b")
+    (factor,) = factors(runs, sources=2)
+    assert (factor.name, factor.levels, factor.of) == ("folder", ("a", "b"), ("a",) * 4 + ("b",) * 4)
+    findings = conclude(runs, ["a", "b"])
+    (one,) = findings.comparisons
+    assert (one.design, one.units, one.effect.value) == ("unmatched", 8, 5.0)
+    assert one.p == pytest.approx(2 / 70)  # all of b above all of a: one of 70 ways, and its mirror
+    assert (
+        "nothing but that and the seed, as far as is known). The settings of 8 of 8 runs are not known."
+        in findings.answer.text
+    )
+    assert findings.best is None
+
+
+def test_of_logs_without_settings_in_one_folder_it_is_said_that_they_are_not_known():
+    text = conclude(foreign("a"), ["a"]).answer.text
+    assert text.startswith("There is nothing to compare. The settings of 4 of 4 runs are not known.")
+    assert "same settings" not in text
+
+
+def test_a_folder_of_which_nothing_can_be_compared_is_no_level():
+    runs = foreign("a", "b")
+    for one in runs[4:]:
+        one.state = "empty"
+    assert factors(runs, sources=2) == []
