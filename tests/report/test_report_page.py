@@ -65,6 +65,14 @@ def test_a_page_of_hardly_anything_says_so(tmp_path, count):
     assert "There is nothing to compare" in text
 
 
+@pytest.mark.parametrize(("seeds", "interval"), [(1, False), (4, False), (5, True)])
+def test_the_best_has_an_interval_from_five_runs_on(seeds, interval):
+    text = render(conclude([run({"wiring.name": "separate"}, seed, ret=seed) for seed in range(seeds)], ["s"]))
+    told = re.search(r"so its return, [\d.]+(.*?), is flattered", text)[1]
+    assert bool(re.fullmatch(r" \(95 % interval [\d.]+ to [\d.]+\)", told)) == interval
+    assert bool(told) == interval
+
+
 def test_json_holds_the_statistics(tmp_path):
     found = json.loads(as_json(find([str(write_sweep(tmp_path / "s"))])))
     assert found["named"] == ["wiring"]
