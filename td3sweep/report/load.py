@@ -11,7 +11,7 @@ from td3sweep.diagnose.find import reader_of
 from td3sweep.diagnose.rundir import METRICS
 from td3sweep.errors import UserError, may_not_read
 from td3sweep.record.rundir import RunDirectory
-from td3sweep.report.runs import CRASHED, FINISHED, MISSING, PRUNED, STOPPED, Run, override_words, read_run
+from td3sweep.report.runs import CRASHED, FINISHED, MISSING, PRUNED, STOPPED, UNREADABLE, Run, override_words, read_run
 from td3sweep.report.wandb_project import PREFIX, read_project
 
 SWEEP = "sweep.json"
@@ -126,6 +126,6 @@ def _mark(run: Run, trial: dict[str, Any], name: str) -> None:
     run.trial = name
     run.overrides |= override_words(trial.get("overrides", ()))
     ended = ENDED.get(trial.get("state", ""))
-    if ended is not None and run.state not in (FINISHED, STOPPED):
+    if ended is not None and run.state not in (FINISHED, STOPPED, UNREADABLE):
         run.state = ended
         run.why = str(trial.get("reason") or run.why)

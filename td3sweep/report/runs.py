@@ -128,11 +128,21 @@ def from_log(run: Run, log: Log) -> Run:
     told = "verdict" in log.summary and (number(log.summary.get("env_steps")) or 0.0) >= run.steps
     if told:
         _summarise(run, log.summary)
+        _doubt(run, log)
     else:  # there is no summary, or it tells of an earlier sitting
         run.state, run.why = _unsaid(log)
     if not told or log.summary.get("why") == NO_MONITOR:
         _judge(run, log)
     return run
+
+
+def _doubt(run: Run, log: Log) -> None:
+    """A log that lacks the last evaluation its summary tells of was cut: its end cannot stand for the run's."""
+    evaluated = number(log.summary.get("evaluated_at")) or 0.0
+    last = max((row.step for row in log.rows if row.phase == EVALUATION), default=0)
+    if run.compared and log.kind == "run directory" and last < evaluated:
+        run.state = UNREADABLE
+        run.why = f"{METRICS}: damaged, it lacks the evaluation at step {evaluated:.0f} that {SUMMARY} tells of"
 
 
 def _judge(run: Run, log: Log) -> None:

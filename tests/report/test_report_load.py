@@ -144,6 +144,23 @@ def test_a_run_without_summary_is_judged_from_its_log(tmp_path):
     assert run.failed_at is not None
 
 
+def test_a_log_that_was_cut_is_not_taken_for_a_finished_run(tmp_path):
+    """Evaluations at 50, 100, ..., 300, of which half a metrics.jsonl keeps some; the summary beside it is whole."""
+    for name in ("cut", "whole"):
+        write_run(tmp_path / name, summary={"ended": "finished", "evaluated_at": 300})
+    log = tmp_path / "cut" / "metrics.jsonl"
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+    findings = find([str(tmp_path)])
+    assert [run.state for run in findings.runs] == ["unreadable", "finished"]
+    why = "metrics.jsonl: damaged, it lacks the evaluation at step 300 that summary.json tells of"
+    assert findings.runs[0].why == why
+    assert why in render(findings)
+    assert findings.frame["return"].isna().tolist() == [True, False]
+    trial = {"number": 0, "state": "PRUNED", "runs": [{"seed": 0, "directory": "cut"}]}
+    (tmp_path / "sweep.json").write_text(json.dumps({"trials": [trial]}))
+    assert load([str(tmp_path)])[0].state == "unreadable"
+
+
 def test_a_single_run_a_csv_and_a_plain_multirun_are_sources(tmp_path):
     write_run(tmp_path / "one")
     assert [run.name for run in load([str(tmp_path / "one")])] == ["one"]
