@@ -151,9 +151,10 @@ def _nothing(found: Sequence[Comparison]) -> list[str]:
     sentences = [f"Of {len(found)} comparisons none stays at p ≤ .05 after correction."]
     if _hopeless(found):
         most = max(one.pairs for one in found)
-        fewest = next(pairs for pairs in count(1) if least_paired(pairs) * len(found) <= ALPHA)
+        pairs = "is 1 pair" if most == 1 else f"are {most or 'no'} pairs"
+        fewest = next(number for number in count(1) if least_paired(number) * len(found) <= ALPHA)
         sentences.append(
-            f"There are {most or 'no'} pairs of runs that differ in a single setting, and {fewest} are the fewest that "
+            f"There {pairs} of runs that differ in a single setting, and {fewest} are the fewest that "
             "could show anything here: that is too few runs, not evidence of no difference."
         )
     return sentences
