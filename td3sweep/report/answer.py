@@ -105,15 +105,16 @@ def _claims(factor: Factor, found: Sequence[Comparison]) -> list[str]:
 
 
 def _divergence(one: Comparison, family: int) -> str:
+    by = "" if one.until is None else f" by step {one.until:,}"
     if not one.claimed:
         return (
-            f"It was not shown to change how many runs diverge ({one.side.count} of {one.side.runs} with "
+            f"It was not shown to change how many runs diverge{by} ({one.side.count} of {one.side.runs} with "
             f"`{one.factor}={one.side.level}`, {one.base.count} of {one.base.runs} with `{one.base.level}`)."
         )
     points = PERCENT * one.effect.value
     return (
         f"With `{one.factor}={one.side.level}` rather than `{one.base.level}`, {one.side.count} of {one.side.runs} "
-        f"runs diverged instead of {one.base.count} of {one.base.runs}: {abs(points):.0f} percentage points "
+        f"runs diverged{by} instead of {one.base.count} of {one.base.runs}: {abs(points):.0f} percentage points "
         f"{'more' if points > 0 else 'fewer'} ({_sure(one, PERCENT, family)})."
     )
 

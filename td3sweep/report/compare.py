@@ -11,7 +11,7 @@ import pandas as pd
 
 from td3sweep.report import stats
 from td3sweep.report.factors import Factor
-from td3sweep.report.frame import DIVERGED, SCORE, exact
+from td3sweep.report.frame import DIVERGED, FAILED, SCORE, STEPS, exact
 from td3sweep.report.stats import ALPHA, Estimate, Floats
 
 OUTCOMES = (DIVERGED, SCORE)
@@ -41,6 +41,7 @@ class Comparison:
             settings or in the very value as well: an association, never a claim.
         units: pairs of runs, runs, or configurations that the test rests on; ``pairs`` counts the pairs in each case.
         seeds: how many different ones the runs of the test have.
+        until: the step up to which divergence is compared, see :func:`watched`; None where no run went further.
         effect: mean difference (``level`` less ``base``), with its 95 % interval.
         p: of this comparison alone; ``adjusted`` for all comparisons of the report.
         least: the smallest p that a test of so many units can give.
@@ -55,6 +56,7 @@ class Comparison:
     units: int
     pairs: int
     seeds: int
+    until: int | None
     effect: Estimate
     p: float
     adjusted: float
@@ -90,7 +92,7 @@ def comparisons(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Comparis
     found = []
     for outcome, factor in product(OUTCOMES, factors):
         known = frame[frame[outcome].notna() & frame[factor.name].notna()]
-        if known[outcome].nunique() < 2 or (outcome == SCORE and factor.rescales):
+        if not _varies(known, outcome) or (outcome == SCORE and factor.rescales):
             continue
         for base, level in combinations(factor.levels, 2):
             others = [other for other in factors if other is not factor]
@@ -110,30 +112,29 @@ def _compare(
         return None
     keys = list(map(exact, others))
     weights = contrasts(frame, [*keys, "seed"], [factor.name], {(level,): 1.0, (base,): -1.0})
-    values, pairs = frame[outcome].to_numpy(float), len(weights)
-    x, y = (_means(side, outcome) for side in (here, there))
-    first, second = (_by_seed(side, outcome) for side in (here, there))
-    alike = not factor.halved and _alike(here, there, keys)
-    if pairs < ENOUGH and 2 <= min(first.size, second.size) > pairs and alike:
-        design, units = UNMATCHED, first.size + second.size
-        effect, p = stats.unpaired(first, second)
-        least = stats.least_unpaired(first.size, second.size)
-        if outcome == DIVERGED:
-            effect = stats.newcombe(first.sum(), first.size, second.sum(), second.size)
-    elif pairs >= ENOUGH or (pairs and min(x.size, y.size) < ENOUGH / 2):
-        design, units = MATCHED, pairs
-        used = frame.index[np.flatnonzero(weights.any(axis=0))]  # what has no partner counts nowhere
+    pairs = len(weights)
+    design = _design(here, there, pairs, alike=not factor.halved and _alike(here, there, keys))
+    if design is None:
+        return None
+    if design == MATCHED:  # what has no partner counts nowhere
+        used = frame.index[np.flatnonzero(weights.any(axis=0))]
         here, there = here.loc[here.index.isin(used)], there.loc[there.index.isin(used)]
-        differences = weights @ values
+    until = watched(pd.concat([here, there])) if outcome == DIVERGED else np.inf
+    here, there = (_by(side, outcome, until) for side in (here, there))
+    if design == MATCHED:
+        values = pd.concat([here, there])[outcome].reindex(frame.index, fill_value=0.0).to_numpy(float)
+        units, differences = pairs, weights @ values
         p, least = float(stats.sign_flip(differences)), stats.least_paired(pairs)
         both = np.maximum(weights, 0.0) @ values, np.maximum(-weights, 0.0) @ values
         effect = stats.newcombe_paired(*both) if outcome == DIVERGED else stats.paired(differences)
-    elif min(x.size, y.size) < 2:
-        return None
     else:
-        design, units = SAMPLED, x.size + y.size
+        one = _by_seed if design == UNMATCHED else _means
+        x, y = (one(side, outcome) for side in (here, there))
+        units = x.size + y.size
         effect, p = stats.unpaired(x, y)
         least = stats.least_unpaired(x.size, y.size)
+        if design == UNMATCHED and outcome == DIVERGED:
+            effect = stats.newcombe(x.sum(), x.size, y.sum(), y.size)
     superiority = _superiority(here, there, others) if outcome == SCORE else None
     return Comparison(
         factor.name,
@@ -144,12 +145,43 @@ def _compare(
         units,
         pairs,
         _by_seed(pd.concat([here, there]), outcome).size,
+        int(until) if until < max(here[STEPS].max(), there[STEPS].max()) else None,
         effect,
         p,
         p,
         least,
         superiority,
     )
+
+
+def _varies(frame: pd.DataFrame, outcome: str) -> bool:
+    values = np.isinf(frame[FAILED]) if outcome == DIVERGED else frame[outcome]
+    return bool(values.nunique() > 1)
+
+
+def watched(frame: pd.DataFrame) -> float:
+    """The step up to which all of these runs were watched: where the first of those that did not fail ended.
+
+    Later on only failures would be known, so that a level whose sound runs were ended early would seem to fail more.
+    """
+    sound = frame.loc[np.isinf(frame[FAILED]), STEPS]
+    return float(sound.min()) if len(sound) else np.inf
+
+
+def _by(side: pd.DataFrame, outcome: str, until: float) -> pd.DataFrame:
+    """The runs with what is compared: of divergence, whether it came by the step ``until``."""
+    return side.assign(**{DIVERGED: (side[FAILED] <= until).astype(float)}) if outcome == DIVERGED else side
+
+
+def _design(here: pd.DataFrame, there: pd.DataFrame, pairs: int, *, alike: bool) -> str | None:
+    """How two levels can be compared, if at all; ``alike``: their runs agree in all else but the seed."""
+    seeds = min(_seeds(side).nunique() for side in (here, there))
+    configurations = min(side["configuration"].nunique() for side in (here, there))
+    if pairs < ENOUGH and 2 <= seeds > pairs and alike:
+        return UNMATCHED
+    if pairs >= ENOUGH or (pairs and configurations < ENOUGH / 2):
+        return MATCHED
+    return SAMPLED if configurations >= 2 else None
 
 
 def _alike(here: pd.DataFrame, there: pd.DataFrame, keys: Sequence[str]) -> bool:
@@ -182,10 +214,15 @@ def contrasts(
     return rows
 
 
-def _by_seed(side: pd.DataFrame, outcome: str) -> pd.Series[float]:
-    """The outcome of each seed: its runs averaged; a run whose seed is not known stands for itself."""
-    seeds = side["seed"].where(side["seed"] >= 0, -1 - side.index)
-    return side.groupby(seeds)[outcome].mean()
+def _seeds(side: pd.DataFrame) -> pd.Series[int]:
+    """The seed of each run; one whose seed is not known stands for itself."""
+    seeds: pd.Series[int] = side["seed"].where(side["seed"] >= 0, -1 - side.index)
+    return seeds
+
+
+def _by_seed(side: pd.DataFrame, outcome: str) -> Floats:
+    """The outcome of each seed: its runs averaged."""
+    return side.groupby(_seeds(side))[outcome].mean().to_numpy(float)
 
 
 def _means(side: pd.DataFrame, outcome: str) -> Floats:
@@ -234,13 +271,15 @@ def interactions(frame: pd.DataFrame, factors: Sequence[Factor]) -> list[Interac
             continue
         keys = [exact(factor) for factor in factors if factor not in (first, second)] + ["seed"]
         known = frame[frame[outcome].notna()]
-        if known[outcome].nunique() < 2:
+        if not _varies(known, outcome):
             continue
         cells = product(first.levels, second.levels)
         weights: dict[tuple[str, ...], float] = dict(zip(cells, (1.0, -1.0, -1.0, 1.0), strict=True))
-        contrast = contrasts(known, keys, [first.name, second.name], weights) @ known[outcome].to_numpy(float)
-        if len(contrast) < 2:
+        rows = contrasts(known, keys, [first.name, second.name], weights)
+        if len(rows) < 2:
             continue
+        until = watched(known[rows.any(axis=0)]) if outcome == DIVERGED else np.inf
+        contrast = rows @ _by(known, outcome, until)[outcome].to_numpy(float)
         p = float(stats.sign_flip(contrast))
         found.append(Interaction(first.name, second.name, outcome, len(contrast), stats.paired(contrast), p, p))
     adjusted = stats.holm([one.p for one in found])

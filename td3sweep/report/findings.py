@@ -125,7 +125,7 @@ def _lengths(runs: Sequence[Run]) -> list[str]:
     if short:
         lines.append(
             f"{short} of {len(runs)} runs ended before step {until:,} without having failed: whether they would have "
-            "diverged by then is not known, no share counts them"
+            "diverged by then is not known; comparisons count what diverged while all of their runs were watched"
         )
     late = sum(run.observed and (run.failed_at or 0) > until for run in runs)
     if late:

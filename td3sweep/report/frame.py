@@ -12,6 +12,7 @@ from td3sweep.report.runs import EVAL, FINISHED, RETURN, Run
 
 WINDOW = 0.2  # the final share of the steps whose mean return is compared
 DIVERGED, SCORE = "diverged", "return"
+FAILED, STEPS = "failed_at", "steps"
 MEASURES = {EVAL: "evaluation return", RETURN: "training episode return"}
 
 
@@ -31,13 +32,10 @@ def horizon(runs: Sequence[Run]) -> int:
 
 
 def diverged(run: Run, until: int) -> float:
-    """1 if the run failed by the step ``until``, 0 if it came so far without; NaN where it ended before, or tells
-    nothing."""
+    """1 if the run failed by the step ``until``, 0 if not; NaN where its ending tells nothing of it."""
     if not run.observed:
         return np.nan
-    if run.failed_at is not None and run.failed_at <= until:
-        return 1.0
-    return 0.0 if run.steps >= until else np.nan
+    return float(run.failed_at is not None and run.failed_at <= until)
 
 
 def final_window(run: Run, series: str, until: int) -> float:
@@ -66,8 +64,8 @@ def tidy(runs: Sequence[Run], factors: Sequence[Factor]) -> pd.DataFrame:
 
     A factor is a column of levels; one that was halved has its values in a column of its own, see :func:`exact`. Runs
     of one configuration agree in the values of all factors.
-    Outcomes are NaN where the run's ending says nothing about its settings (crashed, interrupted, empty, ...), and
-    ``diverged`` where it ended before the others without having failed, see :func:`diverged`.
+    Outcomes are NaN where the run's ending says nothing about its settings (crashed, interrupted, empty, ...);
+    ``failed_at`` is inf where no step failed, and ``steps`` is how long the run was watched.
     """
     series, until = measure(runs), horizon(runs)
     rows = []
@@ -83,6 +81,8 @@ def tidy(runs: Sequence[Run], factors: Sequence[Factor]) -> pd.DataFrame:
                 **levels,
                 **values,
                 DIVERGED: diverged(run, until),
+                FAILED: np.nan if not run.observed else np.inf if run.failed_at is None else run.failed_at,
+                STEPS: run.steps,
                 SCORE: final_window(run, series, until) if run.compared else np.nan,
             }
         )

@@ -1,11 +1,11 @@
 """Where nothing makes a difference the report must say so: false claims in at most 5 % of sweeps, over all factors and
 both outcomes together."""
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
-from made_up_runs import crossed
+from made_up_runs import ALARM, crossed, run
 from scipy import stats as scipy_stats
 
 from td3sweep.report import stats
@@ -60,6 +60,21 @@ def test_the_null_is_rejected_in_at_most_five_percent_of_sweeps():
     for noise in (normal, heavy):
         rate = false_claims(family(frame, varied, outcomes(frame, rng, noise)))
         assert at_most_five_percent(rate), rate
+
+
+def test_a_level_whose_sound_runs_are_ended_early_does_not_seem_to_diverge_more():
+    rng, claims = np.random.default_rng(15), 0
+    for _ in range(60):
+        runs = []
+        for level, seed in product(("separate", "crossed"), range(24)):
+            at = int(rng.integers(500, 3000)) if rng.random() < 0.4 else None
+            steps = at or (5000 if level == "separate" else 3000)
+            one = run({"wiring.name": level}, seed, steps=steps, state="pruned" if steps == 3000 else "finished")
+            one.alarms = [ALARM | {"step": at}] if at else []
+            runs.append(one)
+        varied = factors(runs)
+        claims += any(one.claimed for one in comparisons(tidy(runs, varied), varied))
+    assert claims <= scipy_stats.binom.ppf(0.999, 60, 0.05)
 
 
 def test_a_little_luck_that_a_seed_has_with_a_factor_does_not_break_it():
