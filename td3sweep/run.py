@@ -101,9 +101,8 @@ def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None) ->
                 trainer.run()
             except BaseException:
                 summary = _close(settings, trainer)
-                if trainer.recorder.seconds_per("step") is not None or not done:  # else all is as it was found
-                    with suppress(OSError):  # a full disk may be the error that is to be told
-                        directory.write_summary(summary)
+                with suppress(OSError):  # a full disk may be the error that is to be told
+                    directory.write_summary(summary)
                 raise
             summary = _close(settings, trainer)
         finally:

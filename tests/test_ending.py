@@ -61,7 +61,8 @@ def test_an_error_is_in_the_summary_also_of_a_run_that_was_extended(tmp_path, se
 
     assert summary_after(20, range(12, 9999)) == ("crashed", False, 11)
     assert summary_after(20, ()) == ("finished", True, 20)
-    assert summary_after(60, range(1, 9999)) == ("finished", True, 20)  # not a step was taken: it is as it was
+    assert summary_after(60, range(1, 9999)) == ("crashed", False, 20)  # its last evaluation was cut off already
+    assert summary_after(20, ()) == ("finished", True, 20)
     ended, done, steps = summary_after(60, range(30, 9999))
     assert (ended, done) == ("crashed", False)
     assert 20 < steps < 60

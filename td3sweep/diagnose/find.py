@@ -95,6 +95,8 @@ def _by_name(path: Path) -> Callable[[], Log] | None:
     training = [*tables, *(file for file in monitors if file not in evaluations)]
     if training:
         return lambda: _read_tables(training, evaluations)
+    if evaluations:  # by their names only: there is nothing else
+        return lambda: _read_tables(evaluations, ())
     events = [file for file in path.glob("*tfevents*") if file.is_file()]
     if events:
         return lambda: read_event_files(events, path)

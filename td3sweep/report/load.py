@@ -95,9 +95,14 @@ def _join_sweep(file: Path, root: Path, source: str, runs: list[Run]) -> None:
     sweep = RunDirectory.read(file)
     at = {run.path.resolve(): run for run in runs}
     base = _fixed_words(sweep.get("base", ()))
+    below: dict[Path, list[Run]] = {}
+    for place, one in at.items():
+        for folder in (place, *place.parents):
+            below.setdefault(folder, []).append(one)
     for trial in sweep.get("trials", []):
         number = trial.get("first", trial.get("number"))
-        for path, seed in _places_of(trial, file.parent / str(number), at).items():
+        folder = file.parent / str(number)
+        for path, seed in _places_of(trial, folder, below.get(folder.resolve(), ())).items():
             run = at.get(path.resolve())
             if run is None:
                 run = Run(_name(path, root), path, source, MISSING, "the sweep lists it, but it left no directory")
@@ -107,11 +112,10 @@ def _join_sweep(file: Path, root: Path, source: str, runs: list[Run]) -> None:
             _mark(run, trial, f"{sweep.get('name', file.parent.name)} #{trial.get('number', number)}")
 
 
-def _places_of(trial: dict[str, Any], folder: Path, at: dict[Path, Run]) -> dict[Path, int | None]:
+def _places_of(trial: dict[str, Any], folder: Path, found: Sequence[Run]) -> dict[Path, int | None]:
     """Where a trial's runs are, or should be, and their seeds as far as ``sweep.json`` tells: it lists a run that has
-    ended, but one that goes on or that died lies in the trial's folder all the same."""
-    own = folder.resolve()
-    lying: dict[Path, int | None] = {run.path: run.seed for place, run in at.items() if own in (place, *place.parents)}
+    ended, but one that goes on or that died is ``found`` in the trial's folder all the same."""
+    lying: dict[Path, int | None] = {run.path: run.seed for run in found}
     listed = {folder.parent / one.get("directory", folder.name): one.get("seed") for one in trial.get("runs") or ()}
     return lying | listed or {folder: None}
 

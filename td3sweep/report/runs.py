@@ -137,12 +137,15 @@ def from_log(run: Run, log: Log) -> Run:
 
 
 def _doubt(run: Run, log: Log) -> None:
-    """A log that lacks the last evaluation its summary tells of was cut: its end cannot stand for the run's."""
+    """A log that lacks the last evaluation its summary tells of: its end cannot stand for the run's."""
     evaluated = number(log.summary.get("evaluated_at")) or 0.0
     last = max((row.step for row in log.rows if row.phase == EVALUATION), default=0)
     if run.compared and log.kind == "run directory" and last < evaluated:
         run.state = UNREADABLE
-        run.why = f"{METRICS}: damaged, it lacks the evaluation at step {evaluated:.0f} that {SUMMARY} tells of"
+        run.why = (
+            f"{METRICS} lacks the evaluation at step {evaluated:.0f} that {SUMMARY} tells of: it was cut, or the run "
+            "is being extended"
+        )
 
 
 def _judge(run: Run, log: Log) -> None:

@@ -176,6 +176,8 @@ class Controller:
             return False
         started = False
         for slot in range(self._search.width):
+            if len(self._slots) >= self._search.width:
+                break  # adopted trials may hold slots above the width
             if slot in self._slots:
                 continue
             trial = self._ledger.claim(self._lease.path, self._budget)

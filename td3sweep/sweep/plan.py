@@ -32,6 +32,7 @@ PROBE_UPDATES, PROBE_STEPS = 24, 60  # after warm-up
 SAMPLES = 500  # random points whose cost is averaged
 ARCHITECTURE = ("cnn", "recurrent", "wiring", "aug", "precision", "target", "replay", "feature_norm", "trunk", "env")
 BATCH = "hyperparams.batch_size"
+COUNTS = ("steps", "warmup", "critic_only_updates", "updates_per_step", "eval_every", "eval_episodes")
 CHECKPOINTS_KEPT = 3  # the newest two and best.pt
 
 
@@ -67,13 +68,12 @@ def plan(spec: Spec, space: Space, budget: int, console: Console) -> None:
     kinds = kinds_of(space)
     console.print(f"measuring {len(kinds)} extreme configurations, {width} at a time as the sweep would run them ...")
     probes = {kind: probe(spec, space.overrides(point), width) for kind, point in kinds.items()}
-    points = sample(space)
-    costs = [cost(spec, space, point, probes) for point in points]
-    trial_s = fmean(seconds for seconds, _ in costs)
-    disk = fmean(size for _, size in costs) * budget
+    costs = [cost(spec, space, point, probes) for point in sample(space)]
+    trial_s = fmean(seconds for seconds, _, _ in costs)
+    disk = fmean(size for _, size, _ in costs) * budget
     memory = max(found.memory for found in probes.values())
     runs = budget * len(spec.seeds)
-    steps = round(runs * fmean(int(_numbers(spec, space, point)["steps"]) for point in points))
+    steps = round(runs * fmean(taken for *_, taken in costs))
     shortest, longest = format_duration(min(costs)[0]), format_duration(max(costs)[0])
     console.print(
         f"{budget} trials x {len(spec.seeds)} seeds = {runs} runs, {steps:,} environment steps; a trial takes "
@@ -134,11 +134,6 @@ def _distance(value: Value, other: Value) -> float:
     return abs(value - other) if numbers else float(value != other)  # type: ignore[operator]
 
 
-def _numbers(spec: Spec, space: Space, point: Mapping[str, Value]) -> dict[str, Any]:
-    """What is fixed, and what this point sets."""
-    return {**spec.fixed, **{p.key: point[p.name] for p in space.parameters}}
-
-
 def sample(space: Space) -> list[dict[str, Value]]:
     """Points drawn evenly, to average over; all of a small finite space."""
     if space.size is not None and space.size <= SAMPLES:
@@ -149,21 +144,24 @@ def sample(space: Space) -> list[dict[str, Value]]:
 
 def cost(
     spec: Spec, space: Space, point: Mapping[str, Value], probes: Mapping[tuple[Any, ...], Probe]
-) -> tuple[float, float]:
-    """Seconds and bytes of a trial at a point; between two batch sizes an update's time is a straight line."""
+) -> tuple[float, float, int]:
+    """Seconds and bytes of a trial at a point, and steps of each of its runs.
+
+    Between two batch sizes an update's time is a straight line.
+    """
     *chosen, batch = kind(space, point)
     same = sorted((key[-1], found) for key, found in probes.items() if list(key[:-1]) == chosen)
     low, high = same[0][1], same[-1][1]
     share = 0.0 if same[0][0] == same[-1][0] else (batch - same[0][0]) / (same[-1][0] - same[0][0])
     update_s = low.update_s + share * (high.update_s - low.update_s)
-    numbers = _numbers(spec, space, point)
+    numbers = spec.numbers(space, point, COUNTS)
     steps, warmup = int(numbers["steps"]), int(numbers["warmup"])
     updates = int(numbers["critic_only_updates"]) + (steps - warmup) * float(numbers["updates_per_step"])
     evaluations = steps // int(numbers["eval_every"])
     evaluated = evaluations * int(numbers["eval_episodes"]) * low.episode
     seconds = low.start_s + (steps + evaluated) * low.step_s + updates * update_s
     size = CHECKPOINTS_KEPT * low.checkpoint + steps * low.per_step
-    return seconds * len(spec.seeds), size * len(spec.seeds)
+    return seconds * len(spec.seeds), size * len(spec.seeds), steps
 
 
 def probe(spec: Spec, overrides: Sequence[str], width: int) -> Probe:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from td3sweep.compose import compose_settings
 from td3sweep.errors import UserError
 from td3sweep.record.rundir import write_atomically
-from td3sweep.settings import SweepSettings
+from td3sweep.settings import SweepSettings, flatten
+from td3sweep.sweep.space import Space, Value
 
 FILE = "spec.json"
 TRAIN = "td3sweep.sweep.trial:train"
@@ -59,6 +62,13 @@ class Spec:
         settled = dataclasses.replace(self, name=name)
         settled.save(directory)
         return settled
+
+    def numbers(self, space: Space, point: Mapping[str, Value], keys: Iterable[str]) -> dict[str, Any]:
+        """The resolved values of these keys at a point: fixed, swept, or what a swept group's choice makes of them."""
+        known = {**self.fixed, **{parameter.key: point[parameter.name] for parameter in space.parameters}}
+        if not known.keys() >= set(keys):
+            known = flatten(compose_settings([*self.base, *space.overrides(point)]))
+        return {key: known[key] for key in keys}
 
     def save(self, directory: Path) -> None:
         """Write it into the sweep's directory."""

@@ -79,6 +79,8 @@ class Ledger:
             ) from None
 
     def _check_home(self) -> None:
+        if self.spec.search.storage is None:
+            return  # a journal lies in its directory, a copy's in the copy
         home = self.study.user_attrs.get("directory")
         mine = str(self.directory.resolve())
         if home not in (None, mine) and Path(home).is_dir():

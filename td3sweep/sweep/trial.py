@@ -13,6 +13,7 @@ from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.settings import Settings, on_slot
+from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec
 
 FAILED = ("faulty wiring", "collapsed", "diverging")
@@ -177,12 +178,20 @@ def worst(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def settings_of(work: Work, seed: int) -> Settings:
-    """The checked settings of one run, on the ports of its slot. Raises ImpossiblePointError."""
+    """The checked settings of one run, on the ports of its slot.
+
+    Raises:
+        ImpossiblePointError: this point makes none.
+        UserError: no point does any more: ``conf/`` was changed since the sweep began.
+    """
     from td3sweep.compose import compose_settings
 
     try:
         settings = compose_settings([*work.spec.base, *work.overrides, f"seed={seed}"])
     except UserError as error:
+        space, _ = parse_space(work.spec.words, [])
+        sound = next(iter(space.corners()), {})
+        compose_settings([*work.spec.base, *space.overrides(sound)])
         raise ImpossiblePointError(f"{error} (at {' '.join(work.overrides)})") from error
     tracking = replace(
         settings.tracking,

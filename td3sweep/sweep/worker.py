@@ -11,11 +11,12 @@ import argparse
 import sys
 import time
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from pkgutil import resolve_name
 
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.pruners import BasePruner
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -25,11 +26,12 @@ from td3sweep.sweep.lease import BEAT_S, Lease, is_alive
 from td3sweep.sweep.lease import PATIENCE_S as DEAD_S
 from td3sweep.sweep.patience import PATIENCE_S, patiently
 from td3sweep.sweep.search import build_pruner
-from td3sweep.sweep.space import parse_space
+from td3sweep.sweep.space import Space, parse_space
 from td3sweep.sweep.spec import Spec, load_spec
 from td3sweep.sweep.study import FATAL, IMPOSSIBLE, REASON, VERDICT, Ledger, first_of
 from td3sweep.sweep.trial import Ending, ImpossiblePointError, Work
 
+SCALE = ("warmup", "eval_every", "steps")  # what a pruner's defaults go by
 PREDECESSOR_S = DEAD_S + 2 * BEAT_S  # how long a worker waits for one that still holds its trial, or died elsewhere
 
 
@@ -75,7 +77,7 @@ def work(directory: Path, number: int, slot: int) -> int:
 
 def _work(spec: Spec, ledger: Ledger, trial: FrozenTrial, slot: int) -> int:
     space, _ = parse_space(spec.words, [])
-    reporter = Reporter(ledger, trial)
+    reporter = Reporter(ledger, trial, space)
     job = Work(
         spec=spec,
         directory=ledger.directory / str(first_of(trial)),
@@ -110,15 +112,16 @@ def _work(spec: Spec, ledger: Ledger, trial: FrozenTrial, slot: int) -> int:
 class Reporter:
     """Tells the study how a trial goes. One that others have ended meanwhile is hopeless: its worker lets it be."""
 
-    def __init__(self, ledger: Ledger, trial: FrozenTrial) -> None:
+    def __init__(self, ledger: Ledger, trial: FrozenTrial, space: Space) -> None:
         self._ledger, self._number, self._id = ledger, trial.number, trial._trial_id
-        fixed, spec = ledger.spec.fixed, ledger.spec
-        ledger.study.pruner = build_pruner(
-            spec.search,
-            warmup=int(fixed.get("warmup", 0)),
-            every=int(fixed.get("eval_every", 1)),
-            steps=int(fixed.get("steps", 1)) * len(spec.seeds),
-        )
+        self._space, self._params = space, trial.params
+
+    @cached_property
+    def _pruner(self) -> BasePruner:
+        """Made once there is something to judge: the settings of this point have been found sound by then."""
+        spec = self._ledger.spec
+        warmup, every, steps = map(int, spec.numbers(self._space, self._params, SCALE).values())
+        return build_pruner(spec.search, warmup=warmup, every=every, steps=steps * len(spec.seeds))
 
     def report(self, step: int, value: float) -> bool:
         """Tell a value; whether the pruner, or whoever ended the trial, says to stop."""
@@ -126,7 +129,7 @@ class Reporter:
 
         def tell_and_ask() -> bool:
             storage.set_trial_intermediate_value(self._id, step, value)
-            return study.pruner.prune(study, self._ledger.trial(self._number))
+            return self._pruner.prune(study, self._ledger.trial(self._number))
 
         try:
             return patiently(tell_and_ask)

@@ -132,6 +132,12 @@ def test_monitor_files_of_evaluation_are_left_out_and_told_of(tmp_path, name):
     assert f"{name}.monitor.csv: episodes of evaluation by its name, left out" in log.notes
 
 
+def test_monitor_files_that_only_their_names_call_evaluations_are_read(tmp_path):
+    for k in range(2):
+        monitor_file(tmp_path, f"test_run_{k}", 1000.0 + k, (50, 10.0))
+    assert [one.step for one in named(tmp_path).episodes] == [50, 100]
+
+
 def test_a_mean_over_no_episode_is_no_alarm_but_a_loss_that_is_not_finite_stays(tmp_path):
     log = named(table(tmp_path, "step,ep_rew_mean,qf2_loss,q1\n1,nan,inf,2\n"))
     assert dict(log.rows[0].values) == {"qf2_loss": float("inf"), "q/q1": 2.0}

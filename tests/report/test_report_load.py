@@ -152,8 +152,8 @@ def test_a_log_that_was_cut_is_not_taken_for_a_finished_run(tmp_path):
     log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
     findings = find([str(tmp_path)])
     assert [run.state for run in findings.runs] == ["unreadable", "finished"]
-    why = "metrics.jsonl: damaged, it lacks the evaluation at step 300 that summary.json tells of"
-    assert findings.runs[0].why == why
+    why = "metrics.jsonl lacks the evaluation at step 300 that summary.json tells of"
+    assert findings.runs[0].why.startswith(why)
     assert why in render(findings)
     assert findings.frame["return"].isna().tolist() == [True, False]
     trial = {"number": 0, "state": "PRUNED", "runs": [{"seed": 0, "directory": "cut"}]}

@@ -12,6 +12,7 @@ from sweeps import SPACE, make_ledger, quick, reopened
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.sweep import controller as module
 from td3sweep.sweep.controller import Controller
+from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.study import ATTEMPT
 from td3sweep.sweep.trial import settings_of
 from td3sweep.sweep.worker import work
@@ -173,16 +174,33 @@ def test_points_that_make_no_valid_settings_fail_by_themselves(tmp_path):
     ledger = make_ledger(tmp_path, task="test_controller:refuse_the_first_three")
     assert sweep(ledger, InProcess(), 5) == 0
     assert finished(ledger) == [TrialState.FAIL] * 3 + [TrialState.COMPLETE] * 2
-    assert re.match(r"warmup=100 with steps=100: .* \(at steps=100\)$", ledger.trials()[0].user_attrs["reason"])
+    assert re.match(r"warmup=150 with steps=100: .* \(at steps=100\)$", ledger.trials()[0].user_attrs["reason"])
     assert len(ledger.trials()) == 5  # none is tried again
 
 
 def refuse_the_first_three(work):
     if work.first < 3:
-        work.spec.base.append("warmup=100")
+        work.spec.words.clear()
+        work.spec.words["steps"] = "choice(900,100)"  # its first corner is sound
+        work.spec.base.append("warmup=150")
         work.overrides[:] = ["steps=100"]
         return settings_of(work, 0)
     return quick(work)
+
+
+def test_settings_that_no_point_makes_any_more_stop_the_sweep_and_cost_nothing(tmp_path):
+    """A slip in conf/ while it runs: else every trial that is left would be called impossible within seconds."""
+    ledger = make_ledger(tmp_path, task="test_controller:refuse_all", retries=0)
+    with pytest.raises(UserError, match=r"trial 0: hyperparams\.gama: unknown key"):
+        sweep(ledger, InProcess(), 2)
+    assert [trial.state.name for trial in ledger.trials()] == ["FAIL", "WAITING"]
+
+
+def refuse_all(work):
+    work.spec.words.clear()
+    work.spec.base.append("hyperparams.gama=1")
+    work.overrides.clear()
+    return settings_of(work, 0)
 
 
 @pytest.mark.parametrize("saved_before", [False, True])
@@ -274,6 +292,25 @@ def test_an_adopted_trial_keeps_its_slot_and_with_it_its_servers_port(tmp_path):
     engine = Living()
     assert sweep(reopened(ledger), engine, 2) == 0
     assert [job.slot for job in engine.submitted][:1] == [0]
+
+
+def test_adopted_trials_count_for_the_width_whatever_their_slot(tmp_path):
+    ledger = make_ledger(tmp_path, width=2)
+    with Lease(tmp_path / "controllers" / "me.json") as mine:  # dead thereafter
+        for slot in (2, 3):
+            ledger.mark(ledger.claim(mine.path, 5).number, {"engine": "toy", "job": f"orphan {slot}", "slot": slot})
+
+    class Living(InProcess):
+        asked = 0
+
+        def ended(self, job_id):
+            if job_id.startswith("orphan"):
+                self.asked += 1
+                return None if self.asked < 20 else "exit code 1"
+            assert self.asked >= 20, "more at once than the width"
+            return super().ended(job_id)
+
+    assert sweep(reopened(ledger, retries=0), Living(), 3) == 0
 
 
 def test_an_engine_that_takes_no_job_is_asked_again(tmp_path):

@@ -41,10 +41,11 @@ def test_extremes_are_every_architecture_with_the_smallest_and_the_largest_batch
 def test_a_trial_costs_its_start_its_steps_and_its_updates_by_batch():
     probes = {("nature", 16): make_probe(0.1), ("nature", 64): make_probe(0.4)}
     point = {"cnn": "nature", "hyperparams.batch_size": 32, "hyperparams.tau": 0.5}
-    seconds, size = cost(spec_of(), SPACE, point, probes)
+    seconds, size, steps = cost(spec_of(), SPACE, point, probes)
     # 50 + 800 x .5 = 450 updates at .1 + .3 x (32 - 16) / (64 - 16) = .2 s; 1,000 steps and 4 x 2 x 20 evaluated ones
     assert seconds == pytest.approx(2 * (5.0 + 1160 * 0.01 + 450 * 0.2))
     assert size == 2 * (3 * 1e6 + 1000 * 100)  # two checkpoints and best.pt
+    assert steps == 1000
 
 
 def test_a_number_between_the_measured_ends_costs_what_the_nearer_one_does():
@@ -59,9 +60,10 @@ def test_a_number_between_the_measured_ends_costs_what_the_nearer_one_does():
 def test_steps_and_updates_that_are_swept_are_priced_at_each_point(monkeypatch):
     space, _ = parse_space({}, ["steps=1000,3000", "updates_per_step=0.5,1"])
     probes = {(None,): make_probe(0.1)}
-    seconds, _ = cost(spec_of(), space, {"steps": 3000, "updates_per_step": 1}, probes)
+    seconds, _, steps = cost(spec_of(), space, {"steps": 3000, "updates_per_step": 1}, probes)
     # 50 + 2800 updates; 3,000 steps and 12 x 2 x 20 evaluated ones
     assert seconds == pytest.approx(2 * (5.0 + 3480 * 0.01 + 2850 * 0.1))
+    assert steps == 3000
     spec, out = spec_of(), io.StringIO()
     for key in ("steps", "updates_per_step"):
         del spec.fixed[key]

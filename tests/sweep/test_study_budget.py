@@ -1,12 +1,15 @@
 """The budget counts points, not attempts: it is met exactly, whoever dies."""
 
+import shutil
+
 import pytest
 from optuna.trial import TrialState
-from sweeps import make_ledger, make_spec, reopened
+from sweeps import SPACE, make_ledger, make_spec, reopened
 
 from td3sweep.errors import UserError
 from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.space import parse_space
+from td3sweep.sweep.spec import load_spec
 from td3sweep.sweep.storage import JOURNAL
 from td3sweep.sweep.study import ATTEMPT, Ledger, first_of
 
@@ -226,6 +229,17 @@ def test_two_directories_of_one_name_do_not_share_a_study(tmp_path):
     make_ledger(tmp_path / "one", storage=url)
     with pytest.raises(UserError, match=r"belongs to .*one"):
         make_ledger(tmp_path / "two", storage=url)
+
+
+def test_a_copied_directory_goes_on_by_itself(tmp_path):
+    ledger = make_ledger(tmp_path / "one")
+    with Lease(tmp_path / "one" / "controllers" / "me.json") as mine:
+        ledger.tell(ledger.claim(mine.path, 1).number, TrialState.COMPLETE, [1.0])
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    copied = Ledger(load_spec(tmp_path / "two"), tmp_path / "two", SPACE)
+    with Lease(tmp_path / "two" / "controllers" / "me.json") as mine:
+        assert copied.claim(mine.path, 2).number == 1
+    assert len(ledger.trials()) == 1
 
 
 def test_stock_optuna_reads_the_journal(ledger, controller):

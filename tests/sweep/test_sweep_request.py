@@ -140,6 +140,15 @@ def test_another_sweep_is_refused_in_the_directory_by_its_keys(tmp_path):
         other.check_same(one, tmp_path)
 
 
+def test_numbers_that_a_swept_group_decides_are_those_of_the_point():
+    _, spec, space = asked("experiment=drive,memory", "sweep.trials=2")
+    assert "steps" not in spec.fixed
+    keys = ("steps", "warmup", "env.map")
+    for experiment, steps, place in (("drive", 5000, "StandInTown"), ("memory", 8000, "StandInRing")):
+        found = spec.numbers(space, {"experiment": experiment}, keys)
+        assert found == {"steps": steps, "warmup": 1000, "env.map": place}
+
+
 def test_a_directory_that_was_renamed_holds_the_same_study(tmp_path):
     spec = asked("hyperparams.tau=interval(0.1,0.2)", "sweep.trials=4", "steps=900")[1]
     (tmp_path / "old").mkdir()
