@@ -165,6 +165,8 @@ def _unknown_key(key: str) -> str:
         return f"{key}: env={chosen} has no such key; add env={other} or drop it"
     if key in known:  # a mapping, into which nothing can be put without the plus
         return f"{key}: give its entries one by one: +{key}.NAME=VALUE"
+    if key.startswith("hydra."):
+        return f"{key}: unknown key; see --hydra-help and conf/hydra/; what goes into a mapping: +{key}.NAME=VALUE"
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if near:
         return f"{key}: unknown key; did you mean {near[0]}?"

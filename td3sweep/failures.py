@@ -22,8 +22,8 @@ def explain_failure(error: Exception) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, COMPOSITION_ERRORS):
         return explain(error), UserError.exit_code
-    if isinstance(error, ValueError) and "Config group override" in str(error):
-        return NULL_GROUP, UserError.exit_code
+    if isinstance(error, ValueError) and (line := _of_hydra(str(error))):
+        return line, UserError.exit_code
     if isinstance(error, PermissionError) and _is_closed(error.filename):
         return str(may_not_read(error.filename)), UserError.exit_code
     if isinstance(error, OSError) and error.errno in NOT_WRITABLE:
@@ -34,6 +34,13 @@ def explain_failure(error: Exception) -> tuple[str, int]:
             1,
         )
     raise error
+
+
+def _of_hydra(text: str) -> str:
+    """What Hydra raises as a plain ValueError, as a line; empty for any other."""
+    if text.startswith("Only one of --"):
+        return f"{text.strip()}; --cfg shows a single run, so drop --multirun"
+    return NULL_GROUP if "Config group override" in text else ""
 
 
 def _is_closed(path: str | None) -> bool:

@@ -95,7 +95,8 @@ class DivergenceMonitor(BaseCallback):
             noise = (noise * model.target_policy_noise).clamp(-model.target_noise_clip, model.target_noise_clip)
             following = (model.actor_target(batch.next_observations) + noise).clamp(-1, 1)
             q_next = torch.cat(model.critic_target(batch.next_observations, following), dim=1).min(1, keepdim=True)[0]
-            discounts = model.gamma if batch.discounts is None else batch.discounts
+            discounts = getattr(batch, "discounts", None)  # of n-step returns, from stable-baselines3 2.7 on
+            discounts = model.gamma if discounts is None else discounts
             actions = model.actor(batch.observations)
             qs = model.critic(batch.observations, batch.actions)
             gradients = [p.grad for p in model.actor.mu.parameters() if p.grad is not None]

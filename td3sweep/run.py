@@ -83,12 +83,13 @@ def run(settings: Settings, path: Path, judge: Callable[[int], bool] | None = No
 
 def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None) -> Outcome:
     directory = RunDirectory(path)
-    directory.open(settings)
+    directory.agree(settings)
     done = directory.read(directory.summary)
     if done.get("finished") and done["env_steps"] >= settings.steps:
         outcome = Outcome(path, done, 0)
         Console(highlight=False).print(f"already finished (a larger steps extends it)\n{outcome.line}", soft_wrap=True)
         return outcome
+    directory.open(settings)
     with console_log(directory.console) as console, caught_signals() as received:
         banner(console, settings, path)
         env = build_env(settings, path) if settings.actors == 0 else build_actors(settings, path)

@@ -20,3 +20,8 @@ def test_reading_and_writing_that_are_not_allowed_have_remedies_of_their_own(tmp
 def test_a_folder_that_cannot_be_made_asks_for_another(tmp_path):
     line, code = explain_failure(PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "runs")))
     assert ("choose a directory you can write to" in line, code) == (True, 2)
+
+
+def test_two_of_hydras_modes_at_once():
+    said = "Only one of --run, --multirun, --cfg, --info and --shell_completion can be specified"
+    assert explain_failure(ValueError(said)) == (f"{said}; --cfg shows a single run, so drop --multirun", 2)

@@ -49,6 +49,14 @@ def test_a_run_has_its_directory_to_itself_until_it_ends(tmp_path, settings, mon
     assert run(asked, tmp_path).summary["env_steps"] == 20  # the same process may go on in it
 
 
+def test_to_look_at_a_finished_run_changes_no_file(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr(run_module, "build_env", lambda *_: DotEnv())
+    run(settings(*TOY), tmp_path)
+    before = (tmp_path / "config.yaml").read_text()
+    assert run(settings(*TOY, "steps=15", "save_every=7"), tmp_path).summary["env_steps"] == 20
+    assert (tmp_path / "config.yaml").read_text() == before
+
+
 def test_a_run_that_was_refused_or_fails_lets_its_directory_go(tmp_path, settings, monkeypatch):
     def dead(*_):
         raise OSError("no environment")

@@ -97,7 +97,7 @@ def climb(
     Raises:
         UserError, SimulatorError: as ``train``.
     """
-    RunDirectory(path).agree(settings)
+    RunDirectory(path).agree(replace(settings, steps=1))  # whether it can go on is asked where a gate needs it
     before = _read(path)
     judged: list[Judgement] = []
     for gate in gates:

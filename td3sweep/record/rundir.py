@@ -130,13 +130,18 @@ def unfinished(root: Path, steps: int) -> Path | None:
     """
     runs = [config.parent for config in root.glob("*/config.yaml")]
     found = None
-    for run in sorted(runs, key=lambda path: path.name, reverse=True):
+    for run in sorted(runs, key=_last_begun, reverse=True):
         summary = RunDirectory.read(run / "summary.json")
         if (not summary.get("finished") or summary["env_steps"] < steps) and not in_use(run):
             if any(run.glob("checkpoints/step-*.pt")):
                 return run
             found = found or run
     return found
+
+
+def _last_begun(run: Path) -> tuple[float, str]:
+    """When a run was last begun or resumed: its ``config.yaml`` is written then."""
+    return (run / "config.yaml").stat().st_mtime, run.name
 
 
 def claim(path: Path) -> Path:

@@ -61,9 +61,9 @@ class WandbMirror:
             silent=True, console="off", x_disable_stats=True, init_timeout=INIT_S, finish_timeout=FINISH_S
         )
         identity = self._identity.read_text() if self._identity.exists() else None
-        resume = "allow" if self._online else None
+        options |= {"id": identity, "resume": "allow", "settings": settings}  # offline: heeded by `wandb sync`
         try:
-            return wandb.init(mode=mode, id=identity, resume=resume, settings=settings, **options)  # type: ignore[arg-type]
+            return wandb.init(mode=mode, **options)  # type: ignore[arg-type]
         except Exception as error:
             if not self._online:
                 raise
@@ -73,7 +73,7 @@ class WandbMirror:
                 self._directory,
             )
         self._online = False
-        return wandb.init(mode="offline", id=identity, settings=settings, **options)
+        return wandb.init(mode="offline", **options)
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Mirror one row of metrics, ``env_step`` included."""

@@ -146,8 +146,9 @@ def _check(search: SweepSettings, settings: Settings, space: Space, listed: list
         print(f"sweep.trials={search.trials}: the space has {space.size} points, each is tried once")
     env = settings.env
     if isinstance(env, CarlaSettings) and env.server == "connect" and search.width > 1:
-        last = (env.port or 0) + 4 * (search.width - 1)
-        print(f"slots connect to the servers at ports {env.port} to {last}, four apart; each needs one of its own")
+        apart = 4 * max(settings.actors, 1)
+        last = (env.port or 0) + apart * (search.width - 1)
+        print(f"slots connect to the servers at ports {env.port} to {last}, {apart} apart; each needs one of its own")
     build_sampler(search, 0)
     build_pruner(search, warmup=settings.warmup, every=settings.eval_every, steps=settings.steps)
 

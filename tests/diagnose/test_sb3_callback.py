@@ -1,5 +1,7 @@
 """The callback for stable-baselines3, in real training runs of that library."""
 
+from types import SimpleNamespace
+
 import gymnasium
 import numpy as np
 import pytest
@@ -52,6 +54,24 @@ def test_what_it_measures_is_what_the_networks_say():
     spread = (measured["q_target"] - batch.rewards).abs()
     assert spread.max() < 16.3  # young networks: the target is the reward and little more
     assert float(measured["actor_gradient"]) > 0
+
+
+def test_a_batch_of_a_version_that_knows_no_discounts(monkeypatch):
+    callback, trained = DivergenceMonitor(every=1, verbose=0), model()
+    trained.learn(260, callback=callback)
+    monkeypatch.setattr(callback, "_noise", torch.Generator().manual_seed(0))
+    state = np.random.get_state()
+    expected = callback._measured(trained)["q_target"]
+    sample = trained.replay_buffer.sample
+
+    def of_old(*arguments, **options):
+        batch = sample(*arguments, **options)
+        return SimpleNamespace(**{key: value for key, value in batch._asdict().items() if key != "discounts"})
+
+    monkeypatch.setattr(trained.replay_buffer, "sample", of_old)
+    callback._noise.manual_seed(0)
+    np.random.set_state(state)
+    assert torch.equal(callback._measured(trained)["q_target"], expected)
 
 
 def test_a_learner_that_diverges_is_stopped_where_that_is_asked_for(capsys):

@@ -56,6 +56,18 @@ def test_a_run_that_passes_is_extended_to_the_next_gate(gates):
     assert "--dir" in out
 
 
+def test_a_gate_that_was_passed_stands_though_its_checkpoints_were_deleted(gates):
+    assert gates(at="40")[0] == 0
+    for file in (gates.path / "checkpoints").iterdir():
+        file.unlink()
+    code, out, _ = gates(at="40")
+    assert (code, "passed=40 failed=none" in out) == (0, True)
+    code, out, _ = gates(at="40,60")
+    assert code == 2
+    assert "steps=60: " in out
+    assert "finished at step 40, and the checkpoints to go on from are gone" in out
+
+
 @pytest.mark.slow
 def test_a_gate_that_fails_stops_the_next_and_stays_failed(gates):
     code, out, record = gates("wiring=crossed", "monitor=warn")

@@ -1,6 +1,7 @@
 """The run directory: whole files, refusals on resume, and which run is the last."""
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -117,6 +118,14 @@ def test_a_run_that_never_saved_does_not_stand_before_one_that_did(tmp_path):
     assert unfinished(tmp_path, 100).name == "2026-01-02"
     (tmp_path / "2026-01-02" / "summary.json").write_text(json.dumps({"env_steps": 100, "finished": True}))
     assert unfinished(tmp_path, 100).name == "2026-01-01"
+
+
+def test_the_newest_is_the_one_begun_last_whatever_its_name(tmp_path):
+    for age, name in ((300, "mine"), (100, "2026-01-02-2"), (50, "2026-01-02-10"), (200, "2026-01-03")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").touch()
+        os.utime(tmp_path / name / "config.yaml", (10_000 - age, 10_000 - age))
+    assert unfinished(tmp_path, 100).name == "2026-01-02-10"
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

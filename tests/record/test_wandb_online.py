@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -89,6 +90,21 @@ def test_a_resumed_run_goes_on_as_the_same_run(stub, tmp_path):
         mirror.summarise({})
     (run,) = stub.runs
     assert [row["env_step"] for row in stub.history[run]] == [0, 1, 2, 3, 4, 5]
+
+
+def test_two_sittings_tracked_offline_are_sent_one_behind_the_other(stub, tmp_path):
+    for sitting in range(2):
+        mirror = mirror_of(tmp_path, mode="offline")
+        for step in range(3):
+            mirror.log({"env_step": 3 * sitting + step, "q/actor": 1.0})
+        mirror.summarise({})
+    folders = sorted(map(str, tmp_path.glob("wandb/offline-run-*")))
+    command = [str(Path(sys.executable).parent / "wandb"), "sync", *folders]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (run,) = stub.runs
+    found = [(row["env_step"], row["_step"]) for row in stub.history[run] if "env_step" in row]
+    assert found == [(step, step) for step in range(6)]  # else the second takes the places of the first
 
 
 def test_a_network_lost_in_the_middle_neither_blocks_nor_loses_a_row(stub, tmp_path, monkeypatch, caplog):

@@ -22,8 +22,11 @@ RAY = {"address": None, "num_cpus": 1, "num_gpus": 0, "init": {}}
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("timeout_min", 0), ("cpus_per_task", 1.5), ("signal_delay_s", "90s"), ("max_num_timeout", -1), ("mem_gb", 0)],
-)
+    [
+        ("timeout_min", 0), ("cpus_per_task", 1.5), ("signal_delay_s", "90s"), ("max_num_timeout", -1), ("mem_gb", 0),
+        ("setup", "module load cuda"),
+    ],
+)  # fmt: skip
 def test_slurm_values(tmp_path, key, value):
     with pytest.raises(UserError, match=rf"^hydra\.launcher\.{key}={value}: give a [^\n]+$"):
         SlurmEngine(directory=tmp_path, width=1, **{**SLURM, key: value})

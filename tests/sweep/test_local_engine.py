@@ -46,6 +46,13 @@ def test_a_slot_has_its_gpu_and_its_share_of_the_cores(tmp_path, engine):
     assert (tmp_path / "0" / "worker.log").read_text() == f"4 {share}\n6 {share}\n4 {share}\n"
 
 
+def test_an_empty_list_of_gpus_is_none_of_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    engine = LocalEngine(tmp_path, 1, gpus=[])
+    wait(engine, engine.submit(job(tmp_path, "import os; print(repr(os.environ['CUDA_VISIBLE_DEVICES']))")))
+    assert (tmp_path / "0" / "worker.log").read_text() == "''\n"
+
+
 def test_a_killed_trial_is_told_by_its_signal(tmp_path, engine):
     job_id = engine.submit(job(tmp_path, "import time; time.sleep(60)"))
     os.kill(int(job_id), 9)

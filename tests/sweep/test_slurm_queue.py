@@ -48,6 +48,13 @@ def test_final_states(squeue, state):
     assert (queue.final("12"), queue.final("7")) == (state, None)
 
 
+def test_jobs_that_squeue_would_leave_out_are_asked_for(squeue, monkeypatch):
+    """Those of a hidden partition without --all, and those of others than SQUEUE_PARTITION names."""
+    monkeypatch.setenv("SQUEUE_PARTITION", "debug")
+    squeue('case " $* " in *" --all "*) [ -z "$SQUEUE_PARTITION" ] && echo "12|RUNNING";; esac')
+    assert SlurmQueue().final("12") is None
+
+
 def test_a_forgotten_job_is_gone_also_from_an_empty_queue(squeue):
     squeue("true")
     assert SlurmQueue().final("12") == "gone"

@@ -65,6 +65,22 @@ def test_an_array_of_workers(slurm, sbatch, tmp_path):
     assert sorted(line.split() for line in ends.splitlines()) == wanted
 
 
+def test_one_server_for_all_workers_is_refused(slurm, sbatch, tmp_path):
+    job = sbatch("--output=out", SCRIPT, "hydra.sweep.dir=/a", "env.server=connect", "env.port=2000")
+    assert "env.server=connect: every worker would drive the one server" in lines(tmp_path / "out", 1)[0]
+    assert not (tmp_path / f"log-{job}").exists()
+
+
+def test_a_worker_that_was_granted_no_gpu_sees_none(slurm, tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/bash\necho \"gpus='$CUDA_VISIBLE_DEVICES' ${CUDA_VISIBLE_DEVICES+set}\"\n")
+    python.chmod(0o755)
+    environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    command = ["sbatch", "--parsable", "--output=out", f"--chdir={tmp_path}", SCRIPT, "hydra.sweep.dir=/a"]
+    subprocess.run(command, env={**environment, "PYTHON": str(python)}, check=True, capture_output=True)
+    assert lines(tmp_path / "out", 1) == ["gpus='' set"]
+
+
 def test_a_directory_must_be_named(slurm, sbatch, tmp_path):
     job = sbatch("--output=out", SCRIPT, "space=small")
     assert lines(tmp_path / "out", 1) == [

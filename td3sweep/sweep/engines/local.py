@@ -43,7 +43,7 @@ class LocalEngine:
             raise UserError(f"hydra.launcher.threads={threads}: give at least 1, or null")
         if timeout_min is not None and timeout_min <= 0:
             raise UserError(f"hydra.launcher.timeout_min={timeout_min}: give minutes above 0, or null")
-        self._gpus = [str(gpu) for gpu in gpus] if gpus is not None else visible_gpus()
+        self._gpus = [str(gpu) for gpu in gpus] if gpus is not None else visible_gpus() or None
         self._threads = threads or max(1, len(os.sched_getaffinity(0)) // width)
         self._limit = None if timeout_min is None else 60.0 * timeout_min
         self._jobs: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
@@ -52,8 +52,8 @@ class LocalEngine:
     def submit(self, job: Job) -> str:
         """Start the job; it is ended by the kernel if this process dies."""
         environment = {"OMP_NUM_THREADS": str(self._threads)}
-        if self._gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[job.slot % len(self._gpus)]
+        if self._gpus is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[job.slot % len(self._gpus)] if self._gpus else ""
         process = child.start(job.command, job.log, environment)
         self._jobs[str(process.pid)] = (process, time.monotonic())
         return str(process.pid)

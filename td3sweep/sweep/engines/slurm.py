@@ -70,6 +70,8 @@ class SlurmEngine:
                 raise UserError(f"hydra.launcher.{name}={value}: give a whole number from {least}")
         if mem_gb is not None and not (isinstance(mem_gb, int | float) and mem_gb > 0):
             raise UserError(f"hydra.launcher.mem_gb={mem_gb}: give a number above 0, or null for Slurm's default")
+        if isinstance(setup, str):  # of which each letter would be a line
+            raise UserError(f"hydra.launcher.setup={setup}: give a list of shell lines, such as ['module load cuda']")
         self._folder = Path(directory).absolute() / "slurm"
         self._cpus = cpus_per_task
         self._queue = SlurmQueue()

@@ -48,9 +48,13 @@ class SlurmQueue:
 
     def _ask(self) -> dict[str, str] | None:
         # Not by the jobs' ids: squeue answers an id that it has forgotten with an error.
-        command = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", "--format=%A|%T"]
+        command = ["squeue", "--noheader", "--all", "--states=all", f"--user={os.getuid()}", "--format=%A|%T"]
+        # SQUEUE_PARTITION and its like would hide jobs as a hidden partition does without --all.
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("SQUEUE_")}
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=PATIENCE_S, check=True, env=environment
+            )
         except (OSError, subprocess.SubprocessError) as error:
             if self._answered:
                 log.warning("squeue does not answer (%s); asking on", one_line(error))
