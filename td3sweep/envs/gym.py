@@ -60,7 +60,7 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
         )
         self._id, self._env = id, _make(id, kwargs)
         self.render_mode = render_mode
-        self._renders = not _is_image(self._env.observation_space, id)
+        self._renders = not _is_image(self._env, id)
         inner = self._env.action_space
         if not isinstance(inner, spaces.Box) or len(inner.shape) != 1 or not inner.is_bounded():
             self._env.close()
@@ -161,11 +161,13 @@ def _packages(id: str) -> Iterator[None]:
         raise UserError(f"env.id={id}: {error}; pip install 'gymnasium[box2d]' or the package it names") from error
 
 
-def _is_image(space: spaces.Space[Any], id: str) -> bool:
+def _is_image(env: gymnasium.Env[Any, Any], id: str) -> bool:
     """Whether the observation is a picture, of gray or with its colours last; else the environment is rendered."""
+    space = env.observation_space
     if not (isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)):
         return False
-    if space.shape[2:] not in ((), *((colours,) for colours in COLOURS)):
+    if len(space.shape) == 3 and space.shape[2] not in COLOURS:
+        env.close()
         raise UserError(
             f"env.id={id}: it observes {space.shape}, and a picture is (height, width) or has 1, 3 or 4 colours last; "
             "drop the wrapper that stacks frames or puts colours first (frame_stack= stacks them here)"

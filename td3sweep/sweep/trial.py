@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from td3sweep.compose import compose_settings
 from td3sweep.errors import UserError
 from td3sweep.settings import Settings, on_slot
 from td3sweep.sweep.space import parse_space
@@ -184,14 +185,12 @@ def settings_of(work: Work, seed: int) -> Settings:
         ImpossiblePointError: this point makes none.
         UserError: no point does any more: ``conf/`` was changed since the sweep began.
     """
-    from td3sweep.compose import compose_settings
-
     try:
         settings = compose_settings([*work.spec.base, *work.overrides, f"seed={seed}"])
     except UserError as error:
         space, _ = parse_space(work.spec.words, [])
         sound = next(iter(space.corners()), {})
-        compose_settings([*work.spec.base, *space.overrides(sound)])
+        compose_settings([*work.spec.base, *space.overrides(sound)])  # raises where not this point is at fault
         raise ImpossiblePointError(f"{error} (at {' '.join(work.overrides)})") from error
     tracking = replace(
         settings.tracking,
