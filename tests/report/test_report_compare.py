@@ -121,11 +121,12 @@ def test_a_run_whose_seed_is_not_known_stands_for_itself():
     assert "8 of 8 runs do not tell their seed: each counts as a seed of its own" in conclude(runs, ["s"]).warnings
 
 
-def test_many_values_of_one_number_are_a_sampled_sweep_too():
+@pytest.mark.parametrize("seeds", [1, 20])  # all on one, or each on its own
+def test_many_values_of_one_number_are_a_sampled_sweep_too(seeds):
     rates = np.linspace(1e-4, 1e-3, 20)
-    runs = [run({"hyperparams.actor_lr": rate}, 0, ret=float(place)) for place, rate in enumerate(rates)]
+    runs = [run({"hyperparams.actor_lr": rate}, k % seeds, ret=float(k)) for k, rate in enumerate(rates)]
     one = found(runs, "hyperparams.actor_lr", "return")
-    assert (one.design, one.units, one.seeds, one.effect.value) == ("sampled", 20, 1, 10.0)
+    assert (one.design, one.units, one.seeds, one.effect.value) == ("sampled", 20, seeds, 10.0)
     assert one.associated
     assert conclude(runs, ["sweep"]).answer.named == ()
 

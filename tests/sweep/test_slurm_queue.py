@@ -51,7 +51,7 @@ def test_final_states(squeue, state):
 def test_jobs_that_squeue_would_leave_out_are_asked_for(squeue, monkeypatch):
     """Those of a hidden partition without --all, and those of others than SQUEUE_PARTITION names."""
     monkeypatch.setenv("SQUEUE_PARTITION", "debug")
-    squeue('case " $* " in *" --all "*) [ -z "$SQUEUE_PARTITION" ] && echo "12|RUNNING";; esac')
+    squeue('case " $* " in *" --all "*) [ -n "$SQUEUE_PARTITION" ] || echo "12|RUNNING";; esac')
     assert SlurmQueue().final("12") is None
 
 
