@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from standin_process import free_ports, launch
 
-from td3sweep.standin.protocol import SensorType, StreamMessage
 from td3sweep.standin.stamp import read_stamp
 
 os.environ.setdefault("HOME", "/tmp")
