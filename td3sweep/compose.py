@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -35,8 +36,9 @@ def config_directory() -> str:
     return str(inside if inside.is_dir() else package.parent / "conf")
 
 
+@functools.cache
 def register() -> None:
-    """Give Hydra the schema and the resolver of run directories; safe to call twice."""
+    """Give Hydra the schema and the resolver of run directories, once a process: building them takes as long as a load."""
     store = ConfigStore.instance()
     store.store(name="schema", node=_writable(Settings))
     store.store(group="env", name="schema_carla", node=_writable(schema.CarlaSettings))
