@@ -38,7 +38,7 @@ def config_directory() -> str:
 
 @functools.cache
 def register() -> None:
-    """Give Hydra the schema and the resolver of run directories, once a process: building them takes as long as a load."""
+    """Give Hydra the schema and the resolver of run directories: once a process, they take a while to build."""
     store = ConfigStore.instance()
     store.store(name="schema", node=_writable(Settings))
     store.store(group="env", name="schema_carla", node=_writable(schema.CarlaSettings))

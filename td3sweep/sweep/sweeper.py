@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,10 @@ def describe(config: DictConfig, arguments: Sequence[str]) -> tuple[SweepSetting
     base = [word for word in fixed if word not in own]
     if not chooses("monitor", base) and "stable" not in list(config.sweep.objectives):
         base.append("monitor=stop")
-    corners = check_corners(space, base, own)
-    settings = corners[0]
+    corners = compose_corners(space, base, own)
+    settings = next(corners)
     search = settings.sweep
-    _check(search, settings, space, listed)
+    _check(search, settings, space, listed)  # what one corner shows is refused before the others are composed
     seeds = listed or [settings.seed + i for i in range(search.seeds)]
     free = FREE_ON_RESUME - SCORED_BY
     spec = Spec(
@@ -81,7 +81,7 @@ def describe(config: DictConfig, arguments: Sequence[str]) -> tuple[SweepSetting
         seeds=seeds,
         fixed={
             key: value
-            for key, value in _shared(corners).items()
+            for key, value in _shared([settings, *corners]).items()
             if key not in free and key.split(".")[0] not in free and key != "seed" and key not in space.words
         },
         search=search,
@@ -107,16 +107,14 @@ def _take_out_seeds(space: Space) -> tuple[Space, list[int]]:
     return Space(others), [int(value) for value in values if value is not None]
 
 
-def check_corners(space: Space, base: Sequence[str], own: Sequence[str]) -> list[Settings]:
-    """Compose and check the edges of the space, so that no trial can fail on them. Returns the settings of each."""
-    found = []
+def compose_corners(space: Space, base: Sequence[str], own: Sequence[str]) -> Iterator[Settings]:
+    """The checked settings at each edge of the space, composed as asked for, so that no trial can fail on them."""
     for point in space.corners() or [{}]:
         try:
-            found.append(compose_settings([*base, *own, *space.overrides(point)]))
+            yield compose_settings([*base, *own, *space.overrides(point)])
         except UserError as error:
             where = " ".join(space.overrides(point))
             raise UserError(f"{error} (at {where})" if where else str(error)) from error
-    return found
 
 
 def _check(search: SweepSettings, settings: Settings, space: Space, listed: list[int]) -> None:
