@@ -49,6 +49,7 @@ def test_an_error(tmp_path, monkeypatch):
     assert ending(trainer) == "crashed"
 
 
+@pytest.mark.slow
 def test_an_error_is_in_the_summary_also_of_a_run_that_was_extended(tmp_path, settings, monkeypatch):
     monkeypatch.setattr("td3sweep.collect.here.PAUSES_S", (0.0,) * (FAULTS_IN_A_ROW - 1))
 

@@ -27,7 +27,7 @@ def test_what_a_gpu_still_works_on_counts_as_the_updates_time(tmp_path, monkeypa
 
 
 def test_every_burst_of_updates_ends_with_the_wait(tmp_path, monkeypatch):
-    trainer, updates = make(tmp_path, updates_per_step=2.0), []
+    trainer, updates = make(tmp_path, steps=24, updates_per_step=2.0), []
     monkeypatch.setattr(trainer, "_wait", lambda: updates.append(trainer.agent.updates))
     trainer.run()
     assert updates[-1] == trainer.agent.updates > 0

@@ -276,6 +276,7 @@ def kill_at(number, trainer):
         trainer.run()
 
 
+@pytest.mark.slow
 def test_rows_written_after_the_checkpoint_by_a_killed_run_are_not_doubled(tmp_path):
     make(tmp_path / "a").run()
     kill_at(30, make(tmp_path / "b", save_every=20))

@@ -10,7 +10,6 @@ from td3sweep.agent import Clip, build_td3
 gymnasium = pytest.importorskip("gymnasium")
 sb3 = pytest.importorskip("stable_baselines3")
 
-UPDATES = 50
 GAMMA, TAU, RATE = 0.97, 0.01, 1e-3
 
 
@@ -79,7 +78,8 @@ def all_pairs(ours, theirs):
     yield from paired(ours.target_critic, theirs.critic_target, critic=True)
 
 
-def test_losses_and_parameters_follow_sb3_over_50_updates(monkeypatch):
+@pytest.mark.parametrize("updates", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_losses_and_parameters_follow_sb3(monkeypatch, updates):
     # SB3's own preprocessing with one change: its division by 255 happens in float64.
     monkeypatch.setattr("stable_baselines3.common.policies.preprocess_obs", lambda obs, *_, **__: obs.double() / 255)
     from stable_baselines3.common.type_aliases import ReplayBufferSamples
@@ -90,7 +90,7 @@ def test_losses_and_parameters_follow_sb3_over_50_updates(monkeypatch):
             mine.copy_(other)
     assert sum(1 for _ in ours.actor.parameters()) == sum(1 for _ in theirs.actor.parameters())
     assert sum(1 for _ in ours.critic.parameters()) == sum(1 for _ in theirs.critic.parameters())
-    for update in range(UPDATES):
+    for update in range(updates):
         batch = make_batch(4, vector_size=0, seed=update)
         done = (torch.rand(4, 1, generator=torch.Generator().manual_seed(update)) < 0.2).double()
         batch = type(batch)(
@@ -125,4 +125,4 @@ def test_losses_and_parameters_follow_sb3_over_50_updates(monkeypatch):
         (a - b).abs().max().item()
         for a, b in zip(theirs.policy.parameters(), untouched.policy.parameters(), strict=True)
     ]
-    assert min(moved) > 1e-4  # all of it was trained
+    assert min(moved) > 2e-6 * updates  # all of it was trained

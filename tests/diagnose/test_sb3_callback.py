@@ -33,6 +33,7 @@ def test_one_line_gives_a_verdict_at_the_end(capsys):
     assert not any(name in missing for name in ("d1", "d2", "d3", "d4", "d5"))
 
 
+@pytest.mark.slow
 def test_training_goes_on_bit_for_bit_as_without_it():
     plain = model().learn(500)  # seeds the global random streams when it is made
     watched = model().learn(500, callback=DivergenceMonitor(every=7, verbose=0))

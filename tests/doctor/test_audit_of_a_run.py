@@ -102,6 +102,7 @@ def test_the_audit_changes_nothing_in_the_training(start, tmp_path):
     assert rows[0]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_audited_again_and_goes_on(start):
     assert start("monitor=stop", "fault=h4").summary["env_steps"] == 40
     outcome = start("monitor=stop", "fault=h4", "steps=60")

@@ -56,6 +56,7 @@ def test_a_run_that_passes_is_extended_to_the_next_gate(gates):
     assert "--dir" in out
 
 
+@pytest.mark.slow
 def test_a_gate_that_was_passed_stands_though_its_checkpoints_were_deleted(gates):
     assert gates(at="40")[0] == 0
     for file in (gates.path / "checkpoints").iterdir():

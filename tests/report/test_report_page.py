@@ -120,6 +120,7 @@ def test_scales_and_numbers():
     assert [short(v) for v in (1.8e6, 25000.0, 0.05, 1e-5, -3.0, 0.0)] == ["1.8M", "25k", "0.05", "1e−5", "−3", "0"]
 
 
+@pytest.mark.slow
 def test_two_hundred_runs_of_five_thousand_points_stay_below_ten_megabytes():
     rng = np.random.default_rng(0)
     runs = []
