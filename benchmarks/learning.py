@@ -51,7 +51,7 @@ TABLES: dict[str, list[Cell]] = {
         Cell("way-points, image blanked", [*DRIVE, BLIND, "env.vector=full"], 3),
     ],
     "matters": [
-        Cell("as it is", SHORT, 5),
+        Cell("as it is", SHORT, 10),
         Cell("no trunk", [*SHORT, "trunk=null"], 5),
         Cell("no penalty", [*SHORT, "pre_tanh_penalty=0"], 5),
         Cell("usual last layer", [*SHORT, "actor_init_scale=1"], 5),
@@ -61,7 +61,7 @@ TABLES: dict[str, list[Cell]] = {
         Cell("n_step=1", [*SHORT, "n_step=1"], 5),
         Cell("gamma=.99", [*SHORT, "hyperparams.gamma=.99"], 5),
         Cell("tau=.005", [*SHORT, "hyperparams.tau=.005"], 5),
-        Cell("fp32", PART, 5),
+        Cell("fp32", PART, 10),
         Cell("cnn=pooled", [*SHORT, "cnn=pooled"], 5),
     ],
     "encoders": [  # 1,600 updates each
