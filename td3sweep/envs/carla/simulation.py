@@ -238,6 +238,9 @@ class Simulation:
         if self._manager is None:
             self._manager = self._client.get_trafficmanager(self._server.traffic_manager_port)
             self._manager.set_synchronous_mode(True)
+            # A manager begins asynchronous: it may be in a step of that kind still, which must not find cars. The next
+            # tick waits for its first synchronous one.
+            self._tick_world()
         return self._manager
 
     def _attach_sensors(self) -> None:
