@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -14,6 +15,7 @@ from gymnasium.utils.env_checker import check_env
 import td3sweep.envs
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.carla.make import make_carla_env
+from td3sweep.envs.carla.simulation import Simulation
 from td3sweep.envs.carla.traffic import SPEEDS
 from td3sweep.errors import UserError
 
@@ -84,6 +86,20 @@ def test_each_car_of_the_traffic_keeps_a_speed_of_its_own_below_the_egos():
     assert (0.98 * low < speeds).all(), done.stderr  # seen once: all stood still
     assert (speeds < high).all()
     assert np.ptp(speeds) > 4.0
+
+
+def test_a_new_traffic_manager_is_in_step_before_it_is_given_cars():
+    """It begins asynchronous: what it still does so, without a tick, would put the cars ahead now and then."""
+    done = []
+    manager = SimpleNamespace(set_synchronous_mode=done.append)
+    simulation = SimpleNamespace(
+        _manager=None,
+        _client=SimpleNamespace(get_trafficmanager=lambda port: done.append(port) or manager),
+        _server=SimpleNamespace(traffic_manager_port=8000),
+        _tick_world=lambda: done.append("tick"),
+    )
+    assert [Simulation._traffic_manager(simulation) for _ in range(2)] == [manager, manager]
+    assert done == [8000, True, "tick"]
 
 
 def test_asking_for_more_cars_than_places_is_told(caplog):
