@@ -58,7 +58,9 @@ def actors(pid):
 
 
 def test_two_actors_train_on_two_stand_ins(tmp_path, settings):
-    outcome = run(settings(*QUICK, "actors=2", "recurrent=gru48", "eval_every=50"), tmp_path)
+    # Of the 70 steps after the 50th one actor takes 35 or more, so that it ends an episode: then an evaluation is made.
+    often = ("eval_every=50", "env.max_episode_steps=20")
+    outcome = run(settings(*QUICK, "actors=2", "recurrent=gru48", *often), tmp_path)
     assert outcome.exit_code == 0
     summary = outcome.summary
     assert (summary["env_steps"], summary["updates"], summary["faults"]) == (120, 60, 0)
