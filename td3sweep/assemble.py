@@ -15,9 +15,11 @@ from rich.console import Console
 from td3sweep.errors import UserError
 from td3sweep.record.console import simulator
 from td3sweep.record.rundir import RunDirectory
-from td3sweep.settings import CarlaSettings, GymSettings, Settings, TargetSettings, on_block
+from td3sweep.settings import CarlaSettings, DemonstrationSettings, GymSettings, Settings, TargetSettings, on_block
 
 log = logging.getLogger(__name__)
+
+WORTHWHILE = 1.15  # bf16 must be so many times as fast, beyond what a measurement of a second wavers
 
 
 def choice(name: str) -> Any:
@@ -57,6 +59,7 @@ def build_env(settings: Settings, log_dir: Path, *, detail: bool = False) -> Any
         map_name=env.map,
         weather=env.weather,
         vector=choice(env.vector),
+        speed_scale=env.speed_scale,
         camera_width=camera.width,
         camera_height=camera.height,
         camera_fov=camera.fov,
@@ -101,7 +104,10 @@ def build_actors(settings: Settings, path: Path) -> Any:
         mine = dataclasses.replace(settings, env=on_block(settings.env, place))
         folder = path / f"actor-{place}"
         job = Job(
-            partial(build_env, mine, folder), partial(build_policy, settings), random_bounds(settings, action_size)
+            partial(build_env, mine, folder),
+            partial(build_policy, settings),
+            random_bounds(settings, action_size),
+            build_demonstrator(settings.demonstrations),
         )
         jobs.append((job, folder / "actor.log"))
     return Fleet(jobs, vector_size, action_size)
@@ -136,7 +142,6 @@ def build_trainer(
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     agent = build_agent(settings, env.vector_size, env.action_size)
-    warn_of_slow_bf16(settings, agent)
     audit = None if settings.monitor.name == "off" else audit_agent(settings, agent, env.vector_size, env.action_size)
     speed_up(settings, agent)
     expected = audit is not None and set(audit.faults) <= faults_asked_for(settings)
@@ -150,13 +155,18 @@ def build_trainer(
         stop_on=[name for name in settings.monitor.stop_on if name != "d0" or not expected],
     )
     recorder = Recorder(directory, console, build_mirror(settings, directory), simulator(settings))
+    if told := choose_precision(settings, agent):
+        recorder.say(told)
     if audit is not None:
         known = "; asked for by name, so the run goes on" if audit.faults and expected else ""
         recorder.say(audit.line + known)
     low, high = random_bounds(settings, env.action_size)
+    shown, demonstrator = settings.demonstrations, build_demonstrator(settings.demonstrations)
     plan = Plan(
         steps=settings.steps,
+        horizon=settings.steps,
         warmup=settings.warmup,
+        random_steps=settings.warmup if demonstrator is None else min(shown.random_steps, settings.warmup),
         updates_per_step=settings.updates_per_step,
         critic_only_updates=settings.critic_only_updates,
         batch_size=hyper.batch_size,
@@ -165,6 +175,8 @@ def build_trainer(
             hyper.exploration_noise if hyper.exploration_noise_final is None else hyper.exploration_noise_final,
         ),
         noise_steps=hyper.exploration_noise_steps,
+        lr_final=hyper.lr_final,
+        cloning=None if demonstrator is None or shown.cloning == 0.0 else (shown.floor, shown.fade),
         reward_scale=settings.reward.scale,
         log_every=settings.log_every,
         eval_every=settings.eval_every,
@@ -175,7 +187,7 @@ def build_trainer(
         random_high=high,
         gamma=hyper.gamma,
     )
-    act = Here(plan, env, agent, replay) if settings.actors == 0 else Away(plan, env, agent, replay)
+    act = Here(plan, env, agent, replay, demonstrator) if settings.actors == 0 else Away(plan, env, agent, replay)
     return Trainer(
         plan,
         collector=act,
@@ -203,6 +215,7 @@ def build_agent(settings: Settings, vector_size: int, action_size: int) -> Any:
         memory=choice(settings.recurrent.name),
         memory_size=settings.recurrent.hidden,
         memory_skip=settings.recurrent.skip,
+        memory_context=settings.recurrent.context,
         vector_size=vector_size,
         action_size=action_size,
         stack=settings.frame_stack,
@@ -223,9 +236,10 @@ def build_agent(settings: Settings, vector_size: int, action_size: int) -> Any:
         loss=choice(settings.loss),
         aug=choice(settings.aug),
         pre_tanh_penalty=settings.pre_tanh_penalty,
+        cloning=0.0 if settings.demonstrations.name == "none" else settings.demonstrations.cloning,
         weight_decay=settings.weight_decay,
         device=choose_device(settings.device),
-        precision=choice(settings.precision),
+        precision=choice("fp32" if settings.precision == "auto" else settings.precision),
         seed=settings.seed,
     )
     inject(agent, settings.fault)
@@ -287,14 +301,23 @@ def observed_sizes(settings: Settings) -> tuple[int, int]:
     return gym.vector_size, gym.action_size
 
 
-def warn_of_slow_bf16(settings: Settings, agent: Any) -> None:
-    """Say so where bfloat16, asked for to be faster, is the slower one on this processor."""
-    if settings.precision == "bf16":
-        from td3sweep.agent.compiled import bf16_speed_up
+def choose_precision(settings: Settings, agent: Any) -> str:
+    """Settle ``precision=auto`` by a measurement, and say in one line what is faster here.
 
-        gain = bf16_speed_up(agent.critic.encoder.cnn, agent.device)
+    Returns:
+        The line; empty where there is nothing to tell.
+    """
+    if settings.precision == "fp32":
+        return ""
+    from td3sweep.agent.compiled import bf16_speed_up
+
+    gain = bf16_speed_up(agent.critic.encoder.cnn, agent.device)
+    if settings.precision == "bf16":
         if gain < 1.0:
             log.warning("precision=bf16 runs at %.2f times the speed of fp32 here; choose precision=fp32", gain)
+        return ""
+    agent.use_precision("bf16" if gain >= WORTHWHILE else "fp32")
+    return f"precision=auto: {agent.precision}, since bf16 runs at {gain:.2f} times the speed of fp32 here"
 
 
 def speed_up(settings: Settings, agent: Any) -> None:
@@ -309,6 +332,14 @@ def speed_up(settings: Settings, agent: Any) -> None:
         compile_networks(agent.networks().values())
     if settings.cuda_graphs:
         agent.run_step = CudaGraphs(agent.run_step)
+
+
+def build_demonstrator(demonstrations: DemonstrationSettings) -> Any:
+    """Who shows how to drive, or None."""
+    from td3sweep.collect.demonstrate import Demonstrator
+    from td3sweep.evaluate.drivers import Pid
+
+    return Demonstrator(Pid(), demonstrations.noise) if demonstrations.name == "pid" else None
 
 
 def build_target(target: TargetSettings) -> Any:
@@ -333,6 +364,7 @@ def build_replay(settings: Settings, agent: Any, vector_size: int, action_size: 
         "state_sizes": agent.state_sizes,
         "state_stride": math.gcd(recurrent.sequence_length, recurrent.burn_in),
         "stored_state": recurrent.stored_state,
+        "even": recurrent.even,
         "gamma": settings.hyperparams.gamma,
         "n_step": settings.n_step,
         "sequence_length": recurrent.sequence_length,

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from td3sweep import settings as schema
 from td3sweep.errors import UserError
 from td3sweep.help import GROUP_ORDER, entries, help_text
+from td3sweep.saved import modern
 from td3sweep.settings import CarlaSettings, GymSettings, Settings
 from td3sweep.sweep.words import teach
 from td3sweep.validate import check
@@ -44,6 +45,7 @@ def register() -> None:
     store.store(group="env", name="schema_carla", node=_writable(schema.CarlaSettings))
     store.store(group="env", name="schema_gym", node=_writable(schema.GymSettings))
     OmegaConf.register_new_resolver("td3sweep.help", lambda: help_text(config_directory()), replace=True)
+    OmegaConf.register_new_resolver("td3sweep.by_memory", _by_memory, replace=True)
     teach()
     OmegaConf.register_new_resolver("td3sweep.run_dir", _run_directory, replace=True, use_cache=True)
 
@@ -96,7 +98,7 @@ def override_saved(saved: Mapping[str, Any], overrides: list[str]) -> Settings:
             if group not in named and (Path(config_directory()) / group / f"{name}.yaml").is_file()
         ]
         composed = dataclasses.asdict(compose_settings([*base, *overrides])) if overrides else {}
-        kept = copy.deepcopy(dict(saved))
+        kept = copy.deepcopy(modern(dict(saved)))
         for key in named:
             *parents, last = key.split(".")
             source, target = composed, kept
@@ -113,6 +115,11 @@ def override_saved(saved: Mapping[str, Any], overrides: list[str]) -> Settings:
         raise UserError(explain(error)) from error
     assert isinstance(merged, DictConfig)
     return to_settings(merged)
+
+
+def _by_memory(recurrent: str, without: int, with_memory: int) -> int:
+    """One of two numbers, by whether there is a memory."""
+    return int(without if recurrent == "none" else with_memory)
 
 
 def words_of(groups: Collection[str], overrides: Iterable[str]) -> list[str]:

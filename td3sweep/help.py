@@ -10,7 +10,7 @@ from typing import Any
 from td3sweep.settings import CarlaSettings, GymSettings, Settings
 
 GROUP_ORDER = (
-    *("cnn", "recurrent", "hyperparams", "target", "replay", "clip", "wiring"),
+    *("cnn", "recurrent", "hyperparams", "demonstrations", "target", "replay", "clip", "wiring"),
     *("env", "reward", "tracking", "monitor", "experiment", "space"),
 )
 

@@ -53,10 +53,12 @@ class RecurrentSettings:
 
     name: str = setting("none", "cell type", choices=("none", "gru", "lstm"))
     hidden: int = setting(0, "units of the cell; 48 to 256", low=0, high=2048)
-    sequence_length: int = setting(1, "transitions trained per sequence; 5 to 40", low=1, high=500)
+    sequence_length: int = setting(1, "transitions trained per window; 5 to 40", low=1, high=500)
     burn_in: int = setting(0, "observations unrolled without gradient first; 0 to sequence_length", low=0, high=254)
     stored_state: bool = setting(True, "sequences start from the state stored while acting; false: from zeros")
     skip: bool = setting(False, "the heads read the image features beside the memory's output as well")
+    context: bool = setting(True, "it is fed the vector and the previous action beside the features")
+    even: bool = setting(True, "every transition is drawn equally often; false: an episode's first ones less often")
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,13 @@ class HyperparamSettings:
     critic_lr: float = setting(1e-3, "Adam step of the critic; 1e-4 to 1e-2", low=0.0, high=1.0)
     actor_cnn_lr: float | None = setting(None, "rate of the actor's CNN; null: actor_lr", low=0.0, high=1.0)
     critic_cnn_lr: float | None = setting(None, "rate of the critic's CNN; null: critic_lr", low=0.0, high=1.0)
-    batch_size: int = setting(100, "transitions trained an update; 16 to 512", low=1, high=8192)
+    batch_size: int = setting(
+        100,
+        "windows trained an update: one transition each, with a memory recurrent.sequence_length; 16 to 512, with a "
+        "memory 8 to 64",
+        low=1,
+        high=8192,
+    )
     policy_delay: int = setting(2, "critic updates an actor update; 2", low=1, high=100)
     target_noise: float = setting(0.2, "SD of the target action's noise; .1 to .3", low=0.0, high=2.0)
     target_noise_clip: float = setting(0.5, "bound of that noise; .3 to .5", low=0.0, high=2.0)
@@ -79,7 +87,15 @@ class HyperparamSettings:
     exploration_noise_final: float | None = setting(
         None, "SD it falls to; null: stays as it is; .05 to .1", low=0.0, high=2.0
     )
-    exploration_noise_steps: int = setting(6000, "steps after warm-up over which it falls", low=1)
+    exploration_noise_steps: int | None = setting(
+        None, "steps after warm-up over which it falls; null: all that the run was begun with", low=1
+    )
+    lr_final: float = setting(
+        1.0,
+        "share of the learning rates that is left at the end, falling over the last half; 1: all; .05",
+        low=0.0,
+        high=1.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -89,6 +105,25 @@ class TargetSettings:
     name: str = setting("td3", "td3: the minimum; mpg: maximum less a running gap", choices=("td3", "mpg"))
     delta_init: str = setting("zero", "mpg: first value of the running gap", choices=("zero", "first_batch"))
     delta_state: str = setting("raw", "mpg: what is carried on, raw gap or its average", choices=("raw", "ema"))
+
+
+@dataclass(frozen=True)
+class DemonstrationSettings:
+    """Who drives the warm-up, and how far the actor is trained to do as was done there."""
+
+    name: str = setting(
+        "none",
+        "none: random actions; pid: the route's PID baseline; autopilot: CARLA's; recorded: episodes in a directory",
+        choices=("none", "pid", "autopilot", "recorded"),
+    )
+    path: str | None = setting(None, "recorded: the directory, as td3sweep.evaluate --record wrote it")
+    random_steps: int = setting(150, "first steps of the warm-up that are random; 100 to 500", low=0)
+    noise: list[float] = setting([0.1, 0.3, 0.6], "SDs of the noise on its actions, of which each episode draws one")
+    cloning: float = setting(10.0, "weight of the cloning term; 0 trains on rewards alone; 5 to 20", low=0.0, high=1e4)
+    floor: float = setting(0.2, "share that cloning keeps in the actor's loss; .1 to .5", low=0.0, high=1.0)
+    fade: int = setting(
+        600, "updates after the critic-only ones over which its share falls to that; 300 to 1000", low=1
+    )
 
 
 @dataclass(frozen=True)
@@ -178,6 +213,7 @@ class CarlaSettings(EnvSettings):
     vector: str = setting(
         "full", "numbers beside the image: full has way-points", choices=("full", "no_waypoints", "speed")
     )
+    speed_scale: float = setting(3.0, "m/s that the vector shows as 1, up to six times as many; 3", low=0.1, high=100.0)
     camera: CameraSettings = group(CameraSettings)
     dark: list[float] = setting(
         [],
@@ -194,9 +230,11 @@ class CarlaSettings(EnvSettings):
     heading_jitter: float = setting(0.1, "start up to so many radians off its direction; 0 to .2", low=0.0, high=1.0)
     steer_scale: float = setting(1.0, "share of the wheel's lock that action 1 asks for; .3 to 1", low=0.01, high=1.0)
     max_episode_steps: int = setting(250, "agent steps after which an episode is truncated", low=1, high=1_000_000)
-    stalled_ticks: int | None = setting(100, "standing ticks that truncate; null: never", low=1, high=1_000_000)
+    stalled_ticks: int | None = setting(100, "standing ticks that end an episode; null: never", low=1, high=1_000_000)
     terminate: list[str] = setting(
-        ["collision", "off_road"], "what ends an episode besides the route's end: collision, off_road"
+        ["collision", "off_road", "stalled"],
+        "what ends the task: collision, off_road, stalled, route_done; the last two end an episode in any case, and "
+        "where they are not named what would have followed still counts",
     )
     restart_every: int | None = setting(
         None, "episodes after which client and (if ours) server are restarted; null: never; 50 to 500", low=1
@@ -300,13 +338,13 @@ class SweepSettings:
 class Settings:
     """One run."""
 
-    steps: int = setting(1600, "environment steps in all; a larger number extends a finished run", low=1)
-    warmup: int = setting(600, "steps of random actions before learning starts", low=0)
+    steps: int = setting(2200, "environment steps in all; a larger number extends a finished run", low=1)
+    warmup: int = setting(1500, "steps that others drive before learning starts: a demonstrator, or chance", low=0)
     seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1)
     name: str = setting("drive", "folder below runs/ and W&B group")
     device: str = setting("auto", "where networks live", choices=("auto", "cpu", "cuda"))
     precision: str = setting(
-        "fp32", "arithmetic of the CNN; bf16 is faster on some processors", choices=("fp32", "bf16")
+        "auto", "arithmetic of the CNN; auto: bf16 where it is measured faster", choices=("auto", "fp32", "bf16")
     )
     compile: bool = setting(False, "torch.compile CNNs and heads: a minute at the start, for GPUs")
     cuda_graphs: bool = setting(False, "run updates as CUDA graphs, for GPUs")
@@ -318,19 +356,21 @@ class Settings:
         high=64,
     )
     log_every: int = setting(25, "updates between two rows of metrics", low=1)
-    eval_every: int = setting(500, "environment steps between two evaluations (at the next episode's end)", low=1)
-    eval_episodes: int = setting(2, "episodes an evaluation", low=1, high=1000)
+    eval_every: int = setting(
+        350, "environment steps between two evaluations after warm-up (at the next episode's end)", low=1
+    )
+    eval_episodes: int = setting(10, "episodes an evaluation", low=1, high=1000)
     save_every: int = setting(200, "environment steps between two checkpoints", low=1)
     resume: str | None = setting(None, "last: go on with the newest unfinished run of this name", choices=("last",))
-    updates_per_step: float = setting(0.25, "updates an environment step after warm-up; .1 to 1", low=0.0, high=100.0)
-    critic_only_updates: int = setting(0, "critic-only updates at the end of warm-up; 0 to 1000", low=0)
+    updates_per_step: float = setting(1.0, "updates an environment step after warm-up; .1 to 1", low=0.0, high=100.0)
+    critic_only_updates: int = setting(300, "critic-only updates at the end of warm-up; 0 to 1000", low=0)
     frame_stack: int = setting(4, "frames in an image stack; 1 leaves motion to a memory", low=1, high=16)
-    n_step: int = setting(1, "rewards summed before the bootstrap; 1 or 3", low=1, high=20)
+    n_step: int = setting(3, "rewards summed before the bootstrap; 1 or 3", low=1, high=20)
     loss: str = setting("mse", "critic's loss", choices=("mse", "huber"))
     aug: str = setting("none", "image augmentation", choices=("none", "shift4"))
     feature_norm: str = setting("none", "normalisation of the 512 features", choices=("none", "layernorm"))
     trunk: int | None = setting(
-        None, "width of a LayerNorm+tanh bottleneck before memory or heads; null: none; 50", low=1, high=4096
+        50, "width of a LayerNorm+tanh bottleneck before memory or heads; null: none; 50", low=1, high=4096
     )
     pre_tanh_penalty: float = setting(
         0.005, "weight of the actor's squared pre-tanh output; 0 to .01", low=0.0, high=10.0
@@ -341,6 +381,7 @@ class Settings:
     cnn: CnnSettings = group(CnnSettings)
     recurrent: RecurrentSettings = group(RecurrentSettings)
     hyperparams: HyperparamSettings = group(HyperparamSettings)
+    demonstrations: DemonstrationSettings = group(DemonstrationSettings)
     target: TargetSettings = group(TargetSettings)
     replay: ReplaySettings = group(ReplaySettings)
     clip: ClipSettings = group(ClipSettings)
@@ -351,43 +392,6 @@ class Settings:
     monitor: MonitorSettings = group(MonitorSettings)
     space: SpaceSettings = group(SpaceSettings)
     sweep: SweepSettings = group(SweepSettings)
-
-
-# Differences that leave the training itself as it was; any other difference refuses a resume.
-FREE_ON_RESUME = frozenset(
-    {"steps", "name", "device", "compile", "cuda_graphs", "threads", "log_every", "eval_every", "eval_episodes"}
-    | {"save_every", "resume", "space", "sweep", "tracking", "monitor"}
-    | {f"env.{key}" for key in ("host", "port", "path", "command", "gpu", "flags", "restart_every")}
-    | {f"env.timeouts.{key}" for key in ("start", "load", "tick", "frame")}
-)
-
-
-def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
-    """``{"hyperparams.gamma": .99, ...}`` of a settings dataclass or of the nested dict it was saved as."""
-    fields = settings if isinstance(settings, dict) else dataclasses.asdict(settings)
-    flat: dict[str, Any] = {}
-    for key, value in fields.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def completed(saved: dict[str, Any]) -> dict[str, Any]:
-    """A saved configuration, flat; a key that it lacks was added since, and that run had its default."""
-    env = CarlaSettings() if saved.get("env", {}).get("name") == "carla" else GymSettings()
-    return flatten(Settings(env=env)) | flatten(saved)
-
-
-def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Keys (dotted) whose values differ between two resolved configurations and that a resume may not change."""
-    before, after = completed(old), flatten(new)
-    return sorted(
-        key
-        for key in before.keys() | after.keys()
-        if before.get(key) != after.get(key) and key not in FREE_ON_RESUME and key.split(".")[0] not in FREE_ON_RESUME
-    )
 
 
 def on_slot(settings: Settings, slot: int) -> EnvSettings:

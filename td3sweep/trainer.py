@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -145,7 +146,10 @@ class Trainer:
                 return  # so many updates take longer than a queue waits; the checkpoint knows how many are left
             started = time.perf_counter()
             batch = self.replay.sample(self.plan.batch_size)
-            metrics = self.agent.update(batch, train_actor=not burst)
+            self.agent.scale_learning_rates(self.plan.rate_share(self.agent.updates))
+            share = self.plan.cloning_share(self.agent.updates)
+            # Before the critic knows anything the actor can only be shown what to do.
+            metrics = self.agent.update(batch, train_actor=not burst or share > 0.0, share=share)
             if isinstance(self.replay, PrioritizedReplay):
                 self.replay.update_priorities(batch, self.agent.td_errors)
             self.recorder.gather(metrics)
@@ -165,17 +169,14 @@ class Trainer:
         if self.replay.full and not self._told_of_small_replay:
             self._told_of_small_replay = True
             log.warning(
-                "step %d: updates are due, but no batch of %d can be drawn: the replay is full with %d transitions (an "
-                "episode takes one slot more than it has steps); raise replay.capacity or lower hyperparams.batch_size",
+                "step %d: updates are due, but no batch of %d windows can be drawn: the replay is full with %d "
+                "transitions (an episode takes one slot more than it has steps); raise replay.capacity or lower "
+                "hyperparams.batch_size",
                 self.step, self.plan.batch_size, len(self.replay),
             )  # fmt: skip
 
     def _updates_due(self, step: int | None = None) -> int:
-        learnt_steps = (self.step if step is None else step) - self.plan.warmup
-        if learnt_steps < 0:
-            return 0
-        due = self.plan.critic_only_updates + math.floor(learnt_steps * self.plan.updates_per_step + 1e-9)
-        return max(0, due - self.agent.updates)
+        return max(0, self.plan.updates(self.step if step is None else step) - self.agent.updates)
 
     def _updates_left(self) -> int:
         return self._updates_due(self.plan.steps)
@@ -204,7 +205,7 @@ class Trainer:
     # Between steps
 
     def _finish_episode(self, episode: Episode) -> None:
-        if self.monitor is not None and episode.of_one_kind:
+        if self.monitor is not None and episode.of_one_kind and not episode.shown:
             phase = "warm-up" if episode.random else "learning"
             self._tell(
                 self.monitor.episode(
@@ -214,7 +215,7 @@ class Trainer:
         self.recorder.episode(
             self.step,
             self.agent.updates,
-            self.phase,
+            "demonstrations" if episode.shown else self.phase,
             {
                 "episode": self.episodes,
                 "seed": episode.seed,
@@ -228,7 +229,9 @@ class Trainer:
             },
         )
         # At the last step the loop is over and the last one is made, with a film; a run that is extended makes it here.
-        self._evaluation_due = self.step // self.plan.eval_every > self.evaluated_at // self.plan.eval_every
+        # In the warm-up there is no policy to judge.
+        due = self.step // self.plan.eval_every > max(self.evaluated_at, self.plan.warmup) // self.plan.eval_every
+        self._evaluation_due = due and self.step > self.plan.warmup
 
     def _evaluate(self, film: bool = False) -> None:
         """Evaluate between episodes, in an environment that trains: two never share a server."""
@@ -269,6 +272,7 @@ class Trainer:
     def _save(self) -> None:
         payload = {
             **self.collector.state_dict(),
+            "horizon": self.plan.horizon,
             "evaluation": self.evaluation,
             "evaluated_at": self.evaluated_at,
             "evaluation_due": self._evaluation_due,
@@ -285,6 +289,8 @@ class Trainer:
             self.recorder.start_anew()
             return
         payload = saved.payload
+        self.plan = replace(self.plan, horizon=payload.get("horizon", self.plan.horizon))
+        self.collector.plan = self.plan
         self.agent.load_state_dict(payload["agent"])
         self.replay.restore(payload["replay"], saved.segments)
         self._unwatched = payload["monitor"]

@@ -12,6 +12,7 @@ from td3sweep.monitor.detectors import CAN_FAIL
 from td3sweep.settings import CarlaSettings, ClipSettings, GymSettings, ReplaySettings, Settings
 
 OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "stored_state")  # of recurrent.*
+SHOWN = ("path", "random_steps", "noise", "cloning", "floor", "fade")  # of demonstrations.*
 MEMORIES = "recurrent=gru48 or recurrent=lstm256"
 
 

@@ -23,6 +23,7 @@ def build_td3(
     memory: MemoryKind = "none",
     memory_size: int = 0,
     memory_skip: bool = False,
+    memory_context: bool = False,
     vector_size: int,
     action_size: int,
     stack: int = 4,
@@ -43,6 +44,7 @@ def build_td3(
         memory: kind of memory.
         memory_size: its hidden width; ignored for `none`.
         memory_skip: the heads read the CNN's features beside the memory's as well.
+        memory_context: the memory is fed the vector and the previous action beside the features.
         vector_size: numbers of the observation's vector, 0 for none.
         action_size: numbers of an action.
         stack: frames in an image stack.
@@ -57,9 +59,12 @@ def build_td3(
         td3: the remaining arguments of `TD3`.
     """
 
+    context = (vector_size, action_size) if memory_context and memory != "none" else (0, 0)
+
     def encoder() -> Encoder:
         images = CNNS[cnn](stack, FEATURES, feature_norm, activation=activation, scale=scale)
-        return Encoder(images, build_memory(memory, FEATURES, memory_size, trunk=trunk, skip=memory_skip))
+        cell = build_memory(memory, FEATURES, memory_size, trunk=trunk, skip=memory_skip, context=sum(context))
+        return Encoder(images, cell, context)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

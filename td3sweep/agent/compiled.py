@@ -28,9 +28,13 @@ class UpdateStep(Protocol):
     ) -> tuple[Metrics, torch.Tensor]: ...
 
 
-def prepare(network: nn.Module, device: torch.device, precision: Precision) -> None:
-    """Move a network to its device in place, convolutions channels-last and, if asked, in bf16 autocast."""
+def prepare(network: nn.Module, device: torch.device) -> None:
+    """Move a network to its device in place, convolutions channels-last."""
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def set_precision(network: nn.Module, precision: Precision) -> None:
+    """Run a network's CNN in bf16 autocast, or not."""
     for module in network.modules():
         if isinstance(module, ImageCNN):
             module.bf16 = precision == "bf16"
@@ -132,7 +136,7 @@ def _side_stream(device: torch.device) -> Iterator[None]:
     torch.cuda.current_stream(device).wait_stream(stream)
 
 
-def bf16_speed_up(cnn: ImageCNN, device: torch.device, batch: int = 32, repeats: int = 3) -> float:
+def bf16_speed_up(cnn: ImageCNN, device: torch.device, batch: int = 16, repeats: int = 3) -> float:
     """Time of a forward and backward pass in float32 over that in bfloat16; below 1 bfloat16 is the slower.
 
     Not every processor has fast bfloat16 arithmetic: probe before choosing it. Weights and gradients stay as
@@ -147,7 +151,8 @@ def bf16_speed_up(cnn: ImageCNN, device: torch.device, batch: int = 32, repeats:
     channels = next(m.in_channels for m in cnn.modules() if isinstance(m, nn.Conv2d))
     images = torch.zeros(batch, channels, 84, 84, dtype=torch.uint8, device=device)
     best = {False: float("inf"), True: float("inf")}
-    kept = cnn.bf16
+    kept, threads = cnn.bf16, torch.get_num_threads()
+    torch.set_num_threads(1)  # the ratio is that of a core; several wait for each other where other work runs
     for attempt in range(repeats + 1):
         for bf16 in (False, True):
             cnn.bf16 = bf16
@@ -158,6 +163,7 @@ def bf16_speed_up(cnn: ImageCNN, device: torch.device, batch: int = 32, repeats:
             if attempt > 0:  # the first pass builds kernels
                 best[bf16] = min(best[bf16], time.perf_counter() - begun)
     cnn.bf16 = kept
+    torch.set_num_threads(threads)
     return best[False] / best[True]
 
 

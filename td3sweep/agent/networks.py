@@ -17,21 +17,28 @@ class Encoder(nn.Module):
 
     A stateless encoder sees only the observations asked for; a recurrent one unrolls the window up to them.
     Burn-in observations refresh the stored state and get no gradient.
+
+    Attributes:
+        context: numbers that the memory is fed beside the features: of the observation's vector, and of the action
+            before it (R2D2; Ni et al., 2022, feed both); two zeros for none.
     """
 
-    def __init__(self, cnn: ImageCNN, memory: Memory) -> None:
+    def __init__(self, cnn: ImageCNN, memory: Memory, context: tuple[int, int] = (0, 0)) -> None:
         super().__init__()
         self.cnn = cnn
         self.memory = memory
+        self.context = context
 
     @property
     def state_size(self) -> int:
         """Numbers of memory state a row carries, 0 for feed-forward."""
         return self.memory.state_size
 
-    def forward(self, images: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """[B, T, stack, height, width] and [B, S] -> features [B, T, F] and the state after them."""
-        features, state = self.memory(self._frames(images), state)
+    def forward(
+        self, images: torch.Tensor, state: torch.Tensor, context: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """[B, T, stack, height, width], [B, S] and [B, T, V + A] -> features [B, T, F] and the state after."""
+        features, state = self.memory(self._inputs(images, context), state)
         return features, state
 
     def current(self, batch: Batch, state: torch.Tensor) -> torch.Tensor:
@@ -45,12 +52,22 @@ class Encoder(nn.Module):
         return self._unroll(batch, state, batch.images.shape[1])[_rows(batch), batch.next_index - batch.start]
 
     def _unroll(self, batch: Batch, state: torch.Tensor, stop: int) -> torch.Tensor:
+        context = torch.cat([batch.vectors, batch.previous], dim=-1) if self.context[1] else None
         if batch.start > 0:
             with torch.no_grad():
-                warm = self._frames(batch.images[:, : batch.start])
+                warm = self._inputs(*_between(batch.images, context, 0, batch.start))
                 state = self.memory.burn_in(warm, state, batch.burn_in)
-        features: torch.Tensor = self(batch.images[:, batch.start : stop], state)[0]
+        images, context = _between(batch.images, context, batch.start, stop)
+        features: torch.Tensor = self(images, state, context)[0]
         return features
+
+    def _inputs(self, images: torch.Tensor, context: torch.Tensor | None) -> torch.Tensor:
+        """What the memory is fed."""
+        features = self._frames(images)
+        if self.context[1] == 0:
+            return features
+        assert context is not None
+        return torch.cat([features, context.to(features.dtype)], dim=-1)
 
     def _frames(self, images: torch.Tensor) -> torch.Tensor:
         # Time comes first in memory (see `scaled_once`): so a slice of time is one block and is not copied.
@@ -84,6 +101,12 @@ class Critic(nn.Module):
     def state_size(self) -> int:
         """Numbers of memory state a row carries."""
         return self.encoder.state_size
+
+
+def _between(
+    images: torch.Tensor, context: torch.Tensor | None, start: int, stop: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    return images[:, start:stop], None if context is None else context[:, start:stop]
 
 
 def parts(network: Actor | Critic) -> Mapping[str, list[nn.Parameter]]:

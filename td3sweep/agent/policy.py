@@ -26,11 +26,23 @@ class Policy:
     def __init__(self, actor: Actor, critic_encoder: Encoder, *, device: torch.device, seed: int) -> None:
         self.rng = torch.Generator().manual_seed(seed)
         self._actor, self._critic_encoder, self._device = actor, critic_encoder, device
+        self._kept = critic_encoder.context[1]
+
+    @property
+    def state_sizes(self) -> tuple[int, int, int]:
+        """Numbers of memory state of the actor and of the critic, and of the last action, where they are fed it."""
+        return self._actor.state_size, self._critic_encoder.state_size, self._kept
 
     @property
     def state_size(self) -> int:
-        """Memory-state numbers of actor and critic together, 0 for feed-forward."""
-        return self._actor.state_size + self._critic_encoder.state_size
+        """The same together, 0 for feed-forward."""
+        return sum(self.state_sizes)
+
+    def after(self, state: npt.NDArray[np.float32], action: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The state that :meth:`act` returned, where another action was taken in the place of its own."""
+        if self._kept == 0:
+            return state
+        return np.concatenate([state[: -self._kept], action.astype(np.float32)])
 
     def initial_state(self) -> npt.NDArray[np.float32]:
         """Memory state [state_size] at an episode's start."""
@@ -50,24 +62,26 @@ class Policy:
 
         Args:
             observation: `image` uint8 [stack, height, width], `vector` float32 [V].
-            state: [state_size] before this observation.
+            state: [state_size] before this observation, the action that led to it included.
             noise: standard deviation of the exploration noise; 0 is deterministic and draws no random number.
 
         Returns:
-            Action float32 [A] in [-1, 1] and the state [state_size] after this observation, the critic's
+            Action float32 [A] in [-1, 1] and the state [state_size] after this observation and action, the critic's
             memory (which replay stores for its sequences) advanced as well.
         """
         images = torch.tensor(observation["image"], device=self._device)[None, None]
         vector = torch.tensor(observation["vector"], device=self._device)[None, None]
         whole = torch.tensor(state, device=self._device)[None]
-        actor_state, critic_state = whole[:, : self._actor.state_size], whole[:, self._actor.state_size :]
+        actor_state, critic_state, last = torch.split(whole, list(self.state_sizes), dim=-1)
+        context = torch.cat([vector, last[None]], dim=-1) if self._kept else None
         if self._actor.encoder is None:
-            features, critic_state = self._critic_encoder(images, critic_state)
+            features, critic_state = self._critic_encoder(images, critic_state, context)
         else:
-            features, actor_state = self._actor.encoder(images, actor_state)
+            features, actor_state = self._actor.encoder(images, actor_state, context)
             if critic_state.shape[1] > 0:
-                critic_state = self._critic_encoder(images, critic_state)[1]
+                critic_state = self._critic_encoder(images, critic_state, context)[1]
         # Networks full of NaN, which the monitor reports, must not send NaN to a simulator.
         action = torch.tanh(self._actor.head(features, vector))[0, 0].float().cpu().nan_to_num(nan=0.0)
-        following = torch.cat([actor_state, critic_state], dim=-1)[0].float().cpu()
-        return explore(action, noise, self.rng).numpy(), following.numpy()
+        taken = explore(action, noise, self.rng).numpy()
+        following = torch.cat([actor_state, critic_state, last], dim=-1)[0].float().cpu().numpy()
+        return taken, self.after(following, taken)

@@ -39,6 +39,7 @@ def align_optimizer(optimizer: torch.optim.Optimizer, device: torch.device) -> N
     """
     for group in optimizer.param_groups:
         group["capturable"] = device.type == "cuda"
+        group["lr"] = torch.tensor(float(group["lr"]), device=device) if group["capturable"] else float(group["lr"])
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             if isinstance(value, torch.Tensor) and value.shape == parameter.shape and value.dim() > 0:

@@ -9,6 +9,7 @@ penalise its pre-tanh output.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
@@ -20,10 +21,11 @@ from torch import nn
 from torch.nn import functional
 
 from td3sweep.agent.augment import random_shift
-from td3sweep.agent.compiled import CudaGraphs, Precision, UpdateStep, prepare
+from td3sweep.agent.compiled import CudaGraphs, Precision, UpdateStep, prepare, set_precision
 from td3sweep.agent.explore import target_noise
 from td3sweep.agent.gradients import Clip, Metrics, clip_gradients, norms
 from td3sweep.agent.networks import Actor, Critic, current_vectors, next_vectors, parts, scaled_once
+from td3sweep.agent.optimizers import build_optimizer, scale_rates
 from td3sweep.agent.policy import Policy
 from td3sweep.agent.state import align_optimizer, check_architecture, nonfinite_tensors
 from td3sweep.agent.targets import TargetRule, TD3Target, masked_mean
@@ -56,6 +58,8 @@ class TD3:
             head, so the actor's CNN learns to fool it.
         loss: critic loss, `mse` or `huber` (delta 1).
         pre_tanh_penalty: weight of the mean squared pre-tanh action in the actor's loss.
+        cloning: weight of the mean squared distance to what a demonstrator meant to do, where it acted (TD3+BC,
+            Fujimoto & Gu, 2021); 0 leaves the term out. See :meth:`update` for its share of the loss.
         weight_decay: AdamW's decoupled decay; 0 is plain Adam.
         aug: `shift4` shifts images by up to 4 pixels.
         device: where networks live and updates run.
@@ -88,6 +92,7 @@ class TD3:
         wiring: Wiring = "separate",
         loss: Literal["mse", "huber"] = "mse",
         pre_tanh_penalty: float = 0.0,
+        cloning: float = 0.0,
         weight_decay: float = 0.0,
         aug: Literal["none", "shift4"] = "none",
         device: str | torch.device = "cpu",
@@ -103,9 +108,10 @@ class TD3:
         self.target_actor = copy.deepcopy(actor).requires_grad_(False)
         self.target_critic = copy.deepcopy(critic).requires_grad_(False)
         for network in (actor, critic, self.target_actor, self.target_critic):
-            prepare(network, self.device, precision)  # each by itself: a copy's memory lies apart, slow for cuDNN
-        self.actor_optimizer = _optimizer(actor, actor_lr, actor_cnn_lr, weight_decay, self.device)
-        self.critic_optimizer = _optimizer(critic, critic_lr, critic_cnn_lr, weight_decay, self.device)
+            prepare(network, self.device)  # each by itself: a copy's memory lies apart, slow for cuDNN
+        self.use_precision(precision)
+        self.actor_optimizer = build_optimizer(actor, actor_lr, actor_cnn_lr, weight_decay, self.device)
+        self.critic_optimizer = build_optimizer(critic, critic_lr, critic_cnn_lr, weight_decay, self.device)
         self.updates = 0
         self.td_errors = torch.empty(0, 0, device=self.device)
         self._actor_parts, self._critic_parts = parts(actor), parts(critic)
@@ -121,7 +127,9 @@ class TD3:
         self._clip = clip if clip is not None else Clip()
         self._wiring, self._aug = wiring, aug
         self._element_loss = functional.mse_loss if loss == "mse" else functional.huber_loss
-        self._pre_tanh_penalty = pre_tanh_penalty
+        self._pre_tanh_penalty, self._cloning = pre_tanh_penalty, cloning
+        self._share = torch.zeros((), device=self.device)  # of cloning in the actor's loss; a CUDA graph reads it here
+        self._rate_share = 1.0  # of the learning rates, as the optimisers hold it
         self.policy = Policy(actor, critic.encoder, device=self.device, seed=seed)
         self._update_rng = torch.Generator(self.device).manual_seed(seed + 1)
         self.run_step: UpdateStep = self._step
@@ -129,13 +137,13 @@ class TD3:
     # Acting -----------------------------------------------------------------------------------------------
 
     @property
-    def state_sizes(self) -> tuple[int, int]:
-        """Memory-state numbers of actor and critic, as replay stores them."""
-        return self.actor.state_size, self.critic.state_size
+    def state_sizes(self) -> tuple[int, int, int]:
+        """Numbers of memory state, as replay stores them: see :attr:`Policy.state_sizes`."""
+        return self.policy.state_sizes
 
     @property
     def state_size(self) -> int:
-        """Memory-state numbers of both together, 0 for feed-forward."""
+        """The same together, 0 for feed-forward."""
         return self.policy.state_size
 
     def initial_state(self) -> npt.NDArray[np.float32]:
@@ -148,6 +156,10 @@ class TD3:
         """Choose an action for one observation, as :meth:`Policy.act`."""
         return self.policy.act(observation, state, noise)
 
+    def after(self, state: npt.NDArray[np.float32], action: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """See :meth:`Policy.after`."""
+        return self.policy.after(state, action)
+
     @torch.no_grad()
     def value(
         self,
@@ -158,21 +170,26 @@ class TD3:
         """Q1 of one observation and action, by the critic's own features; ``state`` as for :meth:`act`."""
         images = torch.tensor(observation["image"], device=self.device)[None, None]
         vector = torch.tensor(observation["vector"], device=self.device)[None, None]
-        critic_state = self._split(torch.tensor(state, device=self.device)[None])[1]
-        features = self.critic.encoder(images, critic_state)[0]
+        whole = torch.tensor(state, device=self.device)[None]
+        _, critic_state, last = torch.split(whole, list(self.state_sizes), dim=-1)
+        context = torch.cat([vector, last[None]], dim=-1) if last.shape[-1] else None
+        features = self.critic.encoder(images, critic_state, context)[0]
         return float(self.critic.head.first(features, vector, torch.tensor(action, device=self.device)[None, None]))
 
     def _split(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return state[..., : self.actor.state_size], state[..., self.actor.state_size :]
+        actor_state, critic_state, _ = torch.split(state, list(self.state_sizes), dim=-1)
+        return actor_state, critic_state
 
     # Updating ---------------------------------------------------------------------------------------------
 
-    def update(self, batch: Batch, *, train_actor: bool = True) -> Metrics:
+    def update(self, batch: Batch, *, train_actor: bool = True, share: float = 0.0) -> Metrics:
         """One critic step; every `policy_delay`-th time also an actor step and a soft update of all targets.
 
         Args:
             batch: from replay, on any device.
             train_actor: False leaves the actor alone (a critic-only warm-up); targets still follow.
+            share: w in [0, 1]: the actor's loss is w `cloning` times the distance to the demonstrator, and (1 - w)
+                times TD3's own.
 
         Returns:
             Metrics as 0-dim tensors on the device, none read by the host; the actor's only where it stepped.
@@ -180,6 +197,7 @@ class TD3:
         batch = self._augmented(batch.to(self.device))
         noise = target_noise(batch.actions, self._target_noise, self._target_noise_clip, self._update_rng)
         self.updates += 1
+        self._share.fill_(share)
         delayed = self.updates % self._policy_delay == 0
         metrics, self.td_errors = self.run_step(batch, noise, delayed and train_actor, delayed)
         return metrics
@@ -276,6 +294,11 @@ class TD3:
         if self._pre_tanh_penalty > 0:
             penalty = masked_mean(pre_tanh.square().mean(dim=-1), batch.mask)
             loss = loss + self._pre_tanh_penalty * penalty
+        cloning: Metrics = {}
+        if self._cloning > 0:
+            distance = _distance(action, batch)
+            loss = self._share * self._cloning * distance + (1.0 - self._share) * loss
+            cloning = {"cloning/distance": distance.detach(), "cloning/share": self._share.clone()}
         saturated = (action.detach().abs() > SATURATED).to(action.dtype)
         return loss, {
             "loss/actor": loss.detach(),
@@ -284,6 +307,7 @@ class TD3:
             "action/saturation": masked_mean(saturated.mean(dim=-1), batch.mask),
             "action/pre_tanh": masked_mean(pre_tanh.detach().abs().mean(dim=-1), batch.mask),
             "feature/actor": _feature_norm(actor_features, batch.mask),
+            **cloning,
         }
 
     def _actor_loss_features(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -302,6 +326,12 @@ class TD3:
     def _soft_update(self) -> None:
         torch._foreach_lerp_(self._targets, self._online, self._tau)
 
+    def use_precision(self, precision: Precision) -> None:
+        """Change the CNNs' arithmetic; weights stay in float32."""
+        self.precision: Precision = precision
+        for network in self.networks().values():
+            set_precision(network, precision)
+
     # Between updates --------------------------------------------------------------------------------------
 
     @torch.no_grad()
@@ -313,6 +343,14 @@ class TD3:
             for name, network in networks.items()
             for part, norm in norms(parts(network)).items()
         }
+
+    def scale_learning_rates(self, share: float) -> None:
+        """Set every learning rate to this share of what it was built with."""
+        if share == self._rate_share:
+            return
+        self._rate_share = share
+        for optimizer in (self.actor_optimizer, self.critic_optimizer):
+            scale_rates(optimizer, share)
 
     def learning_rates(self) -> dict[str, float]:
         """`lr/<network>/<part>` as the optimisers hold them now."""
@@ -350,6 +388,7 @@ class TD3:
             "acting_rng": self.policy.rng.get_state(),
             "update_rng": self._update_rng.get_state(),
             "device": self.device.type,
+            "precision": self.precision,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -366,6 +405,8 @@ class TD3:
             align_optimizer(optimizer, self.device)
         if isinstance(self.run_step, CudaGraphs):
             self.run_step.forget()  # they work on the optimiser states that were just replaced
+        self.use_precision(state.get("precision", self.precision))  # older versions kept none
+        self._rate_share = math.nan  # the optimisers hold the saved rates now
         self.updates = state["updates"]
         self._target_rule.load_state_dict(state["target_rule"])
         self.policy.rng.set_state(state["acting_rng"])
@@ -375,20 +416,13 @@ class TD3:
             self._update_rng.manual_seed(self._update_rng.initial_seed() + self.updates)
 
 
+def _distance(action: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Mean squared distance of actions [B, L, A] to what a demonstrator meant; 0 where the batch shows none."""
+    shown = batch.mask * batch.meant.isfinite().all(dim=-1).to(action.dtype)
+    squares = (action - batch.meant.nan_to_num(nan=0.0)).square().mean(dim=-1)
+    return (squares * shown).sum() / shown.sum().clamp(min=1.0)
+
+
 def _feature_norm(features: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean L2 norm of feature vectors [B, L, F]."""
     return masked_mean(features.detach().norm(dim=-1), mask)
-
-
-def _optimizer(
-    network: Actor | Critic, lr: float, cnn_lr: float | None, weight_decay: float, device: torch.device
-) -> torch.optim.Optimizer:
-    """One optimiser a network, its CNN in a parameter group of its own."""
-    groups = [
-        {"params": group, "lr": cnn_lr if part == "cnn" and cnn_lr is not None else lr}
-        for part, group in parts(network).items()
-    ]
-    capturable = device.type == "cuda"
-    if weight_decay > 0:
-        return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, fused=True, capturable=capturable)
-    return torch.optim.Adam(groups, lr=lr, fused=True, capturable=capturable)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from td3sweep.agent.policy import Policy
-from td3sweep.collect.episode import TOLD, Moment, Observation, choose
+from td3sweep.collect.episode import TOLD, Chooser, Moment, Observation
 from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated, Go, Job
 from td3sweep.collect.parameters import SharedParameters
 from td3sweep.errors import SimulatorError, UserError
@@ -28,9 +28,9 @@ class ActorLoop:
 
     def __init__(self, pipe: Any, env: Any, policy: Policy, parameters: SharedParameters, job: Job) -> None:
         self._pipe, self._env, self._policy, self._parameters = pipe, env, policy, parameters
-        self._bounds = job.bounds
-        self._random = np.random.default_rng()
+        self._chooser = Chooser(policy, job.bounds, np.random.default_rng(), job.demonstrator)
         self._observation: Observation | None = None
+        self._info: dict[str, Any] = {}
         self._state = policy.initial_state()
 
     def run(self) -> None:
@@ -39,7 +39,7 @@ class ActorLoop:
             asked = self._pipe.recv()
             try:
                 if isinstance(asked, Go):
-                    self._go(asked.noise)
+                    self._go(asked)
                 elif isinstance(asked, Begin):
                     self._begin(asked)
                 else:
@@ -49,23 +49,29 @@ class ActorLoop:
                 self._pipe.send(error)
 
     def _begin(self, asked: Begin) -> None:
-        self._random = np.random.default_rng(asked.noise_seed)
+        self._chooser.rng = np.random.default_rng(asked.noise_seed)
         self._policy.rng.manual_seed(asked.noise_seed)
-        self._observation, _ = self._env.reset(seed=asked.seed)
+        self._observation, self._info = self._env.reset(seed=asked.seed)
+        self._chooser.begin(asked.seed, self._info)
         self._state = self._policy.initial_state()
         self._pipe.send(Began(self._observation))
 
-    def _go(self, noise: float | None) -> None:
+    def _go(self, leave: Go) -> None:
         if self._observation is None:
             return
         updates = self._parameters.take()
-        action, state = choose(
-            self._policy, self._observation, self._state, noise=noise, bounds=self._bounds, rng=self._random
+        chosen = self._chooser.choose(leave.acting, leave.noise, self._observation, self._info, self._state)
+        observation, reward, terminated, truncated, self._info = self._env.step(chosen.action)
+        moment = Moment(
+            chosen,
+            float(reward),
+            terminated,
+            truncated,
+            observation,
+            updates,
+            {key: self._info[key] for key in TOLD if key in self._info},
         )
-        observation, reward, terminated, truncated, info = self._env.step(action)
-        told = {key: info[key] for key in TOLD if key in info}
-        moment = Moment(action, noise is None, float(reward), terminated, truncated, observation, state, updates, told)
-        self._observation, self._state = (None if moment.last else observation), state
+        self._observation, self._state = (None if moment.last else observation), chosen.state
         self._pipe.send(moment)
 
     def _evaluate(self, asked: Evaluate) -> None:

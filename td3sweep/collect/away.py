@@ -98,7 +98,7 @@ class Away(Collector):
     def _take(self, seat: Seat, moment: Moment) -> Step:
         assert seat.episode is not None
         assert self._since is not None
-        seat.episode.before(self.agent, moment.action)
+        seat.episode.before(self.agent, moment.chosen.action)
         step = self._store(seat.shard, seat.episode, moment, self._since)
         self._since = None
         seat.ahead -= 1
@@ -116,7 +116,12 @@ class Away(Collector):
             self._parameters.publish(self.agent.updates)
 
     def _employ(self, begin: bool = True) -> None:
-        """Give leave for as many steps as there is room for; with ``begin``, start episodes for them as well."""
+        """Give leave for as many steps as there is room for; with ``begin``, start episodes for them as well.
+
+        A leave may come to nothing. So those of one kind are given until all of its steps are stored, and only then
+        the next.
+        """
+        until = self.plan.of_one_kind_until(self.step)
         for seat in self._seats:
             if not seat.remote.alive:
                 continue
@@ -125,8 +130,8 @@ class Away(Collector):
             if begin and not seat.employed and rested:
                 seat.employed = True
                 seat.remote.send(Begin(*self._seeds(seat)))
-            while seat.acting and seat.ahead < LEAD and self._promised() < self.plan.steps:
-                seat.remote.send(Go(self.plan.noise(self._promised())))
+            while seat.acting and seat.ahead < LEAD and self._promised() < until:
+                seat.remote.send(Go(self.plan.acting(self._promised()), self.plan.noise(self._promised())))
                 seat.ahead += 1
 
     def _promised(self) -> int:

@@ -23,7 +23,14 @@ class Store(Protocol):
 
     def begin(self, observation: Any, state: Any = None) -> None: ...
     def add(  # noqa: PLR0917 - the order of an environment's step
-        self, action: Any, reward: float, terminated: bool, truncated: bool, next_observation: Any, state: Any = None
+        self,
+        action: Any,
+        reward: float,
+        terminated: bool,
+        truncated: bool,
+        next_observation: Any,
+        state: Any = None,
+        meant: Any = None,
     ) -> None: ...
     def discard_episode(self) -> None: ...
 
@@ -103,8 +110,9 @@ class Collector(ABC):
 
     def _store(self, store: Store, episode: Episode, moment: Moment, started: float) -> Step:
         """Store and count one step, begun at ``started``."""
-        scaled = moment.reward * self.plan.reward_scale
-        store.add(moment.action, scaled, moment.terminated, moment.truncated, moment.observation, moment.state)
+        scaled = moment.learnt * self.plan.reward_scale
+        chosen, ended = moment.chosen, (moment.terminated, moment.truncated)
+        store.add(chosen.action, scaled, *ended, moment.observation, chosen.state, chosen.meant)
         episode.add(moment, scaled)
         self.step += 1
         self.episodes += moment.last

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from td3sweep.collect.demonstrate import Demonstrator
 from td3sweep.monitor.bias import Bias
+from td3sweep.plan import Acting
 
 Observation = dict[str, NDArray[Any]]
 Floats = NDArray[np.float32]
-TOLD = ("speed", "reward_terms", "success", "end")  # of an environment's info, what an episode's story needs
+TOLD = ("speed", "reward_terms", "success", "end", "unlearnt")  # of an environment's info, what the loop needs
 
 
 class Acts(Protocol):
@@ -23,22 +25,62 @@ class Acts(Protocol):
         self, observation: Mapping[str, NDArray[Any]], state: Floats, noise: float = 0.0
     ) -> tuple[Floats, Floats]: ...
 
+    def after(self, state: Floats, action: Floats) -> Floats: ...
 
-def choose(
-    policy: Acts,
-    observation: Observation,
-    state: Floats,
-    *,
-    noise: float | None,
-    bounds: tuple[tuple[float, ...], tuple[float, ...]],
-    rng: np.random.Generator,
-) -> tuple[Floats, Floats]:
-    """An action and the memory state after ``observation``: the policy's with that noise or, for None, a random one."""
-    if noise is not None:
-        return policy.act(observation, state, noise=noise)
-    if state.size:  # the memory must have seen the random phase's observations as well
-        _, state = policy.act(observation, state, noise=0.0)
-    return rng.uniform(*bounds).astype(np.float32), state
+
+@dataclass(frozen=True)
+class Choice:
+    """An action, who chose it, what a demonstrator meant by it, and the memory state after it."""
+
+    action: Floats
+    acting: Acting
+    state: Floats
+    meant: Floats | None = None
+
+
+class Chooser:
+    """Chooses actions for whoever's turn it is.
+
+    Args:
+        policy: what learns.
+        bounds: lowest and highest random actions.
+        rng: of the random ones.
+        demonstrator: who shows how to drive; None: nobody does.
+    """
+
+    def __init__(
+        self,
+        policy: Acts,
+        bounds: tuple[tuple[float, ...], tuple[float, ...]],
+        rng: np.random.Generator,
+        demonstrator: Demonstrator | None,
+    ) -> None:
+        self._policy, self._bounds, self.rng, self._demonstrator = policy, bounds, rng, demonstrator
+
+    def begin(self, seed: int, info: Mapping[str, Any]) -> None:
+        """Take up the episode of ``seed``; ``info`` is what its reset told."""
+        if self._demonstrator is not None:
+            self._demonstrator.begin(seed, info)
+
+    def choose(
+        self, acting: Acting, noise: float, observation: Observation, info: Mapping[str, Any], state: Floats
+    ) -> Choice:
+        """An action for ``observation``, the policy's with that exploration noise."""
+        if acting is Acting.POLICY:
+            action, state = self._policy.act(observation, state, noise=noise)
+            return Choice(action, acting, state)
+        if state.size:  # the memory must have seen the warm-up's observations as well
+            _, state = self._policy.act(observation, state, noise=0.0)
+        action, meant = self.outside(acting, observation, info)
+        return Choice(action, acting, self._policy.after(state, action), meant)
+
+    def outside(
+        self, acting: Acting, observation: Observation, info: Mapping[str, Any]
+    ) -> tuple[Floats, Floats | None]:
+        """An action that is not the policy's, and what was meant by it."""
+        if acting is Acting.DEMONSTRATOR and self._demonstrator is not None:
+            return self._demonstrator.act(observation, info)
+        return self.rng.uniform(*self._bounds).astype(np.float32), None
 
 
 @dataclass(frozen=True)
@@ -46,20 +88,16 @@ class Moment:
     """One environment step: what was done, what came of it.
 
     Attributes:
-        action: float32 [action_size].
-        random: whether it was a warm-up's.
-        state: memory state before ``observation``.
+        chosen: the action, with the memory state before ``observation``.
         updates: of the parameters that chose the action.
         info: see ``TOLD``.
     """
 
-    action: Floats
-    random: bool
+    chosen: Choice
     reward: float
     terminated: bool
     truncated: bool
     observation: Observation
-    state: Floats
     updates: int
     info: Mapping[str, Any]
 
@@ -67,6 +105,11 @@ class Moment:
     def last(self) -> bool:
         """Whether it ended the episode."""
         return self.terminated or self.truncated
+
+    @property
+    def learnt(self) -> float:
+        """The reward without what the goal pays once where it does not end the task: nobody can see it coming."""
+        return self.reward - float(self.info.get("unlearnt", 0.0))
 
 
 @dataclass
@@ -77,8 +120,10 @@ class Episode:
     observation: Observation
     state: Floats
     bias: Bias
+    info: Mapping[str, Any] = field(default_factory=dict)  # the newest
     actions: list[Floats] = field(default_factory=list)
     random: int = 0  # actions that were
+    shown: int = 0  # actions that were a demonstrator's
     total: float = 0.0
     terms: dict[str, float] = field(default_factory=dict)
     speed: float | None = None  # largest so far, m/s, where the environment tells
@@ -94,9 +139,10 @@ class Episode:
     def add(self, moment: Moment, scaled: float) -> None:
         """Note one step, whose reward the learner sees as ``scaled``."""
         info = moment.info
-        self.actions.append(moment.action)
-        self.random += moment.random
-        self.observation, self.state = moment.observation, moment.state
+        self.actions.append(moment.chosen.action)
+        self.random += moment.chosen.acting is Acting.RANDOM
+        self.shown += moment.chosen.acting is Acting.DEMONSTRATOR
+        self.observation, self.state, self.info = moment.observation, moment.chosen.state, info
         self.total += moment.reward
         self.bias.reward(scaled)
         self.terminated = moment.terminated
@@ -113,8 +159,8 @@ class Episode:
 
     @property
     def of_one_kind(self) -> bool:
-        """Whether all actions were random, or none: an episode of both tells of neither."""
-        return self.random in (0, self.length)
+        """Whether all actions were chosen by one: an episode of several tells of none."""
+        return self.length in (self.random, self.shown) or self.random == self.shown == 0
 
     def critics_bias(self, agent: Any) -> float | None:
         """The critic's bias in a finished episode of the policy."""

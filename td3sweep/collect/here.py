@@ -14,11 +14,12 @@ import torch
 
 from td3sweep.agent.td3 import TD3
 from td3sweep.collect.collector import FAULTS_IN_A_ROW, PAUSES_S, Collector, Step, Store
-from td3sweep.collect.episode import Episode, Moment, Observation, choose
+from td3sweep.collect.demonstrate import Demonstrator
+from td3sweep.collect.episode import Chooser, Episode, Moment, Observation
 from td3sweep.errors import SimulatorError
 from td3sweep.evaluate.episodes import FIRST_SEED, Observer, evaluate
 from td3sweep.monitor.bias import Bias
-from td3sweep.plan import Plan
+from td3sweep.plan import Acting, Plan
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +32,15 @@ class Here(Collector):
         episode: the open one.
     """
 
-    def __init__(self, plan: Plan, env: Any, agent: TD3, replay: Store) -> None:
+    def __init__(
+        self, plan: Plan, env: Any, agent: TD3, replay: Store, demonstrator: Demonstrator | None = None
+    ) -> None:
         super().__init__(plan, agent)
         self.env = env
         self.episode: Episode | None = None
         self._replay = replay
-        self._random = np.random.default_rng(plan.seed)
+        random = np.random.default_rng(plan.seed)
+        self._chooser = Chooser(agent, (plan.random_low, plan.random_high), random, demonstrator)
         self._faults_in_a_row = FAULTS_IN_A_ROW - 1  # a simulator that fails before it ever worked ends the run
 
     def collect(self) -> Step:
@@ -46,20 +50,16 @@ class Here(Collector):
                 self.episode = self._begin()
                 self._replay.begin(self.episode.observation, self.episode.state)
             episode, started = self.episode, time.perf_counter()
-            noise = self.plan.noise(self.step)
-            action, state = choose(
-                self.agent,
+            chosen = self._chooser.choose(
+                self.plan.acting(self.step),
+                self.plan.noise(self.step),
                 episode.observation,
+                episode.info,
                 episode.state,
-                noise=noise,
-                bounds=(self.plan.random_low, self.plan.random_high),
-                rng=self._random,
             )
-            episode.before(self.agent, action)
-            observation, reward, terminated, truncated, info = self.env.step(action)
-        moment = Moment(
-            action, noise is None, float(reward), terminated, truncated, observation, state, self.agent.updates, info
-        )
+            episode.before(self.agent, chosen.action)
+            observation, reward, terminated, truncated, info = self.env.step(chosen.action)
+        moment = Moment(chosen, float(reward), terminated, truncated, observation, self.agent.updates, info)
         step = self._store(self._replay, episode, moment, started)
         self._faults_in_a_row = 0
         if step.finished:
@@ -89,8 +89,9 @@ class Here(Collector):
     def _begin(self) -> Episode:
         entropy = [self.plan.seed, self.episodes, self.faults]
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0]) % FIRST_SEED
-        observation, _ = self.env.reset(seed=seed)
-        return Episode(seed, observation, self.agent.initial_state(), Bias(self.plan.gamma))
+        observation, info = self.env.reset(seed=seed)
+        self._chooser.begin(seed, info)
+        return Episode(seed, observation, self.agent.initial_state(), Bias(self.plan.gamma), info)
 
     @contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -111,7 +112,7 @@ class Here(Collector):
         """See :class:`Collector`; the open episode is kept as its seed and actions."""
         episode = self.episode
         return super().state_dict() | {
-            "random": self._random.bit_generator.state,
+            "random": self._chooser.rng.bit_generator.state,
             "episode": episode
             and {
                 "seed": episode.seed,
@@ -128,25 +129,30 @@ class Here(Collector):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See :class:`Collector`; the open episode is driven again."""
         super().load_state_dict(state)
-        self._random.bit_generator.state = state["random"]
+        self._chooser.rng.bit_generator.state = state["random"]
         if state["episode"] is not None:
             self._reopen(state["episode"])
 
     def _reopen(self, saved: Mapping[str, Any]) -> None:
         """Drive the open episode again from its seed; where the simulator does not repeat itself, discard it."""
         episode = Episode(saved["seed"], {}, saved["state"].numpy(), Bias(self.plan.gamma))
+        began = self.step - len(saved["actions"])
         episode.total, episode.terms, episode.speed = saved["total"], dict(saved["terms"]), saved["speed"]
         episode.bias.load_state_dict(saved["bias"])
         try:
-            episode.observation, _ = self.env.reset(seed=saved["seed"])
-            for action in saved["actions"].numpy():
-                episode.observation, *_ = self.env.step(action)
+            episode.observation, episode.info = self.env.reset(seed=saved["seed"])
+            self._chooser.begin(saved["seed"], episode.info)
+            for number, action in enumerate(saved["actions"].numpy()):
+                acting = self.plan.acting(began + number)
+                if acting is Acting.DEMONSTRATOR:  # so that it goes on as if it had never stopped
+                    self._chooser.outside(acting, episode.observation, episode.info)
+                episode.random += acting is Acting.RANDOM
+                episode.shown += acting is Acting.DEMONSTRATOR
+                episode.observation, *_, episode.info = self.env.step(action)
                 episode.actions.append(action)
         except SimulatorError as error:
             # Nothing was lost: the checkpoint stays as it is, and the next try resumes from it exactly.
             raise SimulatorError(f"resuming at step {self.step}: {error}") from error
-        began = self.step - episode.length
-        episode.random = min(max(self.plan.warmup - began, 0), episode.length)
         self._faults_in_a_row = 0
         if _fingerprint(episode.observation) == saved["observation"]:
             self.episode = episode

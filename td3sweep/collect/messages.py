@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from td3sweep.agent.policy import Policy
+from td3sweep.collect.demonstrate import Demonstrator
 from td3sweep.collect.episode import Observation
+from td3sweep.plan import Acting
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,13 @@ class Job:
         make_env: builds the environment.
         make_policy: builds the policy, on the CPU, given the numbers of an observation's vector and of an action.
         bounds: lowest and highest random actions.
+        demonstrator: who shows how to drive in the warm-up; None: nobody does.
     """
 
     make_env: Callable[[], Any]
     make_policy: Callable[[int, int], Policy]
     bounds: tuple[tuple[float, ...], tuple[float, ...]]
+    demonstrator: Demonstrator | None
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,13 @@ class Begin:
 
 @dataclass(frozen=True)
 class Go:
-    """Leave to take one step, with that noise or, for None, at random. Answered by a :class:`Moment`.
+    """Leave to take one step: who chooses it, and the policy's noise. Answered by a :class:`Moment`.
 
     Void where no episode is open: it crossed the news of the end.
     """
 
-    noise: float | None
+    acting: Acting
+    noise: float
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,7 @@ def small_batch(
                 {"image": frames, "vector": _vector(random, vector_size)},
                 random.normal(0.0, 0.1, agent.state_size).astype(np.float32),
             )
-    rows = ROWS if agent.state_size == 0 else ROWS // 2
-    return replay.sample(rows * length)
+    return replay.sample(ROWS if agent.state_size == 0 else ROWS // 2)
 
 
 def _frame(random: np.random.Generator) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:

@@ -39,12 +39,12 @@ class ImageEnv(Protocol):
         ...
 
 
-def observation_space(vector_size: int, frame_stack: int = STACK) -> spaces.Dict:
-    """The observation of every environment here: a stack of gray frames and a bounded vector."""
+def observation_space(vector_size: int, frame_stack: int = STACK, bound: float = 1.0) -> spaces.Dict:
+    """The observation of every environment here: a stack of gray frames and a vector within +-``bound``."""
     return spaces.Dict(
         {
             "image": spaces.Box(0, 255, (frame_stack, FRAME_SIZE, FRAME_SIZE), np.uint8),
-            "vector": spaces.Box(-1.0, 1.0, (vector_size,), np.float32),
+            "vector": spaces.Box(-bound, bound, (vector_size,), np.float32),
         }
     )
 

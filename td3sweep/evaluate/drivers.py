@@ -80,8 +80,7 @@ class Pid:
             float(info["heading"]),
             self._max_steer,
         )
-        if "ticks" in info:
-            self._step_s = len(info["ticks"]) * float(info["fixed_delta"])
+        self._step_s = float(info.get("seconds", 0.0))
         return np.array([steer, self._drive(TARGET_SPEED - speed)], np.float32)
 
     def _ahead(self, distance: float) -> tuple[float, float]:

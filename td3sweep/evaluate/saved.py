@@ -12,10 +12,11 @@ from td3sweep.assemble import build_agent, observed_sizes
 from td3sweep.checkpoint import read_checkpoint
 from td3sweep.compose import COMPOSITION_ERRORS, override_saved
 from td3sweep.errors import UserError
-from td3sweep.settings import Settings, flatten
+from td3sweep.saved import flatten
+from td3sweep.settings import Settings
 
 ARCHITECTURE = (
-    *("cnn.name", "recurrent.name", "recurrent.hidden", "recurrent.skip", "frame_stack", "trunk"),
+    *("cnn.name", "recurrent.name", "recurrent.hidden", "recurrent.skip", "frame_stack", "trunk", "recurrent.context"),
     *("feature_norm", "wiring.name"),
     *("env.name", "env.vector", "env.id", "env.pedals"),
 )

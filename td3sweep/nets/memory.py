@@ -94,16 +94,18 @@ class LSTMMemory(Memory):
 
 
 class Behind(Memory):
-    """A memory behind a trunk (`build_trunk`), which bounds what its gates are fed."""
+    """A memory behind a trunk (`build_trunk`), which bounds what its gates are fed; the context passes beside it."""
 
     def __init__(self, memory: Memory, input_size: int, width: int) -> None:
         super().__init__()
         self.trunk, _ = build_trunk(input_size, width)
         self.memory = memory
         self.state_size, self.features = memory.state_size, memory.features
+        self._input_size = input_size
 
     def forward(self, x: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.memory(self.trunk(x), state)  # type: ignore[no-any-return]
+        squeezed = self.trunk(x[..., : self._input_size])
+        return self.memory(torch.cat([squeezed, x[..., self._input_size :]], dim=-1), state)  # type: ignore[no-any-return]
 
 
 class Beside(Memory):
@@ -131,6 +133,7 @@ def build_memory(
     *,
     trunk: int | None = None,
     skip: bool = False,
+    context: int = 0,
 ) -> Memory:
     """The memory of that name; `none` ignores the rest.
 
@@ -140,11 +143,12 @@ def build_memory(
         hidden_size: units of the cell.
         trunk: squeeze the features to this width before the memory and what passes beside it; None leaves them.
         skip: pass the input beside it (see `Beside`).
+        context: numbers that stand behind the features in its input.
     """
     if kind == "none":
         return NoMemory(input_size)
     cell = GRUMemory if kind == "gru" else LSTMMemory
-    width = input_size if trunk is None else trunk
+    width = (input_size if trunk is None else trunk) + context
     memory: Memory = cell(width, hidden_size)
     if skip:
         memory = Beside(memory, width)

@@ -20,7 +20,8 @@ from omegaconf import OmegaConf
 
 from td3sweep.errors import UserError
 from td3sweep.record.lock import in_use
-from td3sweep.settings import Settings, changed_keys
+from td3sweep.saved import changed_keys
+from td3sweep.settings import Settings
 
 ENDINGS = ("finished", "stopped by the monitor", "pruned", "interrupted", "crashed")  # as a summary tells them
 NO_MONITOR = "monitor=off"  # in a summary: why it holds no alarm and no verdict

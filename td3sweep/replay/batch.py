@@ -16,7 +16,9 @@ class Batch:
     Attributes:
         images: uint8 [B, W, stack, height, width], oldest frame first.
         vectors: float32 [B, W, V].
+        previous: float32 [B, W, A], the action before each observation; 0 at an episode's start.
         actions: float32 [B, L, A].
+        meant: float32 [B, L, A], what a demonstrator meant to do where it acted; NaN where it did not.
         rewards: float32 [B, L], the discounted sum over the k <= n steps up to the bootstrap observation.
         discounts: float32 [B, L], gamma^k; 0 where the episode terminated on the way.
         next_index: int64 [B, L], the bootstrap observation's position in the window.
@@ -30,7 +32,9 @@ class Batch:
 
     images: torch.Tensor
     vectors: torch.Tensor
+    previous: torch.Tensor
     actions: torch.Tensor
+    meant: torch.Tensor
     rewards: torch.Tensor
     discounts: torch.Tensor
     next_index: torch.Tensor

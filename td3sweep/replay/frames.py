@@ -37,15 +37,20 @@ class FrameReplay:
     Memory states (`state_sizes`) are kept at every `state_stride`-th slot, and every episode starts from the
     zero state: a window, burn-in included, starts at one of those slots or at an episode's first.
 
+    So every transition stands in as many windows as a stride fits into `sequence_length`, but an episode's first ones
+    in fewer. With `even` there are windows as well that would begin before the episode: what of them lies in it is
+    trained, and every transition is drawn equally often.
+
     Args:
         capacity: slots of the ring, rounded up to a multiple of `state_stride`.
         frame_shape: (height, width) of one frame.
         stack: frames shown together, an episode's first one repeated before its start.
         vector_size: numbers of the observation's vector, 0 for none.
         action_size: numbers of an action.
-        state_sizes: memory-state numbers of actor and critic; empty or zeros for feed-forward.
+        state_sizes: memory-state numbers, those of a last action included; empty or zeros for feed-forward.
         state_stride: slots from one kept state to the next, at most `sequence_length`; half of it lets
             sequences overlap.
+        even: draw every transition of a memory's windows equally often.
         stored_state: False keeps zeros instead of the states: the zero-state start of R2D2's comparison
             (Kapturowski et al. 2019, section 3).
         gamma: discount of one step.
@@ -69,6 +74,7 @@ class FrameReplay:
         state_sizes: tuple[int, ...] = (),
         state_stride: int = 1,
         stored_state: bool = True,
+        even: bool = True,
         gamma: float,
         n_step: int,
         sequence_length: int = 1,
@@ -93,11 +99,14 @@ class FrameReplay:
         self._stack, self._stride, self._stored_state = stack, state_stride, stored_state
         self.gamma, self._n_step = gamma, n_step
         self._length, self._burn_in = sequence_length, burn_in
+        self._even = even and self._recurrent
+        self._behind = max(stack - 1, 1 if self._recurrent else 0)  # slots that an observation's frames and action need
         # Zeroed pages are mapped on first touch: an empty replay costs no memory.
         self._arrays: dict[str, npt.NDArray[Any]] = {
             "frames": np.zeros((self.capacity, *frame_shape), np.uint8),
             "vectors": np.zeros((self.capacity, vector_size), np.float32),
             "actions": np.zeros((self.capacity, action_size), np.float32),
+            "meant": np.zeros((self.capacity, action_size), np.float32),
             "rewards": np.zeros(self.capacity, np.float32),
             "ages": np.zeros(self.capacity, np.uint8),
             "flags": np.zeros(self.capacity, np.uint8),
@@ -146,6 +155,7 @@ class FrameReplay:
         truncated: bool,
         next_observation: Mapping[str, npt.NDArray[Any]],
         state: npt.NDArray[Any] | None = None,
+        meant: npt.NDArray[Any] | None = None,
     ) -> None:
         """Add a transition from the newest observation; `terminated` or `truncated` closes the episode.
 
@@ -156,6 +166,7 @@ class FrameReplay:
             truncated: the episode was cut: its last observation is bootstrapped from.
             next_observation: as in `begin`; only its newest frame is kept.
             state: float32 [S] actor then critic memory before they saw `next_observation`.
+            meant: float32 [action_size] what a demonstrator meant to do, None where none acted.
 
         Raises:
             RuntimeError: no episode is open.
@@ -167,6 +178,7 @@ class FrameReplay:
             raise ValueError("this replay keeps memory states: add needs the state")
         slot = (self._head - 1) % self.capacity
         self._arrays["actions"][slot] = action
+        self._arrays["meant"][slot] = np.nan if meant is None else meant
         self._arrays["rewards"][slot] = reward
         self._flags[slot] = TRANSITION | (TERMINATED if terminated else 0)
         self._touch(slot)
@@ -210,7 +222,7 @@ class FrameReplay:
 
     def __len__(self) -> int:
         """Transitions held whose frames are all there."""
-        reach = min(self._stack - 1, self._head - self._oldest)
+        reach = min(self._behind, self._head - self._oldest)
         first = np.arange(self._oldest, self._oldest + reach)
         return self._transitions - int((self._is_transition(first) & ~self._intact(first)).sum())
 
@@ -241,9 +253,9 @@ class FrameReplay:
         """Bytes in use over transitions held; an episode's last observation is part of the price."""
         return self.nbytes / max(len(self), 1)
 
-    def can_sample(self, transitions: int) -> bool:
-        """Whether at least that many transitions are held (and, with a memory, a sequence can start)."""
-        return len(self) >= max(transitions, 1) and self._any_start()
+    def can_sample(self, windows: int) -> bool:
+        """Whether at least so many transitions are held (and, with a memory, a window can start)."""
+        return len(self) >= max(windows, 1) and self._any_start()
 
     def _any_start(self) -> bool:
         live = self._head - self._oldest
@@ -254,34 +266,54 @@ class FrameReplay:
 
     # Sampling ---------------------------------------------------------------------------------------------
 
-    def sample(self, transitions: int) -> Batch:
-        """Draw with replacement, here uniformly, transitions or (with a memory) sequence starts.
+    def sample(self, windows: int) -> Batch:
+        """Draw with replacement, here uniformly.
 
         Args:
-            transitions: transitions to train; with a memory rounded down to whole sequences, at least one.
+            windows: how many; each trains one transition or, with a memory, up to `sequence_length`.
 
         Raises:
             ValueError: nothing can be sampled yet.
         """
         if not self.can_sample(1):
             raise ValueError("the replay holds nothing to sample yet")
-        starts = self._draw(max(transitions // self._length, 1))
+        starts, lengths = self._draw(windows)
         run = self._run(starts)
-        if self._recurrent:
-            warm = self._warm(starts)
-            return self._gather(
-                sequence_windows(starts, run, warm, length=self._length, n_step=self._n_step, burn_in=self._burn_in),
-                starts - warm,
-            )
-        return self._gather(single_windows(starts, run, self._n_step), starts)
+        if not self._recurrent:
+            return self._gather(single_windows(starts, run, self._n_step), starts)
+        warm = self._warm(starts)
+        found = sequence_windows(
+            starts, run, warm, lengths, length=self._length, n_step=self._n_step, burn_in=self._burn_in
+        )
+        return self._gather(found, starts - warm)
 
-    def _draw(self, count: int) -> Ints:
-        """`count` valid starts, by rejection; `can_sample` has seen that there are some."""
-        drawn = np.empty(0, np.int64)
+    def _draw(self, count: int) -> tuple[Ints, Ints]:
+        """`count` windows: valid starts and the transitions to train from there, by rejection.
+
+        `can_sample` has seen that there are some.
+        """
+        drawn, lengths = np.empty(0, np.int64), np.empty(0, np.int64)
         while len(drawn) < count:
-            candidates = self._rng.integers(self._oldest, self._head, size=2 * count * self._stride)
-            drawn = np.concatenate([drawn, candidates[self._valid(candidates)]])
-        return drawn[:count]
+            candidates = self._rng.integers(
+                self._oldest, self._head, size=2 * count * (self._length if self._even else self._stride)
+            )
+            known = self._valid(candidates)
+            trained = np.full(len(candidates), self._length)
+            if self._even:
+                earlier, begins = self._earlier(candidates)
+                trained -= np.where(begins, earlier, 0)
+                known &= begins | (earlier < self._stride)
+            drawn = np.concatenate([drawn, candidates[known]])
+            lengths = np.concatenate([lengths, trained[known]])
+        return drawn[:count], lengths[:count]
+
+    def _earlier(self, positions: Ints) -> tuple[Ints, Bools]:
+        """How far before a position one of its windows begins, drawn of as many as hold it, and whether it is an
+        episode's first: there the windows begin outside. Elsewhere the nearest one counts."""
+        fits = self._length // self._stride
+        nearest = (positions - self._burn_in) % self._stride
+        begins: Bools = self._ages[positions % self.capacity] == 0
+        return nearest + self._stride * self._rng.integers(fits, size=len(positions)), begins
 
     def _weights(self, starts: Ints) -> Floats:
         """Importance weights [B] of drawn starts: none is drawn more often than another."""
@@ -300,7 +332,7 @@ class FrameReplay:
         return (self._flags[positions % self.capacity] & TRANSITION).astype(bool)
 
     def _intact(self, positions: Ints) -> Bools:
-        padding = np.minimum(self._ages[positions % self.capacity], self._stack - 1).astype(np.int64)
+        padding = np.minimum(self._ages[positions % self.capacity], self._behind).astype(np.int64)
         intact: Bools = (positions >= self._oldest) & (positions - padding >= self._oldest)
         return intact
 
@@ -325,7 +357,9 @@ class FrameReplay:
         arrays = {
             "images": self._frames.take(stacks, axis=0),
             "vectors": self._arrays["vectors"].take(slots, axis=0),
+            "previous": self._previous(windows.observations),
             "actions": self._arrays["actions"].take(acted, axis=0),
+            "meant": self._arrays["meant"].take(acted, axis=0),
             "rewards": rewards,
             "discounts": discounts,
             "next_index": windows.next_index,
@@ -336,6 +370,11 @@ class FrameReplay:
             "index": windows.actions[:, 0],
         }
         return Batch(**{name: torch.from_numpy(a) for name, a in arrays.items()}, start=windows.start)
+
+    def _previous(self, positions: Ints) -> npt.NDArray[np.float32]:
+        begins = self._ages[positions % self.capacity] == 0
+        actions = self._arrays["actions"].take((positions - 1) % self.capacity, axis=0)
+        return np.where(begins[..., None], np.float32(0.0), actions)
 
     def _states_at(self, positions: Ints) -> npt.NDArray[np.float32]:
         slots = positions % self.capacity
@@ -398,6 +437,7 @@ class FrameReplay:
 
     def _load_segment(self, segment: Mapping[str, npt.NDArray[Any]]) -> None:
         slots = segment["slots"]
+        segment = {"meant": np.full_like(segment["actions"], np.nan), **segment}  # an older version had none
         for name, array in self._arrays.items():
             if segment[name].shape[1:] != array.shape[1:] or (len(slots) and slots.max() >= self.capacity):
                 raise ValueError(f"replay segment does not fit: {name} has rows of {segment[name].shape[1:]}")

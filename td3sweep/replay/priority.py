@@ -90,7 +90,7 @@ class PrioritizedReplay(FrameReplay):
         self._tree = SumTree(self.capacity)
         self._largest = FIRST_PRIORITY
         self._updates = 0
-        self._reach = self._stack - 1 + self._burn_in  # observations behind a start that it needs
+        self._reach = self._behind + self._burn_in  # observations behind a start that it needs
 
     def update_priorities(self, batch: Batch, errors: torch.Tensor) -> None:
         """Take the errors of an update back; what has been overwritten or discarded since is passed over.
@@ -130,10 +130,10 @@ class PrioritizedReplay(FrameReplay):
     def _any_start(self) -> bool:
         return self._tree.total > 0.0
 
-    def _draw(self, count: int) -> Ints:
+    def _draw(self, count: int) -> tuple[Ints, Ints]:
         shares = (np.arange(count) + self._rng.random(count)) / count
         slots = self._tree.find(shares * self._tree.total)
-        return self._oldest + (slots - self._oldest) % self.capacity
+        return self._oldest + (slots - self._oldest) % self.capacity, np.full(count, self._length)
 
     def _weights(self, starts: Ints) -> Floats:
         priorities = self._tree.leaves[starts % self.capacity]

@@ -59,14 +59,17 @@ def single_windows(starts: Ints, run: Ints, n_step: int) -> Windows:
     )
 
 
-def sequence_windows(starts: Ints, run: Ints, warm: Ints, *, length: int, n_step: int, burn_in: int) -> Windows:
+def sequence_windows(
+    starts: Ints, run: Ints, warm: Ints, lengths: Ints, *, length: int, n_step: int, burn_in: int
+) -> Windows:
     """Contiguous windows of `burn_in` + `length` + `n_step` observations that never leave their episode.
 
     Args:
         starts: [B] positions of the first trained transition.
         run: [B] transitions from there to the episode's end (or the newest one), at least 1.
         warm: [B] burn-in observations the episode has before it, at most `burn_in`.
-        length: transitions trained in a window.
+        lengths: [B] transitions to train, at most `length`.
+        length: places for transitions in a window.
         n_step: rewards summed at most.
         burn_in: places kept for burn-in.
     """
@@ -74,7 +77,7 @@ def sequence_windows(starts: Ints, run: Ints, warm: Ints, *, length: int, n_step
     shown = np.clip(offsets[None, :], -warm[:, None], run[:, None])
     place = np.arange(length)[None, :]
     ends = np.minimum(place + n_step, run[:, None])
-    mask = place < run[:, None]
+    mask = place < np.minimum(run, lengths)[:, None]
     return Windows(
         observations=starts[:, None] + shown,
         actions=starts[:, None] + np.minimum(place, run[:, None] - 1),

@@ -51,7 +51,6 @@ class ShardedReplay:
             for state in np.random.SeedSequence(seed).spawn(shards)
         ]
         self.gamma = self.shards[0].gamma
-        self._length = int(shape.get("sequence_length", 1))
         self._slots = self.shards[0].capacity
         self._stride = int(shape.get("state_stride", 1))
         self._rng = np.random.default_rng(seed)
@@ -64,19 +63,17 @@ class ShardedReplay:
         """Whether all rings are."""
         return all(shard.full for shard in self.shards)
 
-    def can_sample(self, transitions: int) -> bool:
+    def can_sample(self, windows: int) -> bool:
         """As :meth:`FrameReplay.can_sample`, of all rings together."""
-        return len(self) >= max(transitions, 1) and any(shard.can_sample(1) for shard in self.shards)
+        return len(self) >= max(windows, 1) and any(shard.can_sample(1) for shard in self.shards)
 
-    def sample(self, transitions: int) -> Batch:
+    def sample(self, windows: int) -> Batch:
         """As :meth:`FrameReplay.sample`, over all rings; windows of one ring stand together."""
         held = np.array([len(shard) if shard.can_sample(1) else 0 for shard in self.shards])
         if not held.any():
             raise ValueError("the replay holds nothing to sample yet")
-        shares = self._rng.multinomial(max(transitions // self._length, 1), held / held.sum())
-        return _joined(
-            [shard.sample(int(n) * self._length) for shard, n in zip(self.shards, shares, strict=True) if n > 0]
-        )
+        shares = self._rng.multinomial(windows, held / held.sum())
+        return _joined([shard.sample(int(n)) for shard, n in zip(self.shards, shares, strict=True) if n > 0])
 
     def discard_episodes(self) -> int:
         """Forget all open episodes; returns how many there were."""

@@ -16,7 +16,7 @@ from td3sweep.report.factors import FOLDER, Factor
 from td3sweep.report.frame import SCORE
 from td3sweep.report.runs import Run
 from td3sweep.report.stats import Estimate
-from td3sweep.settings import flatten
+from td3sweep.saved import flatten
 
 FRESH = 10  # seeds that a claim takes (Eimer et al., 2023)
 RESTS = "name", "seed", "resume", "tracking", "device", "threads"

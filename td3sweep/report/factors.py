@@ -8,7 +8,8 @@ from statistics import median
 from typing import Any
 
 from td3sweep.report.runs import Run
-from td3sweep.settings import FREE_ON_RESUME, Settings, flatten
+from td3sweep.saved import FREE_ON_RESUME, flatten
+from td3sweep.settings import Settings
 
 NOT_FACTORS = FREE_ON_RESUME | {"seed", "warmup_seed", "_wandb", "wandb_version"}
 FEW = 4  # levels up to which a number is taken as a category; more are halved at their median

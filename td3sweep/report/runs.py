@@ -19,7 +19,7 @@ from td3sweep.diagnose.rundir import CONFIG, METRICS, SUMMARY
 from td3sweep.errors import UserError
 from td3sweep.record.rundir import ENDINGS, NO_MONITOR, RunDirectory
 from td3sweep.report.stats import Floats
-from td3sweep.settings import completed, flatten
+from td3sweep.saved import completed, flatten
 
 FINISHED, STOPPED, PRUNED, INTERRUPTED, CRASHED = ENDINGS
 UNFINISHED, EMPTY, UNREADABLE, MISSING = "unfinished", "empty", "unreadable", "missing"

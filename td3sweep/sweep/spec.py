@@ -12,7 +12,8 @@ from typing import Any, Literal
 from td3sweep.compose import compose_settings
 from td3sweep.errors import UserError
 from td3sweep.record.rundir import write_atomically
-from td3sweep.settings import SweepSettings, flatten
+from td3sweep.saved import flatten
+from td3sweep.settings import SweepSettings
 from td3sweep.sweep.space import Space, Value
 
 FILE = "spec.json"

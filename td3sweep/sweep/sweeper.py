@@ -17,7 +17,8 @@ from rich.console import Console
 
 from td3sweep.compose import chooses, compose_settings, config_directory
 from td3sweep.errors import UserError
-from td3sweep.settings import FREE_ON_RESUME, CarlaSettings, Settings, SweepSettings, flatten
+from td3sweep.saved import FREE_ON_RESUME, flatten
+from td3sweep.settings import CarlaSettings, Settings, SweepSettings
 from td3sweep.sweep.controller import Controller
 from td3sweep.sweep.engines import Engine
 from td3sweep.sweep.search import build_pruner, build_sampler

@@ -12,7 +12,7 @@ from td3sweep.report.factors import factors
 from td3sweep.report.findings import conclude
 from td3sweep.report.frame import tidy
 from td3sweep.report.runs import EVAL
-from td3sweep.settings import flatten
+from td3sweep.saved import flatten
 
 
 def test_the_best_has_no_run_that_diverged_with_or_without_a_return():

@@ -10,6 +10,8 @@ import numpy as np
 from gymnasium import spaces
 
 from td3sweep.envs.carla.observe import (
+    FASTEST,
+    SPEED_SCALE,
     Frame,
     FrameStack,
     Shutter,
@@ -25,14 +27,13 @@ from td3sweep.envs.carla.server import Server, ServerMode
 from td3sweep.envs.carla.simulation import SUBSTEP, SUBSTEPS, Camera, Simulation, Tick, Timeouts
 from td3sweep.envs.carla.starts import Starts
 from td3sweep.envs.carla.state import DriveState
-from td3sweep.envs.carla.terminate import EndReason, build_ends, first_end
+from td3sweep.envs.carla.terminate import ALWAYS, EndReason, build_ends, first_end
 from td3sweep.envs.carla.tracker import DriveTracker
 from td3sweep.envs.protocol import STACK, Action, Observation, check_ranges, observation_space
 from td3sweep.errors import SimulatorError, UserError
 
 ACTION_SIZE = 2  # steer; throttle or brake
 PLACES_TRIED = 10
-TRUNCATING: tuple[EndReason, ...] = ("time_limit", "stalled")
 
 
 class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
@@ -41,10 +42,10 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
     Observation: `image` uint8 (frame_stack, 84, 84), gray frames, one an agent step, oldest first; `vector` float32,
     see `observe.drive_vector`. Action: steer, and throttle if positive or brake if negative, each in [-1, 1].
 
-    Terminated by a collision, off the road, or at the route's end; truncated at the time limit or when
-    stalled; `info["end"]` names which. On the stand-in, `reset(seed=...)` alone decides an episode; real
-    CARLA promises no such thing. After a SimulatorError the episode is void, and the next `reset()` builds
-    everything anew.
+    Terminated by what `terminate` names: a collision, the road's edge, a standstill; truncated at the time limit and
+    by a route's end or standstill that is not named; `info["end"]` says which. On the stand-in, `reset(seed=...)` alone
+    decides an episode; real CARLA promises no such thing. After a SimulatorError the episode is void, and the next
+    `reset()` builds everything anew.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012 - Gymnasium declares it so
@@ -62,6 +63,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         map_name: str = "StandInTown",
         weather: str | None = None,
         vector: VectorKind = "full",
+        speed_scale: float = SPEED_SCALE,
         camera_width: int = 84,
         camera_height: int = 84,
         camera_fov: float = 90.0,
@@ -74,7 +76,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         steer_scale: float = 1.0,
         max_episode_steps: int = 1000,
         stalled_ticks: int | None = None,
-        terminate: Sequence[str] = ("collision", "off_road"),
+        terminate: Sequence[str] = ("collision", "off_road", "stalled"),
         off_road: float = 2.5,
         fixed_delta: float = 0.05,
         traffic: int = 0,
@@ -110,6 +112,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             map_name: a map of the server, without its folder.
             weather: one of the presets of `carla.WeatherParameters`; None leaves the map's.
             vector: `full` (78 numbers) | `no_waypoints` (3) | `speed` (1).
+            speed_scale: m/s that the vector shows as 1.
             camera_width, camera_height: pixels; resized to 84 x 84 by areas.
             camera_fov: horizontal, degrees.
             camera_x, camera_z, camera_pitch: metres ahead of the car's centre, metres above it, degrees.
@@ -120,8 +123,9 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             steer_scale: share of the car's steering range that an action of 1 uses.
             max_episode_steps: agent steps until truncation; `gymnasium.make` keeps this name for itself and
                 adds a TimeLimit wrapper, which can only shorten the default.
-            stalled_ticks: ticks at a standstill until truncation; None never.
-            terminate: what ends an episode besides the route's end.
+            stalled_ticks: ticks at a standstill that end an episode; None never.
+            terminate: what ends the task: `collision`, `off_road`, `stalled`, `route_done`. The last two end an
+                episode in any case, and truncate it where they are not named.
             off_road: metres from the lane's centre at which the road ends.
             fixed_delta: simulated seconds a tick.
             traffic: other cars to ask for; `info` says how many came.
@@ -137,8 +141,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             start_timeout, load_timeout, tick_timeout, frame_timeout: seconds; see `Timeouts`.
             log_dir: folder for `server.log`; None uses a temporary file.
             detail: `info["ticks"]` of a step lists the `DriveState` of each of its ticks, with the crossings that
-                CARLA's lane-invasion sensor saw; `info["fixed_delta"]` is a tick's length in seconds; from `reset`,
-                `info["max_steer"]` is the wheels' angle for a steer of 1, rad.
+                CARLA's lane-invasion sensor saw; `info["fixed_delta"]` is a tick's length in seconds.
             render_mode: None or `rgb_array`, the camera's picture.
 
         Raises:
@@ -161,7 +164,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             raise UserError(f"env.route_length={list(route_length)}: give the shortest, then the longest, in metres")
         self.vector_size = vector_size(vector)
         self.action_size = ACTION_SIZE
-        self.observation_space = observation_space(self.vector_size, frame_stack)
+        self.observation_space = observation_space(self.vector_size, frame_stack, FASTEST)
         self.action_space = spaces.Box(-1.0, 1.0, (self.action_size,), np.float32)
         self.render_mode = render_mode
         self.faults = 0
@@ -171,9 +174,11 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             progress_scale=preset.progress_scale if progress_scale is None else progress_scale,
             target_speed=target_speed,
             off_road=off_road,
+            stalled=stalled_ticks if stalled_ticks and "stalled" in terminate else math.inf,
             gamma=gamma,
             scale=reward_scale,
         )
+        self._truncating = {"time_limit", *ALWAYS} - set(terminate)
         self._ends = build_ends(terminate, off_road=off_road, stalled_ticks=stalled_ticks)
         self._server = Server(
             server,
@@ -191,7 +196,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._timeouts = Timeouts(start_timeout, load_timeout, tick_timeout, frame_timeout)
         self._shutter = Shutter(dark)
         self._fixed_delta = fixed_delta
-        self._vector = vector
+        self._vector, self._speed_scale = vector, speed_scale
         self._action_repeat = action_repeat
         self._steer_scale = steer_scale
         self._max_episode_steps = max_episode_steps
@@ -243,14 +248,17 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             Observation and info: `reward_terms` (weighted, their sum is the reward; `shaping` is the sum of those that
             are), `position` m, `heading` rad, `speed` m/s, `lateral` m and `heading_error` rad (positive right),
             `route_fraction`, `route_length` m, `success`, `end` (its reason, or empty), `frame` (simulator frames since
-            the start), `cars_asked` and `cars_spawned`; from `reset` also `route`, (n, 2) m.
+            the start), `cars_asked` and `cars_spawned`; from `reset` also `route`, (n, 2) m, and `max_steer`, the
+            wheels' angle for a steer of 1, rad; from `step` also `seconds`, and at a route's end that truncates
+            `unlearnt`, the part of the reward that it pays once and that a learner should leave out: it bootstraps from
+            the road that follows.
         """
         super().reset(seed=seed)
         self._tick = self._tracker = None
         try:
             simulation = self._ready_simulation()
             tick, route = self._place(simulation, options or {})
-            max_steer = simulation.max_steer if self._detail else 0.0
+            max_steer = simulation.max_steer
         except BaseException:
             self._discard()
             raise
@@ -268,9 +276,8 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._shutter.begin(self.np_random)
         self._stack.restart(self._frame(tick))
         info = self._info(tick, dict.fromkeys(self._reward.names, 0.0), "")
-        if self._detail:
-            info["max_steer"] = max_steer * self._steer_scale
-        return self._observation(tick), info | {"route": route.points}
+        begun = {"route": route.points, "max_steer": max_steer * self._steer_scale}
+        return self._observation(tick), info | begun
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Play one action for `action_repeat` ticks, or fewer when the episode ends within them.
@@ -306,10 +313,12 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         if not end and self._steps >= self._max_episode_steps:
             end = "time_limit"
         self._stack.push(self._frame(tick))
-        truncated = end in TRUNCATING
+        truncated = end in self._truncating
         terminated = bool(end) and not truncated
         terms |= self._reward.shaping(state, terminated)
-        info = self._info(tick, terms, end)
+        info = self._info(tick, terms, end) | {"seconds": len(ticks) * self._fixed_delta}
+        if end == "route_done" and truncated:
+            info["unlearnt"] = self._reward.bonus(state)
         if self._detail:
             info |= {"ticks": ticks, "fixed_delta": self._fixed_delta}
         return self._observation(tick), sum(terms.values()), terminated, truncated, info
@@ -363,7 +372,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         place, route = self._tracker.place, self._tracker.route
         return {
             "image": self._stack.array(),
-            "vector": drive_vector(self._vector, tick.speed, tick.pose, place, route),
+            "vector": drive_vector(self._vector, tick.speed, tick.pose, place, route, speed_scale=self._speed_scale),
         }
 
     def _frame(self, tick: Tick) -> Frame:

@@ -16,7 +16,8 @@ VectorKind = Literal["full", "no_waypoints", "speed"]
 WAYPOINTS = 25
 VECTOR_SIZES = {"full": 3 + 3 * WAYPOINTS, "no_waypoints": 3, "speed": 1}
 
-SPEED_SCALE = 30.0  # m/s
+SPEED_SCALE = 3.0  # m/s
+FASTEST = 6.0  # of them are told apart
 LATERAL_SCALE = 3.5  # m
 WAYPOINT_SCALE = 50.0  # m
 DRAWN_STRETCHES = 64  # lengths of dark stretches drawn for an episode; a longer one repeats them
@@ -115,15 +116,16 @@ def vector_size(kind: str) -> int:
     return VECTOR_SIZES[kind]
 
 
-def drive_vector(kind: VectorKind, speed: float, pose: Pose, place: Place, route: Route) -> NDArray[np.float32]:
-    """The vector observation, every number clipped to [-1, 1].
+def drive_vector(
+    kind: VectorKind, speed: float, pose: Pose, place: Place, route: Route, *, speed_scale: float = SPEED_SCALE
+) -> NDArray[np.float32]:
+    """The vector observation: the speed clipped to [-6, 6], every other number to [-1, 1].
 
-    `speed` is [speed / 30 m/s]; `no_waypoints` adds lateral offset / 3.5 m (positive right) and heading
-    error / pi; `full` adds 25 way-points, 2 m apart, as (forward / 50 m, right / 50 m, valid): past the
+    `speed` is [speed / `speed_scale`], the latter in m/s; `no_waypoints` adds lateral offset / 3.5 m (positive right)
+    and heading error / pi; `full` adds 25 way-points, 2 m apart, as (forward / 50 m, right / 50 m, valid): past the
     route's end all three are 0.
     """
     values = np.empty(vector_size(kind))
-    values[0] = speed / SPEED_SCALE
     if kind != "speed":
         values[1] = place.lateral / LATERAL_SCALE
         values[2] = place.heading_error / np.pi
@@ -131,4 +133,6 @@ def drive_vector(kind: VectorKind, speed: float, pose: Pose, place: Place, route
         ahead = route.ahead(place.distance, pose, WAYPOINTS)
         ahead[:, :2] /= WAYPOINT_SCALE
         values[3:] = ahead.ravel()
-    return np.clip(values, -1.0, 1.0).astype(np.float32)
+    values = np.clip(values, -1.0, 1.0)
+    values[0] = np.clip(speed / speed_scale, -FASTEST, FASTEST)
+    return values.astype(np.float32)

@@ -9,7 +9,7 @@ system's plan names for its third phase, without weights.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from td3sweep.envs.carla.shaping import POTENTIALS, Shaping
@@ -124,13 +124,15 @@ class Race:
 
 @dataclass(frozen=True)
 class Failure:
-    """-1 at a collision or off the road (`off_road`: metres from the lane's centre)."""
+    """-1 at a collision, off the road (`off_road`: metres from the lane's centre) or after so many `stalled` ticks."""
 
     off_road: float = 2.5
+    stalled: float = math.inf
 
     def __call__(self, state: DriveState) -> float:
         """The term's value for this tick."""
-        return -1.0 if state.collision_speed is not None or abs(state.lateral) > self.off_road else 0.0
+        left = abs(state.lateral) > self.off_road or state.stopped_ticks >= self.stalled
+        return -1.0 if state.collision_speed is not None or left else 0.0
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,13 @@ class Reward:
         """The weighted value of every term of a tick; the reward is the sum of all terms."""
         return {name: weight * term(state) for name, (weight, term) in self._terms.items()}
 
+    def bonus(self, state: DriveState) -> float:
+        """What of it the end of the route pays once, beside what driving there earns."""
+        if not state.route_done:
+            return 0.0
+        before = replace(state, route_done=False)
+        return sum(weight * (term(state) - term(before)) for weight, term in self._terms.values())
+
 
 def build_reward(
     terms: Mapping[str, float],
@@ -189,6 +198,7 @@ def build_reward(
     progress_scale: float = 0.5,
     target_speed: float = TARGET_SPEED,
     off_road: float = 2.5,
+    stalled: float = math.inf,
     gamma: float = 0.99,
     scale: float = 1.0,
 ) -> Reward:
@@ -199,6 +209,7 @@ def build_reward(
         progress_scale: reward of one metre in `progress`, before its weight.
         target_speed: m/s, for `efficiency` and `cruise_speed`.
         off_road: metres from the lane's centre at which the road ends, for `safety` and `failure`.
+        stalled: ticks at a standstill that are a `failure`.
         gamma: the learner's discount, for the shaping.
         scale: multiplies every weight.
 
@@ -209,7 +220,7 @@ def build_reward(
         "comfort": Comfort,
         "cruise_speed": lambda: CruiseSpeed(target_speed),
         "efficiency": lambda: Efficiency(target_speed),
-        "failure": lambda: Failure(off_road),
+        "failure": lambda: Failure(off_road, stalled),
         "goal": Goal,
         "lane": Lane,
         "progress": lambda: Progress(progress_scale),

@@ -1,4 +1,4 @@
-"""Ends of an episode: three that end the task (terminated) and two that only stop the clock (truncated)."""
+"""Ends of an episode: which of them end the task (terminated) and which only stop the clock (truncated) is chosen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,11 @@ class OffRoad:
 
 @dataclass(frozen=True)
 class RouteDone:
-    """The end of the route is reached: the only success."""
+    """The end of the route is reached: the only success.
+
+    The road goes on behind it and no camera sees it, so that it had better not end the task: what can't be seen
+    coming can't be learnt to be worth anything.
+    """
 
     reason: EndReason = "route_done"
 
@@ -52,25 +56,27 @@ class Stalled:
     reason: EndReason = "stalled"
 
     def holds(self, state: DriveState) -> bool:
-        """Whether this tick stops the episode."""
+        """Whether this tick ends the episode."""
         return state.stopped_ticks >= self.ticks
 
 
+ALWAYS: tuple[EndReason, ...] = ("route_done", "stalled")  # end an episode whether or not they end the task
 End = Collision | OffRoad | RouteDone | Stalled
 
 
 def build_ends(names: Sequence[str], *, off_road: float, stalled_ticks: int | None) -> list[End]:
-    """The ends of these names, in their order, then the route's, which always is one, and a standstill.
+    """Every end that can come: those of these names that may be left out, the route's, and a standstill.
 
     Raises:
         UserError: a name is unknown.
     """
     known: Mapping[str, End] = {"collision": Collision(), "off_road": OffRoad(off_road)}
+    choices = (*known, *ALWAYS)
     for name in names:
-        if name not in known:
-            raise UserError(f"env.terminate={name}: no such end; choose from {', '.join(known)}")
+        if name not in choices:
+            raise UserError(f"env.terminate={name}: no such end; choose from {', '.join(choices)}")
     stalled = [] if stalled_ticks is None else [Stalled(stalled_ticks)]
-    return [*(known[name] for name in names), RouteDone(), *stalled]
+    return [*(known[name] for name in names if name in known), RouteDone(), *stalled]
 
 
 def first_end(ends: Sequence[End], state: DriveState) -> EndReason:

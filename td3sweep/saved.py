@@ -1,0 +1,64 @@
+"""Saved configurations: what one of an older version means today, and what a resume may change in it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+from td3sweep.settings import CarlaSettings, GymSettings, Settings
+
+# Differences that leave the training itself as it was; any other difference refuses a resume.
+FREE_ON_RESUME = frozenset(
+    {"steps", "name", "device", "compile", "cuda_graphs", "threads", "log_every", "eval_every", "eval_episodes"}
+    | {"save_every", "resume", "space", "sweep", "tracking", "monitor"}
+    | {f"env.{key}" for key in ("host", "port", "path", "command", "gpu", "flags", "restart_every")}
+    | {f"env.timeouts.{key}" for key in ("start", "load", "tick", "frame")}
+)
+
+
+def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """``{"hyperparams.gamma": .99, ...}`` of a settings dataclass or of the nested dict it was saved as."""
+    fields = settings if isinstance(settings, dict) else dataclasses.asdict(settings)
+    flat: dict[str, Any] = {}
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def modern(saved: dict[str, Any]) -> dict[str, Any]:
+    """A saved configuration in this version's words.
+
+    Before there were demonstrations a batch counted transitions, the goal always ended the task, speed was shown in
+    30 m/s, and a memory read the features alone.
+    """
+    if "demonstrations" in saved or not {"recurrent", "hyperparams", "env"} <= saved.keys():
+        return saved
+    known = copy.deepcopy(saved)
+    memory, hyper, env = known["recurrent"], known["hyperparams"], known["env"]
+    known["recurrent"] = {"context": False, "even": False} | memory
+    if "batch_size" in hyper:
+        hyper["batch_size"] = max(hyper["batch_size"] // memory.get("sequence_length", 1), 1)
+    if env.get("name") == "carla":
+        ends = env.get("terminate", ["collision", "off_road"])
+        known["env"] = {"speed_scale": 30.0} | env | {"terminate": [*ends, "route_done"]}
+    return known
+
+
+def completed(saved: dict[str, Any]) -> dict[str, Any]:
+    """A saved configuration, flat; a key that it lacks was added since, and that run had its default."""
+    env = CarlaSettings() if saved.get("env", {}).get("name") == "carla" else GymSettings()
+    return flatten(Settings(env=env)) | flatten(modern(saved))
+
+
+def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Keys (dotted) whose values differ between two resolved configurations and that a resume may not change."""
+    before, after = completed(old), flatten(new)
+    return sorted(
+        key
+        for key in before.keys() | after.keys()
+        if before.get(key) != after.get(key) and key not in FREE_ON_RESUME and key.split(".")[0] not in FREE_ON_RESUME
+    )
