@@ -185,6 +185,7 @@ def build_trainer(
         log_every=settings.log_every,
         eval_every=settings.eval_every,
         eval_episodes=settings.eval_episodes,
+        eval_spread=settings.eval_spread,
         save_every=settings.save_every,
         seed=settings.seed,
         random_low=low,

@@ -95,16 +95,16 @@ class Checkpoints:
         """Write ``best.pt``, which has no replay to resume with; raises OSError and leaves the old one whole."""
         _write(self._directory / BEST, lambda file: torch.save({"format": FORMAT, **payload}, file))
 
-    def best(self) -> tuple[float, int]:
-        """Return and environment step of the evaluation whose weights ``best.pt`` holds; without one, -inf and 0."""
+    def best(self) -> tuple[float, int, float]:
+        """Return, environment step and success of the evaluation whose weights ``best.pt`` holds; else -inf, 0, 0."""
         path = self._directory / BEST
         if path.exists():
             try:
                 payload = read_checkpoint(path)
-                return float(payload["eval/return"]), int(payload["env_step"])
+                return float(payload["eval/return"]), int(payload["env_step"]), float(payload["eval/success"])
             except (UserError, KeyError) as error:
                 log.warning("%s; the next evaluation replaces it", error)
-        return -math.inf, 0
+        return -math.inf, 0, 0.0
 
     def remove_best(self) -> None:
         """Remove what a run that never saved a checkpoint left of its best evaluation."""

@@ -49,6 +49,7 @@ class Plan:
     log_every: int
     eval_every: int
     eval_episodes: int
+    eval_spread: bool
     save_every: int
     seed: int
     random_low: tuple[float, ...]

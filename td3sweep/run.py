@@ -132,6 +132,7 @@ def _close(settings: Settings, trainer: Any) -> dict[str, Any]:
         "ended": ending(trainer),
         "wiring": settings.wiring.name,
         "fault": settings.fault,
+        "demonstrations": settings.demonstrations.name,
         **summarise(trainer),
     }
     trainer.recorder.close(summary)
@@ -167,6 +168,7 @@ def summarise(trainer: Any) -> dict[str, Any]:
         "evaluated_at": trainer.evaluated_at,
         "best_return": trainer.best_return if trainer.best_at else None,
         "best_at": trainer.best_at,
+        "best_success": trainer.best_success if trainer.best_at else None,
         "env_steps": trainer.step,
         "updates": trainer.agent.updates,
         "episodes": trainer.episodes,

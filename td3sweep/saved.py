@@ -10,7 +10,18 @@ from td3sweep.settings import CarlaSettings, GymSettings, Settings
 
 # Differences that leave the training itself as it was; any other difference refuses a resume.
 FREE_ON_RESUME = frozenset(
-    {"steps", "name", "device", "compile", "cuda_graphs", "threads", "log_every", "eval_every", "eval_episodes"}
+    {
+        "steps",
+        "name",
+        "device",
+        "compile",
+        "cuda_graphs",
+        "threads",
+        "log_every",
+        "eval_every",
+        "eval_episodes",
+        "eval_spread",
+    }
     | {"save_every", "resume", "space", "sweep", "tracking", "monitor"}
     | {f"env.{key}" for key in ("host", "port", "path", "command", "gpu", "flags", "restart_every")}
     | {f"env.timeouts.{key}" for key in ("start", "load", "tick", "frame")}
@@ -39,6 +50,7 @@ def modern(saved: dict[str, Any]) -> dict[str, Any]:
         return saved
     known = copy.deepcopy(saved)
     memory, hyper, env = known["recurrent"], known["hyperparams"], known["env"]
+    known = {"eval_spread": False} | known
     if memory.get("name", "none") != "none":
         known["recurrent"] = {"context": False, "even": False} | memory
     falls = hyper.get("exploration_noise_final") is not None

@@ -338,8 +338,8 @@ class SweepSettings:
 class Settings:
     """One run."""
 
-    steps: int = setting(2200, "environment steps in all; a larger number extends a finished run", low=1)
-    warmup: int = setting(1500, "steps that others drive before learning starts: a demonstrator, or chance", low=0)
+    steps: int = setting(1400, "environment steps in all; a larger number extends a finished run", low=1)
+    warmup: int = setting(1000, "steps that others drive before learning starts: a demonstrator, or chance", low=0)
     seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1)
     name: str = setting("drive", "folder below runs/ and W&B group")
     device: str = setting("auto", "where networks live", choices=("auto", "cpu", "cuda"))
@@ -357,9 +357,10 @@ class Settings:
     )
     log_every: int = setting(25, "updates between two rows of metrics", low=1)
     eval_every: int = setting(
-        350, "environment steps between two evaluations after warm-up (at the next episode's end)", low=1
+        200, "environment steps between two evaluations after warm-up (at the next episode's end)", low=1
     )
     eval_episodes: int = setting(10, "episodes an evaluation", low=1, high=1000)
+    eval_spread: bool = setting(True, "their starts are spread over lanes and directions; false: drawn")
     save_every: int = setting(200, "environment steps between two checkpoints", low=1)
     resume: str | None = setting(None, "last: go on with the newest unfinished run of this name", choices=("last",))
     updates_per_step: float = setting(1.0, "updates an environment step after warm-up; .1 to 1", low=0.0, high=100.0)

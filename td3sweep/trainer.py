@@ -58,7 +58,7 @@ class Trainer:
         self.judged_hopeless = False
         self.evaluation: dict[str, float] = {}
         self.evaluated_at = 0
-        self.best_return, self.best_at = -math.inf, 0  # of the evaluations so far
+        self.best_return, self.best_at, self.best_success = -math.inf, 0, 0.0  # of the evaluations so far
         self._evaluation_due = False
         self._told_of_small_replay = False
         self._unwatched: dict[str, Any] | None = None  # the monitor's saved state, kept through a sitting without one
@@ -246,11 +246,15 @@ class Trainer:
         if found is not None:
             self.evaluation, self.evaluated_at, self._evaluation_due = found, self.step, False
             if self.monitor is not None:
-                self._tell(self.monitor.evaluation(self.step, found["eval/return"]))
+                self._tell(self.monitor.evaluation(self.step, found["eval/return"], int(found["eval/episodes"])))
             self.recorder.log(self.step, self.agent.updates, "evaluation", dict(found))
             if found["eval/return"] >= self.best_return:
                 self.checkpoints.save_best({"env_step": self.step, "agent": self.agent.state_dict()} | found)
-                self.best_return, self.best_at = found["eval/return"], self.step
+                self.best_return, self.best_at, self.best_success = (
+                    found["eval/return"],
+                    self.step,
+                    found["eval/success"],
+                )
             if strip is not None:
                 self.recorder.save_film(strip)
             if self._judge is not None and self.step < self.plan.steps:
@@ -299,6 +303,6 @@ class Trainer:
         self.recorder.load_state_dict(payload["recorder"])
         self.evaluation, self.evaluated_at = payload["evaluation"], payload["evaluated_at"]
         self._evaluation_due = payload["evaluation_due"]
-        self.best_return, self.best_at = self.checkpoints.best()
+        self.best_return, self.best_at, self.best_success = self.checkpoints.best()
         self.collector.load_state_dict(payload)
         self.recorder.say(f"resumed at step {self.step} from {saved.path.name}")

@@ -82,6 +82,7 @@ class ActorLoop:
             self._env,
             self._policy,  # type: ignore[arg-type]  # of the agent, it asks for what acts
             episodes=asked.episodes,
+            spread=asked.spread,
             interrupted=self._pipe.poll,  # nothing is asked meanwhile: the pipe speaks when it ends
             observer=(lambda *moment: film.append(moment)) if asked.film else None,
         )

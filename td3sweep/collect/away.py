@@ -183,7 +183,7 @@ class Away(Collector):
         if not seat.remote.alive:
             raise self._fault(seat, None)
         self._vacate(seat)
-        seat.remote.send(Evaluate(episodes, film=observer is not None))
+        seat.remote.send(Evaluate(episodes, self.plan.eval_spread, film=observer is not None))
         while not interrupted():
             if not seat.remote.pipe.poll(WAIT_S):
                 continue

@@ -71,7 +71,14 @@ class Here(Collector):
     ) -> dict[str, float] | None:
         """Evaluate between episodes, in the same environment: two never share a server."""
         with self._surviving():
-            found = evaluate(self.env, self.agent, episodes=episodes, interrupted=interrupted, observer=observer)
+            found = evaluate(
+                self.env,
+                self.agent,
+                episodes=episodes,
+                spread=self.plan.eval_spread,
+                interrupted=interrupted,
+                observer=observer,
+            )
         if found is not None:
             self._faults_in_a_row = 0
         return found

@@ -53,6 +53,7 @@ class Evaluate:
     """Drive evaluation episodes, and keep the moments of the first if asked. Answered by :class:`Evaluated`."""
 
     episodes: int
+    spread: bool
     film: bool
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from td3sweep.diagnose.log import EVALUATION, LEARNING, Episode, Log, Row
-from td3sweep.diagnose.names import EVAL_RETURN
+from td3sweep.diagnose.names import EVAL_EPISODES, EVAL_RETURN
 from td3sweep.monitor.verdict import Monitor, Report
 
 R_MAX = "reward/max"  # running largest |r| of a step
@@ -80,7 +80,11 @@ def _row(monitor: Monitor, row: Row) -> None:
         measured = {name: value for name, value in row.values.items() if not name.startswith(OWN_WORDS)}
         monitor.watch(row.step, measured, row.phase or LEARNING)
     if EVAL_RETURN in row.values:
-        monitor.evaluation(row.step, row.values[EVAL_RETURN])
+        monitor.evaluation(row.step, row.values[EVAL_RETURN], _count(row.values.get(EVAL_EPISODES, 0.0)))
+
+
+def _count(value: float) -> int:
+    return int(value) if math.isfinite(value) and value > 0 else 0
 
 
 def _episode(monitor: Monitor, episode: Episode) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from td3sweep.errors import UserError
 
-WARM_UP, LEARNING, EVALUATION = "warm-up", "learning", "evaluation"
+WARM_UP, LEARNING, EVALUATION, DEMONSTRATIONS = "warm-up", "learning", "evaluation", "demonstrations"
 
 
 class NothingYetError(UserError):

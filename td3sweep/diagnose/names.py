@@ -10,6 +10,7 @@ from td3sweep.errors import UserError
 
 STEP = "step"
 EP_RETURN, EP_LENGTH, EVAL_RETURN = "episode/return", "episode/length", "eval/return"
+EVAL_EPISODES = "eval/episodes"
 
 # Ours: what others call it, the likeliest first, written as `plain` gives it and without the part before a "/".
 # stable-baselines3, CleanRL, Spinning Up and hand-written loops; a name is guessed only where its meaning is sure.

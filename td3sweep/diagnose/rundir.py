@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from td3sweep.diagnose.jsonlines import read_json_lines
-from td3sweep.diagnose.log import LEARNING, Episode, Log, Row, number
+from td3sweep.diagnose.log import DEMONSTRATIONS, LEARNING, Episode, Log, Row, number
 from td3sweep.errors import UserError
 
 Item = TypeVar("Item")
@@ -31,7 +31,8 @@ def read_run_directory(path: Path) -> Log:
     if (path / METRICS).exists():
         log.rows = _whole(path / METRICS, _row, log.notes)
     if (path / EPISODES).exists():
-        log.episodes = _whole(path / EPISODES, _episode, log.notes)
+        found = _whole(path / EPISODES, _episode, log.notes)
+        log.episodes = [one for one in found if one.phase != DEMONSTRATIONS]  # they tell of another driver
         log.rows = [row for row in log.rows if "episode/length" not in row.values]
     _read_config(path / CONFIG, log)
     _read_summary(path, log)

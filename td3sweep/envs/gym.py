@@ -87,7 +87,8 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
         """Start an episode."""
         super().reset(seed=seed)
         with _packages(self._id):
-            inner, info = self._env.reset(seed=seed, options=options)
+            own = {key: value for key, value in (options or {}).items() if key != "spread"}  # there are no kinds here
+            inner, info = self._env.reset(seed=seed, options=own or None)
             self._stack.restart(self._frame(inner))
         self._previous = np.zeros(self.vector_size, np.float32)
         self._unpaid = 0

@@ -27,7 +27,11 @@ class ImageEnv(Protocol):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode; a seed alone decides it, whatever was played before."""
+        """Start an episode; a seed alone decides it, whatever was played before.
+
+        Where there are starts to choose from, `options={"spread": i}` takes one of the i-th kind, so that a few
+        episodes that count up try all of them.
+        """
         ...
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

@@ -31,6 +31,7 @@ def evaluate(
     agent: TD3,
     *,
     episodes: int,
+    spread: bool = True,
     interrupted: Callable[[], bool] = lambda: False,
     observer: Observer | None = None,
 ) -> dict[str, float] | None:
@@ -40,21 +41,24 @@ def evaluate(
         env: the environment, between two episodes.
         agent: whose policy drives.
         episodes: how many, on seeds that neither training nor the protocol draws.
+        spread: start on every lane about equally often, rather than by chance.
         interrupted: asked at every step.
         observer: told of every moment of the first episode: observation, the action before it (or None), info.
 
     Returns:
-        ``eval/return`` (undiscounted, without shaping), ``eval/length`` (agent steps), ``eval/success`` (share) and,
-        where the environment reports it, ``eval/route_fraction``; None when interrupted.
+        ``eval/return`` (undiscounted, without shaping), ``eval/length`` (agent steps), ``eval/success`` (share),
+        ``eval/episodes`` and, where the environment reports it, ``eval/route_fraction``; None when interrupted.
     """
     results = []
-    for seed in range(RUN_SEED, RUN_SEED + episodes):
-        outcome = drive(env, Trained(agent), seed, interrupted, observer if seed == RUN_SEED else None)
+    for number in range(episodes):
+        seed, watched = RUN_SEED + number, observer if number == 0 else None
+        outcome = drive(env, Trained(agent), seed, interrupted, watched, options={"spread": number} if spread else None)
         if outcome is None:
             return None
         results.append(_result(outcome))
     keys: Iterable[str] = results[0]
-    return {f"eval/{key}": float(np.mean([result[key] for result in results])) for key in keys}
+    means = {f"eval/{key}": float(np.mean([result[key] for result in results])) for key in keys}
+    return means | {"eval/episodes": float(episodes)}
 
 
 def drive(
@@ -63,9 +67,11 @@ def drive(
     seed: int,
     interrupted: Callable[[], bool] = lambda: False,
     observer: Observer | None = None,
+    *,
+    options: dict[str, Any] | None = None,
 ) -> Outcome | None:
-    """One episode from its seed to its end; None when interrupted."""
-    observation, info = env.reset(seed=seed)
+    """One episode from its seed, and options of its reset, to its end; None when interrupted."""
+    observation, info = env.reset(seed=seed, options=options)
     if observer is not None:
         observer(observation, None, info)
     driver.begin(seed, info)

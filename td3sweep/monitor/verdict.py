@@ -24,7 +24,7 @@ from td3sweep.monitor.explosion import Explosion
 from td3sweep.monitor.forecast import Growth
 from td3sweep.monitor.growth import MIN_POINTS
 
-MIN_EPISODES = 10  # of the learning phase, before a run may be called healthy
+MIN_EPISODES = 10  # of the policy, in the learning phase or in evaluations, before a run may be called healthy
 QUIET = 20  # judgements without a word after which a warning no longer counts against a run
 LEARNING = "learning"
 NEEDS = {  # series that a detector reads from one row
@@ -114,6 +114,7 @@ class Monitor:
         self._seen: set[str] = set()  # names of metrics seen
         self._fed: set[str] = set()  # detectors of `NEEDS` for which one row held all
         self._trend: float | None = None
+        self._evaluated = 0  # episodes of evaluations
         self.alarms: list[Alarm] = []
         self._quiet: list[int] = []  # for each alarm, judgements of its detector since it was last heard
 
@@ -187,8 +188,9 @@ class Monitor:
         self._trend = self._lengths.trend()
         return self._raise(alarms, [self._lengths.name]) + self._short_and_failing(step)
 
-    def evaluation(self, step: int, ret: float) -> list[Alarm]:
-        """Judge the mean return of one evaluation; returns the alarms not raised before."""
+    def evaluation(self, step: int, ret: float, episodes: int = 0) -> list[Alarm]:
+        """Judge the mean return of one evaluation, of so many episodes; returns the alarms not raised before."""
+        self._evaluated += episodes
         return self._raise(self._returns.update(int(step), float(ret)), [self._returns.name])
 
     def wiring(self, step: int, faults: Sequence[str], evidence: Sequence[str]) -> list[Alarm]:
@@ -254,8 +256,9 @@ class Monitor:
         lacking = []
         if self._explosion.points_seen < MIN_POINTS:
             lacking.append(f"{self._explosion.points_seen} of the {MIN_POINTS} rows that a growth fit needs")
-        if self._lengths.seen() < MIN_EPISODES:
-            lacking.append(f"{self._lengths.seen()} of {MIN_EPISODES} episodes of the learning phase")
+        seen = self._lengths.seen() + self._evaluated
+        if seen < MIN_EPISODES:
+            lacking.append(f"{seen} of {MIN_EPISODES} episodes of the learning phase")
         blind = [text for text in self._missing() if text.startswith(("d1:", "d2:"))]
         if len(blind) == 2:
             lacking.append(f"neither bound nor gap could be judged ({'; '.join(blind)})")
@@ -336,6 +339,7 @@ class Monitor:
             "faults": copy.copy(self._faults),
             "seen": sorted(self._seen),
             "fed": sorted(self._fed),
+            "evaluated": self._evaluated,
             "alarms": [alarm.as_dict() for alarm in self.alarms],
             "quiet": list(self._quiet),
         }
@@ -347,6 +351,7 @@ class Monitor:
         self._faults = copy.copy(state["faults"])
         self._seen = set(state["seen"])
         self._fed = set(state.get("fed", ()))  # an older version did not save it; the next row tells
+        self._evaluated = state.get("evaluated", 0)  # nor this
         self.alarms = [Alarm(**alarm) for alarm in state["alarms"]]
         self._quiet = list(state["quiet"])
         self._trend = self._lengths.trend()

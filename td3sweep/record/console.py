@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,13 @@ from td3sweep.record.progress import format_duration
 from td3sweep.settings import CarlaSettings, Settings
 
 STANDIN_MAPS = "StandIn"  # how all of its maps' names begin, and none of CARLA's
-SEED_STEPS, SEED_UPDATES, SEED_BATCH = 5000, 4000, 256  # experiment=seed_5k
+DEMONSTRATORS = {
+    "pid": "the route's PID baseline",
+    "autopilot": "CARLA's autopilot",
+    "recorded": "recorded episodes",
+}
+DRIVES = 0.5  # share of its starts that somebody who drives reaches the end of
+TEST_EPISODES = 20  # of td3sweep.evaluate
 
 
 @contextmanager
@@ -87,6 +93,8 @@ def banner(console: Console, settings: Settings, path: Path) -> None:
             f"  {s.actors} actors act while the learner learns; an action is at most "
             f"{stalest(s.actors, s.updates_per_step)} updates old when stored; a resume is not bit for bit",
         )
+    for line in who_showed_it(s):
+        say(console, f"  {line.replace('it was', 'it is')}")
     say(console, f"  {s.steps} steps, {s.warmup} of them warm-up, seed {s.seed}; writing to {path}")
 
 
@@ -101,38 +109,65 @@ def simulator(settings: Settings) -> str:
 
 
 def closing(console: Console, settings: Settings, trainer: Any, outcome: Any) -> None:
-    """The verdict with its evidence, what a full run would cost, and the one line that scripts read."""
+    """How it drove, the verdict with its evidence, what to do next, and the one line that scripts read."""
     summary = outcome.summary
+    for line in (*how_it_drove(settings, summary), *who_showed_it(settings)):
+        say(console, line)
+    if trainer.recorder.film_path.exists():
+        say(console, f"what it saw and where it drove: {trainer.recorder.film_path}")
     say(console, f"verdict: {summary['verdict']} - {EXPLANATION[summary['verdict']]}")
     for line in summary["evidence"]:
         say(console, f"  {line}")
     say(console, f"will more steps help? {summary['more_steps_help']}: {summary['why']}")
-    if 0 < summary["best_at"] < summary["evaluated_at"]:
-        last = summary["final_return"]
-        say(
-            console,
-            f"best evaluation: return {summary['best_return']:.2f} at step {summary['best_at']}, the last {last:.2f}; "
-            "checkpoints/best.pt has its weights",
-        )
     if settings.fault != "none":
         say(console, f"fault={settings.fault} was put in on purpose: these numbers say nothing about a correct run")
-    length = settings.recurrent.sequence_length
-    cost = seed_cost(trainer.recorder, max(settings.hyperparams.batch_size // length, 1) * length)
-    if cost is not None and settings.name != "seed_5k":
-        say(
-            console,
-            f"a full run is experiment=seed_5k ({SEED_STEPS} steps, {SEED_UPDATES} updates of {SEED_BATCH}): "
-            f"with this CNN and memory about {format_duration(cost)} here",
-        )
+    say(console, f"next: {what_next(summary, outcome.directory, trainer.recorder.seconds_per('step'))}")
     say(console, outcome.line)
 
 
-def seed_cost(recorder: Any, transitions: int) -> float | None:
-    """Seconds of ``experiment=seed_5k``, scaled from a step and an update of ``transitions`` as measured."""
-    per_step, per_update = recorder.seconds_per("step"), recorder.seconds_per("update")
-    if per_step is None or per_update is None:
-        return None
-    return float(SEED_STEPS * per_step + SEED_UPDATES * per_update * SEED_BATCH / transitions)
+def how_it_drove(settings: Settings, summary: Mapping[str, Any]) -> list[str]:
+    """What the last evaluation found, and where the best was another, what that one had found."""
+    last = summary["evaluation"]
+    if not last:
+        return ["it was not evaluated"]
+    routes = isinstance(settings.env, CarlaSettings)
+    count = round(last["eval/episodes"])
+
+    def found(success: float, ret: float) -> str:
+        drove = f"drove {round(success * count)} of {count} evaluation starts to the end, " if routes else ""
+        return f"{drove}return {ret:.2f}"
+
+    lines = [f"the policy {found(last['eval/success'], last['eval/return'])} (step {summary['evaluated_at']})"]
+    if 0 < summary["best_at"] < summary["evaluated_at"]:
+        best = found(summary["best_success"], summary["best_return"])
+        lines.append(f"its best weights {best} (step {summary['best_at']}): checkpoints/best.pt")
+    return lines
+
+
+def who_showed_it(settings: Settings) -> list[str]:
+    """That a run was shown how to drive, wherever it was."""
+    shown = settings.demonstrations
+    if shown.name == "none":
+        return []
+    steps = max(settings.warmup - shown.random_steps, 0)
+    return [
+        f"it was shown how: {steps} steps of {DEMONSTRATORS[shown.name]} in the warm-up (demonstrations={shown.name}); "
+        "demonstrations=none learns from rewards alone"
+    ]
+
+
+def what_next(summary: Mapping[str, Any], directory: Path, seconds_per_step: float | None) -> str:
+    """A command for whoever has just seen the end of this run, and about how long it takes."""
+    last = summary["evaluation"]
+    if summary["ended"] == "interrupted" or not last:
+        return "the same command with hydra.run.dir=" + str(directory) + " goes on"
+    if last["eval/success"] >= DRIVES and seconds_per_step is not None:
+        cost = format_duration(TEST_EPISODES * last["eval/length"] * seconds_per_step)
+        return (
+            f"python -m td3sweep.evaluate {directory}   # {TEST_EPISODES} starts that it never saw, with videos; "
+            f"driving takes about {cost}"
+        )
+    return f"python -m td3sweep.diagnose {directory}   # what is wrong, with pictures; seconds"
 
 
 def say(console: Console, text: str) -> None:

@@ -19,7 +19,10 @@ WORDS = {
 }
 DEFINITIONS = {
     "loss/critic": "loss that the two critics minimise together",
-    "loss/actor": "loss that the actor minimises: -`q/actor`, and the penalty on pre-tanh outputs if there is one",
+    "loss/actor": "loss that the actor minimises: -`q/actor`, and the penalty on pre-tanh outputs if there is one; "
+    "with demonstrations it gives way to cloning by `cloning/share`",
+    "cloning/distance": "mean squared distance of the actor's actions to what the demonstrator meant, where it acted",
+    "cloning/share": "share of cloning in the actor's loss",
     "q/q1": "first critic on replayed actions",
     "q/q2": "second critic on replayed actions",
     "q/actor": "first critic on the actor's own actions, as the actor's loss reads it",
@@ -51,6 +54,7 @@ DEFINITIONS = {
     "eval/return": "undiscounted return of an evaluation: fixed seeds, no noise, no shaping",
     "eval/length": "agent steps of its episodes",
     "eval/success": "share of them that reached their goal",
+    "eval/episodes": "how many they were",
     "eval/route_fraction": "share of the route driven",
     "divergence/nonfinite": "numbers of the row that were not finite",
     "divergence/d0": "faults that the wiring audit found at start",

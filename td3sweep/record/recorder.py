@@ -26,7 +26,7 @@ class Recorder:
     def __init__(
         self, directory: RunDirectory, console: Console, mirror: WandbMirror | None, simulator: str = ""
     ) -> None:
-        self._film_path = directory.film
+        self.film_path = directory.film
         self._checkpoints = directory.checkpoints
         self._simulator = simulator
         self._metrics = JsonLines(directory.metrics)
@@ -147,7 +147,7 @@ class Recorder:
 
     def save_film(self, strip: FilmStrip) -> None:
         """Write the strip into the run directory."""
-        strip.save(self._film_path)
+        strip.save(self.film_path)
 
     # Save, restore, end
 
@@ -176,5 +176,5 @@ class Recorder:
         self._metrics.close()
         self._episodes.close()
         if self._mirror is not None:
-            self._mirror.keep(self._film_path, self._checkpoints)
+            self._mirror.keep(self.film_path, self._checkpoints)
             self._mirror.summarise(summary)

@@ -240,6 +240,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         Args:
             seed: decides start, route, jitter and traffic.
             options: `{"route": i}` takes the i-th of `routes` or of the map, without jitter; the seed decides traffic.
+                `{"spread": i}` draws a start on the i-th lane, see `Starts.draw`.
 
         Raises:
             SimulatorError: the simulator failed; everything is discarded and the next call starts anew.
@@ -361,7 +362,10 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         assert self._starts is not None
         index, starts = options.get("route"), self._starts
         for attempt in range(PLACES_TRIED):
-            route, pose, height = starts.draw(self.np_random) if index is None else starts.numbered(index, attempt)
+            if index is None:
+                route, pose, height = starts.draw(self.np_random, options.get("spread"))
+            else:
+                route, pose, height = starts.numbered(index, attempt)
             seed = int(self.np_random.integers(2**31))
             if tick := simulation.begin(pose, height, traffic=self._traffic, seed=seed):
                 return tick, route

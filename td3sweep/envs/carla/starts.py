@@ -43,16 +43,26 @@ class Starts:
         self._jitter = jitter
         endless = [place for place, start in enumerate(waypoints) if lanes.is_endless(start)]
         self._random_places = endless or list(range(len(waypoints)))
+        by_lane: dict[int, list[int]] = {}
+        for place in self._random_places:
+            by_lane.setdefault(int(waypoints[place].lane_id), []).append(place)
+        self._by_lane = [by_lane[lane] for lane in sorted(by_lane)]
         for pair in pairs:
             self._fixed(pair)
 
-    def draw(self, rng: np.random.Generator) -> tuple[Route, Pose, float]:
-        """A route, the car's pose at its start with jitter, and the ground's height there, m."""
+    def draw(self, rng: np.random.Generator, spread: int | None = None) -> tuple[Route, Pose, float]:
+        """A route, the car's pose at its start with jitter, and the ground's height there, m.
+
+        Episodes that count `spread` up start on every lane, and so in every direction, about equally often; of fixed
+        routes each in its turn.
+        """
         side, turn = rng.uniform(-1.0, 1.0, 2) * self._jitter
         if self._pairs:
-            pair = self._pairs[int(rng.integers(len(self._pairs)))]
+            number = int(rng.integers(len(self._pairs)))
+            pair = self._pairs[number if spread is None else spread % len(self._pairs)]
             return self._at(pair[0], self._fixed(pair), side, turn)
-        place = self._random_places[int(rng.integers(len(self._random_places)))]
+        places = self._random_places if spread is None else self._by_lane[spread % len(self._by_lane)]
+        place = places[int(rng.integers(len(places)))]
         return self._at(place, self._random(place, rng), side, turn)
 
     def numbered(self, index: int, attempt: int = 0) -> tuple[Route, Pose, float]:
