@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks.former import PLAIN
 from benchmarks.monitor_runs import run_ours
 from td3sweep.plan import stalest
 from td3sweep.trainer import Trainer
@@ -27,6 +28,7 @@ from td3sweep.trainer import Trainer
 WARMUP = 120
 ACTION_REPEAT = 4
 RUN = [
+    *PLAIN,
     f"warmup={WARMUP}", "updates_per_step=1.0", "eval_every=1000000", "eval_episodes=1", "save_every=1000000",
     "tracking=off", "monitor=off", "replay.capacity=5000", "env.max_episode_steps=100",
     f"env.action_repeat={ACTION_REPEAT}",

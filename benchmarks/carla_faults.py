@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from benchmarks.carla_faults_watch import Watch
+from benchmarks.former import PLAIN
 from benchmarks.page import CARLA, replace_section
 from td3sweep.assemble import build_env, build_trainer
 from td3sweep.compose import compose_settings
@@ -94,7 +95,7 @@ def overrides(plan: Path, port: int, steps: int, seed: int) -> list[str]:
     )
     limits = [f"env.timeouts.{key}={value}" for key, value in TIMEOUTS.items()]
     task = [f"steps={steps}", f"replay.capacity={2 * steps}", f"env.action_repeat={REPEAT}", f"seed={seed}"]
-    return [*small.split(), *task, *limits, "env.server=command", f"env.command={command}", f"env.port={port}"]
+    return [*PLAIN, *small.split(), *task, *limits, "env.server=command", f"env.command={command}", f"env.port={port}"]
 
 
 def measure(faults: int, *, gone_s: float = 60.0, seed: int = 0) -> dict[str, Any]:

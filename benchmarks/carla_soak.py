@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 from scipy.stats import theilslopes
 
+from benchmarks.former import PLAIN
 from benchmarks.page import CARLA, replace_section
 
 DATA = Path(__file__).parents[1] / "docs/data/carla_soak.json"
@@ -34,6 +35,7 @@ WARM_UP = 0.25  # share of the samples before memory is judged: until then the r
 SAVE_S = 60.0  # for the trainer to save and leave
 START_S = 600.0  # to its first episode
 TASK = [
+    *PLAIN,
     *("steps=10000000", "warmup=500", "updates_per_step=.1", "hyperparams.batch_size=16", "replay.capacity=3000"),
     *("log_every=25", "eval_every=5000", "eval_episodes=1", "save_every=5000", "tracking=off", "threads=1"),
     *("env.max_episode_steps=100", "env.timeouts.tick=2"),

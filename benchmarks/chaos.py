@@ -26,14 +26,16 @@ from typing import Any, Protocol
 
 from benchmarks.chaos_check import Check, check
 from benchmarks.chaos_processes import Process, of_sweep, simulators, workers
+from benchmarks.former import PLAIN
 
 SERVERS = Path(__file__).parents[1] / "tests/sweep"
 STEPS = 80
-TASK = (  # of a few seconds
-    f"steps={STEPS} warmup=40 updates_per_step=1.0 hyperparams.batch_size=16 log_every=10 eval_every=20 "
+TASK = [  # of a few seconds
+    *PLAIN,
+    *f"steps={STEPS} warmup=40 updates_per_step=1.0 hyperparams.batch_size=16 log_every=10 eval_every=20 "
     "eval_episodes=1 env.max_episode_steps=40 tracking=off monitor=off replay.capacity=1000 save_every=20 "
-    "hyperparams.gamma=interval(.9,.99)"
-).split()
+    "hyperparams.gamma=interval(.9,.99)".split(),
+]
 RETRIES = 10  # more kills than this may not meet one trial
 TRIES = 3  # times that a command which ended by itself too early is repeated
 

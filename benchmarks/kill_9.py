@@ -24,13 +24,16 @@ from typing import Any
 import torch
 import yaml
 
+from benchmarks.former import MEMORY, PLAIN
 from td3sweep.checkpoint import BEST, Checkpoints, read_checkpoint
 
 COMBINATIONS = [(cnn, recurrent) for cnn in ("nature", "pooled") for recurrent in ("none", "gru48", "lstm256")]
 TASK = [
+    *PLAIN,
     "warmup=60", "updates_per_step=.5", "hyperparams.batch_size=16", "log_every=10", "eval_every=40", "eval_episodes=1",
     "env.max_episode_steps=40", "tracking=off", "replay.capacity=1000", "save_every=4", "threads=1",
 ]  # fmt: skip
+WITH_MEMORY = [*MEMORY, "hyperparams.batch_size=1"]  # a window of ten
 LAST_STEPS = 8  # a kill comes before these, so that there is something left to go on with
 
 
@@ -55,7 +58,9 @@ class Result:
 
 def torment(cnn: str, recurrent: str, folder: Path, *, kills: int, steps: int, seed: int = 0) -> Result:
     """Run one combination undisturbed and killed ``kills`` times, and compare."""
-    command = [sys.executable, "-m", "td3sweep", *TASK, f"cnn={cnn}", f"recurrent={recurrent}", f"steps={steps}"]
+    remembering = [] if recurrent == "none" else WITH_MEMORY
+    task = [*TASK, *remembering, f"cnn={cnn}", f"recurrent={recurrent}", f"steps={steps}"]
+    command = [sys.executable, "-m", "td3sweep", *task]
     whole, killed = folder / "whole", folder / "killed"
     subprocess.run([*command, f"hydra.run.dir={whole}"], check=True, capture_output=True)
     moments = random.Random(seed)

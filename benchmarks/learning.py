@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cells import BEST, Cell, parser, rows_of, run_asked
+from benchmarks.former import DRIVE, FEATURES, MEMORY, RACING, RECIPE, WORLD
 from benchmarks.page import DOCS, replace_section
 from td3sweep.report.stats import bootstrapped
 
 DATA, PAGE = DOCS / "data/learning.jsonl", DOCS / "learning.md"
-DRIVE = ["experiment=drive"]
 PART = [*DRIVE, "steps=3000"]  # learnt in part: where what helps and what hurts still shows
 SHORT = [*PART, "precision=bf16"]
 ELSEWHERE = {
@@ -32,8 +32,9 @@ ELSEWHERE = {
 }
 BLIND = "env.dark=[1,1]"
 WHOLE = {"": ("env.stalled_steps=null",)}  # a test's episodes last as long as CarRacing's do
-MEMORY = ["experiment=memory", "precision=bf16"]
-REMEMBER = ["recurrent.sequence_length=15", "recurrent.burn_in=12"]
+SIX = [*MEMORY, "recurrent.skip=true", "hyperparams.batch_size=6"]  # windows of ten
+RING = ["experiment=memory", *RECIPE, *WORLD, "precision=bf16"]
+REMEMBER = ["recurrent.sequence_length=15", "recurrent.burn_in=12", *FEATURES]
 LONG = ["env.route_min=250", "env.route_max=350", "env.max_episode_steps=600"]
 DARKEST = ("env.dark=[50,20]", *LONG)  # who drives straight on in the dark has left the lane after 17 m
 DARK = {
@@ -83,21 +84,17 @@ TABLES: dict[str, list[Cell]] = {
     ],
     "encoders": [  # 1,600 updates each
         Cell("nature", [*DRIVE, "steps=2300"], 3),
-        Cell("gru48", [*DRIVE, "steps=2300", "recurrent=gru48", "recurrent.skip=true", "hyperparams.batch_size=60"], 3),
-        Cell(
-            "lstm256",
-            [*DRIVE, "steps=2300", "recurrent=lstm256", "recurrent.skip=true", "hyperparams.batch_size=60"],
-            3,
-        ),
+        Cell("gru48", [*DRIVE, "steps=2300", "recurrent=gru48", *SIX], 3),
+        Cell("lstm256", [*DRIVE, "steps=2300", "recurrent=lstm256", *SIX], 3),
     ],
     "memory": [
-        Cell("none", MEMORY, 3, DARK),
-        Cell("gru48", [*MEMORY, "recurrent=gru48", *REMEMBER], 3, DARK),
-        Cell("lstm256", [*MEMORY, "recurrent=lstm256", *REMEMBER], 3, DARK),
-        Cell("gru48, zero state", [*MEMORY, "recurrent=gru48", *REMEMBER, "recurrent.stored_state=false"], 3, DARK),
-        Cell("gru48, no burn-in", [*MEMORY, "recurrent=gru48", REMEMBER[0], "recurrent.burn_in=0"], 3, DARK),
+        Cell("none", RING, 3, DARK),
+        Cell("gru48", [*RING, "recurrent=gru48", *REMEMBER], 3, DARK),
+        Cell("lstm256", [*RING, "recurrent=lstm256", *REMEMBER], 3, DARK),
+        Cell("gru48, zero state", [*RING, "recurrent=gru48", *REMEMBER, "recurrent.stored_state=false"], 3, DARK),
+        Cell("gru48, no burn-in", [*RING, "recurrent=gru48", *REMEMBER, "recurrent.burn_in=0"], 3, DARK),
     ],
-    "racing": [Cell("experiment=racing", ["experiment=racing"], 3, WHOLE)],
+    "racing": [Cell("experiment=racing", RACING, 3, WHOLE)],
 }
 
 

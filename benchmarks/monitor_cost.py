@@ -1,9 +1,9 @@
 """What watching and logging cost: ``python -m benchmarks.monitor_cost [overrides]``.
 
-One short real run on the stand-in, default settings (an update a step, batch 100, a row every 25 updates) but for its
-length. Every call of the monitor and the recorder, and the norms that only a row needs, is timed inside the run; what
-it prints is their share of the learning loop's wall-clock time, so that a busy machine slows both alike. A second run
-has ``monitor=off``.
+One short real run on the stand-in, `hyperparams=paper` (an update a step, batch 100, a row every 25 updates). Every
+call of the monitor and the recorder, and the norms that only a row needs, is timed inside the run; what it prints is
+their share of the learning loop's wall-clock time, so that a busy machine slows both alike. A second run has
+``monitor=off``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 
+from benchmarks.former import PLAIN
 from benchmarks.inside import WATCHING, measure
 
 SHORT = [
+    *PLAIN,
     "steps=900", "warmup=400", "updates_per_step=1.0", "eval_every=1000000", "eval_episodes=1", "save_every=1000000",
     "threads=1",
 ]  # fmt: skip

@@ -16,9 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.former import MEMORY, PLAIN
 from benchmarks.monitor import wilson
 
 SHORT = [
+    *PLAIN,
     "steps=900", "warmup=300", "updates_per_step=0.6", "hyperparams.batch_size=32", "eval_every=150", "eval_episodes=1",
     "save_every=100000", "tracking=off", "threads=1", "log_every=15",
 ]  # fmt: skip
@@ -29,7 +31,7 @@ HEALTHY = {
         *("env.vector=speed", "env.steer_scale=.4"),
         *("hyperparams.gamma=.95", "hyperparams.actor_lr=1e-4", "hyperparams.critic_lr=3e-4"),
     ],
-    "gru48": ["recurrent=gru48", "hyperparams.batch_size=20"],
+    "gru48": ["recurrent=gru48", *MEMORY, "hyperparams.batch_size=2"],
     "critic_only, LayerNorm": ["wiring=critic_only", "feature_norm=layernorm"],
     "mpg, per-module clip": ["target=mpg", "clip=per_module"],
 }

@@ -7,10 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.former import DRIVE
 from td3sweep.sweep import frame
 
 SWEEP = [
-    "--multirun", "experiment=drive", "warmup=300", "critic_only_updates=50", "steps=700", "updates_per_step=1.0",
+    "--multirun", *DRIVE, "warmup=300", "critic_only_updates=50", "steps=700", "updates_per_step=1.0",
     "eval_every=200", "eval_episodes=1", "env.max_episode_steps=100", "tracking=off", "sweep.width=2",
     "hyperparams.batch_size=choice(16,32,48,64)",
 ]  # fmt: skip

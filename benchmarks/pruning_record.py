@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.former import DRIVE
+
 CONFIGURATIONS, SEEDS = 48, (0, 1)
 TASK = [
-    "experiment=drive", "warmup=400", "critic_only_updates=100", "steps=1100", "updates_per_step=1.0",
+    *DRIVE, "warmup=400", "critic_only_updates=100", "steps=1100", "updates_per_step=1.0",
     "eval_every=100", "eval_episodes=2", "env.max_episode_steps=200", "save_every=1000000", "log_every=25",
     "tracking=off", "monitor=warn", "threads=1",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from benchmarks import first_step, tree_memory
+from benchmarks.former import LEARNER, STANDIN
 from benchmarks.inside import WATCHING, measure
 from benchmarks.learners import ACTIONS, EPISODE, STACK, STORED_BY_PEERS, our_replay
 from benchmarks.rows import Goal, Row
@@ -20,17 +21,18 @@ from benchmarks.update_rows import bf16_is_slow, installed
 
 WARMUP = 120
 LOOP = [
+    *LEARNER,
     "updates_per_step=1.0", f"warmup={WARMUP}", "eval_every=1000000", "eval_episodes=1", "save_every=1000000",
     "threads=1",
 ]  # fmt: skip
 LOOPS = {  # the first one also says what watching and logging cost
-    "stand-in, fp32": [],
-    "stand-in, bf16": ["precision=bf16"],
+    "stand-in, fp32": STANDIN,
+    "stand-in, bf16": [*STANDIN, "precision=bf16"],
     "blank environment, fp32": ["env=gym", "env.id=benchmarks.blank:td3sweep-benchmarks/Blank-v0"],
     "blank environment, bf16": ["precision=bf16", "env=gym", "env.id=benchmarks.blank:td3sweep-benchmarks/Blank-v0"],
 }
 LOOP_NOTE = (
-    "one thread, default settings, an update a step; the bare rate is that of the updates inside the same loop, "
+    "one thread, the TD3 paper's numbers, an update a step; the bare rate is that of the updates inside the same loop, "
     "without sampling. The stand-in runs in processes of its own, beside the learner"
 )
 WATCHING_NOTE = "monitor, metrics.jsonl, episodes.jsonl, wandb offline and terminal; a row every 25 updates"
@@ -121,8 +123,8 @@ def start() -> float:
     """Seconds of one start."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            sys.executable, "-m", "benchmarks.first_step", "steps=105", "warmup=101", "eval_episodes=1",
-            "env.max_episode_steps=4", f"hydra.run.dir={folder}/run",
+            sys.executable, "-m", "benchmarks.first_step", "demonstrations=none", "critic_only_updates=0", "steps=107",
+            "warmup=103", "eval_episodes=1", "env.max_episode_steps=4", f"hydra.run.dir={folder}/run",
         ]  # fmt: skip
         begun = time.time()
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -36,8 +36,8 @@ FIXES = {  # each alone; what they are compared with are the runs of "reproduce"
     "hyperparams=paper": ["hyperparams=paper", "hyperparams.batch_size=64"],
     "hyperparams=current": ["hyperparams=current", "hyperparams.batch_size=64"],
     "LayerNorm": ["feature_norm=layernorm"],
-    "gru48": ["recurrent=gru48", "hyperparams.batch_size=60"],
-    "lstm256": ["recurrent=lstm256", "hyperparams.batch_size=60"],
+    "gru48": ["recurrent=gru48", "hyperparams.batch_size=6"],  # windows of ten
+    "lstm256": ["recurrent=lstm256", "hyperparams.batch_size=6"],
     "pooled, batch 16": ["cnn=pooled", "hyperparams.batch_size=16"],
     "nature, batch 16": ["hyperparams.batch_size=16"],
     "tanh cared for": ["pre_tanh_penalty=0.005", "actor_init_scale=0.1"],  # this package's defaults, not the document's

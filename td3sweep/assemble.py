@@ -127,8 +127,12 @@ def build_trainer(
     console: Console,
     interrupted: Callable[[], bool],
     judge: Callable[[int], bool] | None = None,
+    horizon: int | None = None,
 ) -> Any:
-    """Agent, replay, monitor, recorder and checkpoints around ``env`` (or the actors' fleet), ready to run."""
+    """Agent, replay, monitor, recorder and checkpoints around ``env`` (or the actors' fleet), ready to run.
+
+    ``horizon``: see :func:`td3sweep.run.run`.
+    """
     import torch
 
     from td3sweep.checkpoint import Checkpoints
@@ -164,7 +168,7 @@ def build_trainer(
     shown, demonstrator = settings.demonstrations, build_demonstrator(settings.demonstrations)
     plan = Plan(
         steps=settings.steps,
-        horizon=settings.steps,
+        horizon=settings.steps if horizon is None else horizon,
         warmup=settings.warmup,
         random_steps=settings.warmup if demonstrator is None else min(shown.random_steps, settings.warmup),
         updates_per_step=settings.updates_per_step,

@@ -117,9 +117,9 @@ def override_saved(saved: Mapping[str, Any], overrides: list[str]) -> Settings:
     return to_settings(merged)
 
 
-def _by_memory(recurrent: str, without: int, with_memory: int) -> int:
-    """One of two numbers, by whether there is a memory."""
-    return int(without if recurrent == "none" else with_memory)
+def _by_memory(recurrent: str, without: Any, with_memory: Any) -> Any:
+    """One of two values, by whether there is a memory."""
+    return without if recurrent == "none" else with_memory
 
 
 def words_of(groups: Collection[str], overrides: Iterable[str]) -> list[str]:

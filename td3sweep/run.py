@@ -64,13 +64,17 @@ class Outcome:
         return f"run={self.directory} steps={self.summary['env_steps']} {shown} verdict={verdict}"
 
 
-def run(settings: Settings, path: Path, judge: Callable[[int], bool] | None = None) -> Outcome:
+def run(
+    settings: Settings, path: Path, judge: Callable[[int], bool] | None = None, *, horizon: int | None = None
+) -> Outcome:
     """Train as ``settings`` say in directory ``path``, resuming what is there.
 
     Args:
         settings: what to train, and how.
         path: the run's directory.
         judge: asked after every evaluation, with the environment step, whether to end the run there as hopeless.
+        horizon: environment steps over which a run that begins here lets noise and learning rates fall, where it will
+            be extended that far; None: its own ``steps``.
 
     Raises:
         UserError: the settings cannot be used here.
@@ -78,10 +82,10 @@ def run(settings: Settings, path: Path, judge: Callable[[int], bool] | None = No
         SimulatorError: the simulator failed again and again; the run can be resumed.
     """
     with alone_in(path):
-        return _run(settings, path, judge)
+        return _run(settings, path, judge, horizon)
 
 
-def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None) -> Outcome:
+def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None, horizon: int | None) -> Outcome:
     directory = RunDirectory(path)
     directory.agree(settings)
     done = directory.read(directory.summary)
@@ -95,7 +99,13 @@ def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None) ->
         env = build_env(settings, path) if settings.actors == 0 else build_actors(settings, path)
         try:
             trainer = build_trainer(
-                settings, directory, env, console=console, interrupted=lambda: bool(received), judge=judge
+                settings,
+                directory,
+                env,
+                console=console,
+                interrupted=lambda: bool(received),
+                judge=judge,
+                horizon=horizon,
             )
             directory.write_provenance(settings.seed, simulator(settings))
             try:

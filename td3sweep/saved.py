@@ -44,13 +44,17 @@ def modern(saved: dict[str, Any]) -> dict[str, Any]:
     """A saved configuration in this version's words.
 
     Before there were demonstrations a batch counted transitions, the goal always ended the task, speed was shown in
-    30 m/s, and a memory read the features alone.
+    30 m/s, a memory read the features alone, and exploration noise that falls did so over 6,000 steps.
     """
     if "demonstrations" in saved or not {"recurrent", "hyperparams", "env"} <= saved.keys():
         return saved
     known = copy.deepcopy(saved)
     memory, hyper, env = known["recurrent"], known["hyperparams"], known["env"]
-    known = {"eval_spread": False} | known | {"recurrent": {"context": False, "even": False} | memory}
+    known = {"eval_spread": False} | known
+    if memory.get("name", "none") != "none":
+        known["recurrent"] = {"context": False, "even": False} | memory
+    falls = hyper.get("exploration_noise_final") is not None
+    hyper["exploration_noise_steps"] = hyper.get("exploration_noise_steps", 6000) if falls else None
     if "batch_size" in hyper:
         hyper["batch_size"] = max(hyper["batch_size"] // memory.get("sequence_length", 1), 1)
     if env.get("name") == "carla":

@@ -11,7 +11,7 @@ from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
 from td3sweep.settings import CarlaSettings, ClipSettings, GymSettings, ReplaySettings, Settings
 
-OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "stored_state")  # of recurrent.*
+OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "stored_state", "context", "even")  # of recurrent.*
 SHOWN = ("path", "random_steps", "noise", "cloning", "floor", "fade")  # of demonstrations.*
 MEMORIES = "recurrent=gru48 or recurrent=lstm256"
 
@@ -55,16 +55,29 @@ def _check_unused(s: Settings) -> None:
     steady = "hyperparams.exploration_noise_final=null: the noise never falls"
     progress = "progress" in s.reward.terms
     throttle = not isinstance(s.env, GymSettings) or bool(s.env.pedals)
+    shows, recorded = s.demonstrations.name, s.demonstrations.name == "recorded"
+    shown = shows != "none"
+    nobody = "demonstrations=none: nobody shows how to drive"
     where, env = ("env=gym", "env=carla and ") if isinstance(s.env, GymSettings) else (f"reward={s.reward.name}", "")
     for group, keys, read, why, remedy in (
         ("recurrent", OF_MEMORY, memory, "recurrent=none: there is no memory", f"choose {MEMORIES}"),
         ("hyperparams", ("exploration_noise_steps",), falls, steady, "add hyperparams.exploration_noise_final=0.1"),
+        ("demonstrations", SHOWN, shown, nobody, "choose demonstrations=pid"),
+        (
+            *("demonstrations", ("path",), recorded, f"demonstrations={shows}: no episodes are read"),
+            "choose demonstrations=recorded",
+        ),
+        (
+            *("demonstrations", ("floor", "fade"), s.demonstrations.cloning > 0.0),
+            *("demonstrations.cloning=0: there is no cloning to fade", "give demonstrations.cloning a weight"),
+        ),
         ("env", ("warmup_throttle",), throttle, "env.pedals=[]: there is no throttle", "add env.pedals=[1,2]"),
         ("reward", ("progress_scale",), progress, f"{where}: no progress term", f"choose {env}reward=seed_later"),
     ):
         node = getattr(s, group)
+        usual = type(node)()
         for key in keys:
-            value, default = getattr(node, key), getattr(type(node), key)
+            value, default = getattr(node, key), getattr(usual, key)
             if value != default and not read:  # json.dumps: null and true as they are typed
                 given, kept = json.dumps(value), json.dumps(default)
                 raise UserError(f"{group}.{key}={given} with {why}; leave it at {kept} or {remedy}")
@@ -108,6 +121,7 @@ def _check_combinations(s: Settings) -> None:
     if s.target.name == "td3" and (s.target.delta_init, s.target.delta_state) != ("zero", "raw"):
         raise UserError("target.delta_init and target.delta_state need target=mpg; drop them or choose target=mpg")
     _check_replay(s)
+    _check_demonstrations(s)
     if s.clip.name == "off" and (s.clip.actor, s.clip.critic) != (ClipSettings.actor, ClipSettings.critic):
         raise UserError(
             f"clip.actor={s.clip.actor}, clip.critic={s.clip.critic} with clip=off: nothing is clipped; "
@@ -139,6 +153,26 @@ def _check_replay(s: Settings) -> None:
         )
     if replay.name == "lap" and s.loss != "huber":
         raise UserError(f"replay=lap with loss={s.loss}: its priorities belong to the Huber loss; add loss=huber")
+
+
+def _check_demonstrations(s: Settings) -> None:
+    shown = s.demonstrations
+    if shown.name == "none":
+        return
+    if shown.name != "recorded" and not isinstance(s.env, CarlaSettings):
+        raise UserError(
+            f"demonstrations={shown.name} with env={s.env.name}: there is no route to drive; choose demonstrations=none"
+        )
+    if shown.name == "recorded" and shown.path is None:
+        raise UserError("demonstrations=recorded without demonstrations.path: give the directory of the episodes")
+    if shown.random_steps >= s.warmup:
+        raise UserError(
+            f"warmup={s.warmup} with demonstrations.random_steps={shown.random_steps}: all of it is random and nothing "
+            "is shown; raise warmup, lower demonstrations.random_steps or choose demonstrations=none"
+        )
+    odd = [sd for sd in shown.noise if not 0.0 <= sd < math.inf]
+    if odd:
+        raise UserError(f"demonstrations.noise={shown.noise}: {odd[0]} is no SD; give numbers from 0 on")
 
 
 def _check_env(s: Settings) -> None:

@@ -9,9 +9,8 @@ from torch.nn import LayerNorm
 from td3sweep.agent import MPGTarget, TD3Target
 from td3sweep.assemble import build_agent, build_replay
 from td3sweep.compose import config_directory
-from td3sweep.record.console import SEED_BATCH, SEED_STEPS, SEED_UPDATES
 from td3sweep.replay import LAP, PER, FrameReplay
-from td3sweep.settings import CarlaSettings, GymSettings
+from td3sweep.settings import CarlaSettings, DemonstrationSettings, GymSettings
 
 GROUPS = sorted(path.relative_to(config_directory()) for path in Path(config_directory()).glob("*/*.yaml"))
 NEEDS = {"reward/none": ["env=gym"], "replay/lap": ["loss=huber"]}  # what an option cannot do without
@@ -30,7 +29,8 @@ def test_the_contracts_options_exist():
     wanted = {
         "cnn": ["nature", "pooled"],
         "recurrent": ["none", "gru48", "lstm256"],
-        "hyperparams": ["paper", "current", "as_ran", "author", "mpg"],
+        "hyperparams": ["recipe", "drive", "paper", "current", "as_ran", "author", "mpg"],
+        "demonstrations": ["none", "pid"],
         "clip": ["joint", "per_module", "value", "off"],
         "wiring": ["separate", "critic_only", "crossed"],
         "tracking": ["offline", "wandb", "off"],
@@ -47,8 +47,48 @@ def test_defaults_are_the_contracts(settings):
     assert (s.cnn.name, s.recurrent.name, s.wiring.name) == ("nature", "none", "separate")
     assert isinstance(s.env, CarlaSettings)
     assert s.env.server == "standin"
-    assert (s.hyperparams.gamma, s.hyperparams.actor_lr, s.hyperparams.batch_size) == (0.99, 1e-3, 100)
     assert s.tracking.name == "offline"
+
+
+def test_the_default_composition_is_the_recipe(settings):
+    s = settings()
+    h, env = s.hyperparams, s.env
+    assert (h.gamma, h.tau, h.actor_lr, h.critic_lr, h.batch_size) == (0.98, 0.02, 3e-4, 1e-3, 100)
+    assert (h.exploration_noise, h.exploration_noise_final, h.exploration_noise_steps) == (0.3, 0.1, None)
+    assert (h.lr_final, s.clip.name, s.reward.name, s.reward.scale) == (0.05, "off", "cruise", 0.1)
+    assert (s.steps, s.warmup, s.critic_only_updates, s.updates_per_step) == (1400, 1000, 300, 1.0)
+    assert (s.n_step, s.trunk, s.precision) == (3, 50, "auto")
+    assert (s.eval_every, s.eval_episodes, s.eval_spread) == (200, 10, True)
+    assert (env.vector, env.speed_scale, env.steer_scale, env.max_episode_steps) == ("speed", 3.0, 0.4, 400)
+    assert env.terminate == ["collision", "off_road", "stalled"]
+    assert s.demonstrations == DemonstrationSettings(name="pid")
+    assert (s.demonstrations.random_steps, s.demonstrations.noise) == (150, [0.1, 0.3, 0.6])
+    assert (s.demonstrations.cloning, s.demonstrations.floor, s.demonstrations.fade) == (10.0, 0.2, 600)
+
+
+@pytest.mark.parametrize("memory", ["gru48", "lstm256"])
+def test_with_a_memory_the_recipe_draws_fewer_windows_of_several_transitions(memory, settings):
+    s = settings(f"recurrent={memory}")
+    assert (s.hyperparams.batch_size, s.recurrent.sequence_length, s.recurrent.burn_in) == (16, 5, 2)
+    assert (s.recurrent.context, s.recurrent.even) == (True, True)
+    assert settings(f"recurrent={memory}", "hyperparams.batch_size=7").hyperparams.batch_size == 7
+
+
+def test_driving_from_rewards_alone_is_the_default_without_demonstrations(settings):
+    s, plain = settings("experiment=drive"), settings()
+    assert (s.demonstrations.name, s.hyperparams.batch_size, s.steps, s.warmup) == ("none", 32, 5000, 1000)
+    assert (s.env, s.reward, s.clip, s.n_step, s.trunk) == (plain.env, plain.reward, plain.clip, 3, 50)
+
+
+@pytest.mark.parametrize(("recurrent", "transitions"), [("none", 20), ("gru48", 20)])
+def test_the_ablation_trains_as_many_transitions_with_a_memory(recurrent, transitions, settings):
+    s = settings("experiment=ablation", f"recurrent={recurrent}")
+    assert s.hyperparams.batch_size * s.recurrent.sequence_length == transitions
+
+
+def test_the_memory_experiment_trains_as_many_transitions_with_a_memory(settings):
+    with_memory = settings("experiment=memory", "recurrent=gru48", "recurrent.sequence_length=15")
+    assert settings("experiment=memory").hyperparams.batch_size == 90 == 15 * with_memory.hyperparams.batch_size
 
 
 @pytest.mark.parametrize(
@@ -77,12 +117,14 @@ def test_an_experiment_wins_over_the_defaults_and_an_override_wins_over_it(setti
     assert (s.steps, s.warmup, s.reward.name, s.env.action_repeat) == (5000, 1000, "seed_20nov", 1)
     assert (s.hyperparams.actor_cnn_lr, s.wiring.name) == (1e-5, "separate")
     assert (s.pre_tanh_penalty, s.actor_init_scale, s.trunk) == (0.0, 1.0, None)  # the system had no such care
+    assert (s.demonstrations.name, s.clip.name, s.hyperparams.lr_final) == ("none", "joint", 1.0)
+    assert (s.n_step, s.critic_only_updates, s.precision, s.reward.scale) == (1, 0, "fp32", 1.0)
+    assert (s.eval_every, s.eval_episodes, s.eval_spread, s.hyperparams.batch_size) == (500, 2, False, 256)
+    assert (s.env.vector, s.env.speed_scale, s.env.steer_scale) == ("full", 30.0, 1.0)
+    assert s.env.terminate == ["collision", "off_road", "route_done"]
+    memory = settings("experiment=seed_5k", "recurrent=gru48").recurrent
+    assert (memory.sequence_length, memory.burn_in, memory.context, memory.even) == (10, 5, False, False)
     assert settings("experiment=seed_5k", "steps=6000").steps == 6000
-
-
-def test_the_full_run_that_every_output_prices_is_the_experiment(settings):
-    s = settings("experiment=seed_5k")
-    assert (s.steps, s.steps - s.warmup, s.hyperparams.batch_size) == (SEED_STEPS, SEED_UPDATES, SEED_BATCH)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +138,8 @@ def test_the_full_run_that_every_output_prices_is_the_experiment(settings):
 def test_the_phases_hold_the_documents_numbers(phase, groups, reward, settings):
     s = settings(f"experiment={phase}")
     h, seed = s.hyperparams, settings("experiment=seed_5k")
-    assert (h.gamma, h.tau, h.actor_lr, h.critic_lr, h.batch_size) == (0.99, 0.005, 1e-3, 1e-3, 100)
+    assert (h.gamma, h.tau, h.actor_lr, h.critic_lr) == (0.99, 0.005, 1e-3, 1e-3)
+    assert h.batch_size * s.recurrent.sequence_length == 100  # the document counts transitions
     assert (h.policy_delay, h.target_noise, h.target_noise_clip) == (2, 0.2, 0.5)
     assert (h.actor_cnn_lr, h.critic_cnn_lr) == (None, None)
     assert (s.clip.name, s.clip.actor, s.clip.critic, s.wiring.name) == ("joint", 1.0, 10.0, "separate")
@@ -126,11 +169,11 @@ def test_every_option_of_the_learner_reaches_it(settings):
     def built(*overrides):
         return build_agent(settings(*overrides), vector_size=3, action_size=2)
 
-    plain = built("pre_tanh_penalty=0", "actor_init_scale=1")
+    plain = built("hyperparams=paper", "clip=joint", "trunk=null", "pre_tanh_penalty=0", "actor_init_scale=1")
     changed = built(
         *("target=mpg", "target.delta_init=first_batch", "target.delta_state=ema", "clip=value", "clip.actor=.5"),
         *("loss=huber", "aug=shift4", "feature_norm=layernorm", "pre_tanh_penalty=.01", "actor_init_scale=.25"),
-        *("weight_decay=.01", "hyperparams.critic_cnn_lr=.002", "wiring=crossed"),
+        *("weight_decay=.01", "hyperparams.critic_cnn_lr=.002", "wiring=crossed", "trunk=null"),
     )
     for agent, expected in (
         (plain, (TD3Target, "joint", 1.0, "mse_loss", "none", 0.0, "Adam", 0.0, 1e-3, "separate")),
@@ -147,9 +190,17 @@ def test_every_option_of_the_learner_reaches_it(settings):
     assert normed == [False, True]
     last = [agent.actor.head.mlp[-1].weight for agent in (built("actor_init_scale=1"), built("actor_init_scale=.25"))]
     assert torch.allclose(last[1], 0.25 * last[0])
-    remembering = ("recurrent=gru48", "trunk=20", "recurrent.skip=true")
+    remembering = ("recurrent=gru48", "trunk=20", "recurrent.skip=true", "recurrent.context=false")
     plain, changed = (built(*words).critic.encoder.memory for words in (("recurrent=gru48",), remembering))
     assert (plain.features, changed.features, changed.trunk[0].out_features) == (48, 48 + 20, 20)
+    told, untold = (
+        built("recurrent=gru48", f"recurrent.context={word}").actor.encoder.memory.memory.gru.input_size
+        for word in ("true", "false")
+    )
+    assert told - untold == 3 + 2  # the vector and the previous action
+    assert (built()._cloning, built("demonstrations.cloning=4")._cloning, built("demonstrations=none")._cloning) == (
+        *(10.0, 4.0, 0.0),
+    )
 
 
 def test_a_replay_is_built_with_the_rule_it_was_asked_for(settings):
@@ -170,4 +221,5 @@ def test_every_network_builds_with_a_replay_that_fits_its_memory(cnn, recurrent,
     s = settings(f"cnn={cnn}", f"recurrent={recurrent}", "replay.capacity=1000")
     agent = build_agent(s, vector_size=3, action_size=2)
     build_replay(s, agent, 3, 2)
-    assert agent.state_size == {"none": 0, "gru48": 2 * 48, "lstm256": 4 * 256}[recurrent]
+    last_action = 0 if recurrent == "none" else 2
+    assert agent.state_size == {"none": 0, "gru48": 2 * 48, "lstm256": 4 * 256}[recurrent] + last_action

@@ -12,6 +12,7 @@ from td3sweep.compose import COMPOSITION_ERRORS, config_directory, explain, regi
 from td3sweep.errors import UserError
 
 A_MEMORY = "choose recurrent=gru48 or recurrent=lstm256"
+NOBODY = ("nobody shows how to drive", "choose demonstrations=pid")
 NO_ACTOR_CNN = ("with wiring=critic_only", "add hyperparams.actor_cnn_lr=null")
 
 
@@ -54,26 +55,80 @@ def refusal(*overrides):
             ["recurrent.sequence_length=5"],
             ["recurrent.sequence_length=5 with recurrent=none", "leave it at 1 or " + A_MEMORY],
         ),
+        (
+            ["recurrent.context=false"],
+            ["recurrent.context=false with recurrent=none", "leave it at true or " + A_MEMORY],
+        ),
+        (["recurrent.even=false"], ["recurrent.even=false with recurrent=none", "leave it at true or " + A_MEMORY]),
+        *(
+            (
+                ["demonstrations=none", f"demonstrations.{key}={value}"],
+                [f"demonstrations.{key}={given}", *NOBODY, usual],
+            )
+            for key, value, given, usual in (
+                ("path", "shown", '"shown" with demonstrations=none', "leave it at null or"),
+                ("random_steps", "10", "10 with demonstrations=none", "leave it at 150 or"),
+                ("noise", "[.2]", "[0.2] with demonstrations=none", "leave it at [0.1, 0.3, 0.6] or"),
+                ("cloning", "5", "5.0 with demonstrations=none", "leave it at 10.0 or"),
+                ("floor", ".1", "0.1 with demonstrations=none", "leave it at 0.2 or"),
+                ("fade", "9", "9 with demonstrations=none", "leave it at 600 or"),
+            )
+        ),
+        (
+            ["demonstrations.path=shown"],
+            [
+                'demonstrations.path="shown" with demonstrations=pid',
+                "leave it at null or choose demonstrations=recorded",
+            ],
+        ),
+        (
+            ["demonstrations.cloning=0", "demonstrations.floor=.5"],
+            [
+                "demonstrations.floor=0.5 with demonstrations.cloning=0",
+                "leave it at 0.2 or give demonstrations.cloning",
+            ],
+        ),
+        (
+            ["demonstrations.cloning=0", "demonstrations.fade=5"],
+            ["demonstrations.fade=5 with demonstrations.cloning=0", "leave it at 600 or give demonstrations.cloning"],
+        ),
+        (
+            ["env=gym", "demonstrations=pid"],
+            ["demonstrations=pid with env=gym", "no route", "choose demonstrations=none"],
+        ),
+        (
+            ["demonstrations.name=recorded"],
+            ["demonstrations=recorded without demonstrations.path", "give the directory of the episodes"],
+        ),
+        (
+            ["warmup=150"],
+            ["warmup=150 with demonstrations.random_steps=150", "lower demonstrations.random_steps or choose"],
+        ),
+        (["demonstrations.noise=[.1,-.2]"], ["demonstrations.noise=[0.1, -0.2]", "-0.2 is no SD", "from 0 on"]),
+        (["demonstrations.noise=[inf]"], ["demonstrations.noise=[inf]", "inf is no SD", "from 0 on"]),
+        (["demonstrations.floor=2"], ["demonstrations.floor=2.0", "between 0 and 1"]),
+        (["demonstrations.name=me"], ["demonstrations.name=me", "none, pid, autopilot, recorded"]),
+        (["demonstrations=me"], ["demonstrations=me", "choose demonstrations= one of none, pid"]),
         (["steps=100", "warmup=100"], ["warmup=100", "steps=100"]),
         (["warmup=50"], ["warmup=50", "hyperparams.batch_size=100", "raise warmup"]),
-        (["replay.capacity=205"], ["replay.capacity=205", "a slot more than its steps", "give at least 206"]),
+        (["replay.capacity=205"], ["replay.capacity=205", "a slot more than its steps", "give at least 210"]),
         (["actors=20", "replay.capacity=319"], ["replay.capacity=319", "give at least 320"]),
         (["actors=20", "n_step=20", "replay.capacity=999"], ["replay.capacity=999", "give at least 1000"]),
         (["actors=2", "replay=per"], ["actors=2 with replay=per", "choose replay=uniform or actors=0"]),
         (["actors=-1"], ["actors=-1", "between 0 and 64"]),
         (["recurrent=gru48", "recurrent.burn_in=300"], ["recurrent.burn_in=300", "254"]),
         (
-            ["recurrent=gru48", "recurrent.sequence_length=40", "recurrent.burn_in=20", "replay.capacity=205"],
-            ["replay.capacity=205", "give at least 206"],
+            ["recurrent=gru48", "recurrent.sequence_length=40", "recurrent.burn_in=20", "replay.capacity=133"],
+            ["replay.capacity=133", "give at least 134"],
         ),
         (
             [
                 *("recurrent=gru48", "recurrent.sequence_length=40", "recurrent.burn_in=20"),
-                *("hyperparams.batch_size=16", "replay.capacity=129"),
+                *("hyperparams.batch_size=90", "replay.capacity=189"),
             ],
-            ["replay.capacity=129", "give at least 130"],
+            ["replay.capacity=189", "give at least 190"],
         ),
-        (["experiment=drive", "env=gym"], ["experiment=drive does not go with", "vector"]),
+        (["experiment=seed_5k", "env=gym"], ["experiment=seed_5k does not go with", "vector"]),
         (["hyperparams=as_ran", "wiring=critic_only"], ["hyperparams.actor_cnn_lr=1e-05", *NO_ACTOR_CNN]),
         (["experiment=seed_5k", "wiring=critic_only"], ["hyperparams.actor_cnn_lr=1e-05", *NO_ACTOR_CNN]),
         (["hyperparams.actor_cnn_lr=.1", "wiring=critic_only"], ["hyperparams.actor_cnn_lr=0.1", *NO_ACTOR_CNN]),
@@ -127,10 +182,10 @@ def refusal(*overrides):
             ["reward.progress_scale=50.0 with env=gym", "leave it at 1.0 or choose env=carla and reward=seed_later"],
         ),
         (
-            ["hyperparams.exploration_noise_steps=100"],
+            ["hyperparams=paper", "hyperparams.exploration_noise_steps=100"],
             [
                 "hyperparams.exploration_noise_steps=100 with hyperparams.exploration_noise_final=null",
-                "leave it at 6000 or add hyperparams.exploration_noise_final=0.1",
+                "leave it at null or add hyperparams.exploration_noise_final=0.1",
             ],
         ),
         (["env.server=launch"], ["env.server=launch", "env.path"]),
@@ -163,6 +218,12 @@ def test_one_line_with_key_value_and_remedy(overrides, parts):
         ["reward=seed_20nov", "reward.terms.progress=0"],
         ["hyperparams.exploration_noise_steps=100", "hyperparams.exploration_noise_final=0.1"],
         ["experiment=drive", "hyperparams.exploration_noise_steps=100"],
+        ["experiment=drive", "env=gym"],
+        ["experiment=seed_5k", "recurrent=gru48"],
+        ["recurrent=gru48", "recurrent.context=false", "recurrent.even=false"],
+        ["demonstrations.noise=[]", "demonstrations.random_steps=0", "demonstrations.floor=1", "demonstrations.fade=9"],
+        ["demonstrations.cloning=0", "demonstrations.noise=[.2]"],
+        ["demonstrations=none", "warmup=103"],
         ["experiment=seed_5k", "wiring=critic_only", "hyperparams.actor_cnn_lr=null"],
         ["hyperparams.actor_cnn_lr=.1", "wiring=critic_only", "hyperparams.actor_cnn_lr=null"],
         ["recurrent=gru48", "recurrent.hidden=24", "recurrent.burn_in=0", "recurrent.sequence_length=4"],

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from td3sweep.diagnose.log import EVALUATION, LEARNING
 from td3sweep.diagnose.names import EVAL_RETURN
@@ -65,6 +65,12 @@ class Judgement:
         }
 
 
+class Train(Protocol):
+    """What trains: :func:`td3sweep.run.run`."""
+
+    def __call__(self, settings: Settings, path: Path, /, *, horizon: int) -> Outcome: ...
+
+
 @dataclass(frozen=True)
 class Climb:
     """How far a run came: its judgements in order, and the exit code of a signal that ended the sitting."""
@@ -82,7 +88,7 @@ def climb(
     settings: Settings,
     gates: Sequence[int],
     path: Path,
-    train: Callable[[Settings, Path], Outcome],
+    train: Train,
     tell: Callable[[Judgement], None],
 ) -> Climb:
     """Train in ``path`` to each of ``gates`` in turn, until one fails. Gates judged before are read, not judged anew.
@@ -91,7 +97,7 @@ def climb(
         settings: of the run; its ``steps`` become each gate's.
         gates: ascending environment steps.
         path: the run's directory.
-        train: :func:`td3sweep.run.run`.
+        train: :func:`td3sweep.run.run`; the schedules of a run that begins here fall until the last gate.
         tell: hears every judgement, old and new.
 
     Raises:
@@ -103,7 +109,7 @@ def climb(
     for gate in gates:
         judgement = before.get(gate)
         if judgement is None:
-            outcome = train(replace(settings, steps=gate), path)
+            outcome = train(replace(settings, steps=gate), path, horizon=gates[-1])
             if outcome.interrupted:
                 return Climb(tuple(judged), outcome.exit_code)
             judgement = _judge(gate, path)

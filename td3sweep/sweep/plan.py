@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import subprocess
@@ -157,7 +158,7 @@ def cost(
     numbers = spec.numbers(space, point, COUNTS)
     steps, warmup = int(numbers["steps"]), int(numbers["warmup"])
     updates = int(numbers["critic_only_updates"]) + (steps - warmup) * float(numbers["updates_per_step"])
-    evaluations = steps // int(numbers["eval_every"])
+    evaluations = math.ceil(steps / int(numbers["eval_every"])) - warmup // int(numbers["eval_every"])
     evaluated = evaluations * int(numbers["eval_episodes"]) * low.episode
     seconds = low.start_s + (steps + evaluated) * low.step_s + updates * update_s
     size = CHECKPOINTS_KEPT * low.checkpoint + steps * low.per_step
@@ -180,6 +181,8 @@ def _probe(spec: Spec, overrides: Sequence[str], settings: Settings, width: int,
         "critic_only_updates=0", "eval_every=1000000", "eval_episodes=1", "save_every=1000000", "log_every=8",
         "tracking=off", "monitor=warn", "seed=0",
     ]  # fmt: skip
+    if settings.demonstrations.name != "none":
+        short.append("demonstrations.random_steps=0")  # what is measured is the demonstrator
     env = on_slot(settings, slot)
     if isinstance(env, CarlaSettings) and env.port is not None:
         short.append(f"env.port={env.port}")

@@ -53,7 +53,7 @@ def sweep(config: DictConfig, arguments: Sequence[str]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(spec.settle(directory), directory, space)
     budget = budget_of(search, space)
-    ledger.plan(first_points(search, space), budget)
+    ledger.plan(first_points(search, space, memory=spec.fixed.get("recurrent.name", "none")), budget)
     code = Controller(ledger, engine, space, budget).run()
     if code:
         sys.exit(code)
@@ -164,27 +164,31 @@ def budget_of(search: SweepSettings, space: Space) -> int:
     return space.size if space.size is not None else sys.maxsize
 
 
-def first_points(search: SweepSettings, space: Space) -> list[dict[str, Value]]:
-    """The points that a sweep begins with: all of a finite space, or the known good ones that lie in it."""
+def first_points(search: SweepSettings, space: Space, *, memory: str = "none") -> list[dict[str, Value]]:
+    """The points that a sweep begins with: all of a finite space, or the known good ones that lie in it.
+
+    ``memory`` is the one that all trials share: a preset's batch may depend on it.
+    """
     if search.sampler == "grid":
         return space.halves()
     if _whole(search, space):
         return list(space.points())
     points: list[dict[str, Value]] = []
     for preset in search.enqueue:
-        point = _preset(preset, space)
+        point = _preset(preset, space, memory)
         if point and point not in points:
             points.append(point)
     return points
 
 
-def _preset(name: str, space: Space) -> dict[str, Value] | None:
+def _preset(name: str, space: Space, memory: str) -> dict[str, Value] | None:
     """The numbers of a ``hyperparams=`` preset for the keys that are swept; None if one lies outside the space."""
     path = Path(config_directory()) / "hyperparams" / f"{name}.yaml"
     if not path.is_file():
         choices = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
         raise UserError(f"sweep.enqueue={name}: no such preset; choose from {choices}")
-    numbers = {f"hyperparams.{key}": value for key, value in yaml.safe_load(path.read_text()).items()}
+    whole = OmegaConf.create({"recurrent": {"name": memory}, "hyperparams": yaml.safe_load(path.read_text())})
+    numbers = {f"hyperparams.{key}": value for key, value in whole.hyperparams.items()}
     try:
         return {
             parameter.name: parameter.of_setting(numbers[parameter.key])

@@ -141,15 +141,33 @@ def test_the_reward_is_the_sum_of_its_terms_and_the_repeat_adds_ticks_up():
     assert set(info["reward_terms"]) == {"efficiency", "lane", "comfort", "safety", "progress"}
 
 
-def test_a_driver_who_follows_the_waypoints_succeeds(env):
+def drive_to_the_goal(env):
+    """The last step of an episode that follows the way-points."""
     observation, _ = env.reset(seed=1)
     for _ in range(1000):
-        observation, _, terminated, truncated, info = env.step(steer_along(observation))
+        assert "unlearnt" not in env.unwrapped._info(env.unwrapped._tick, {}, "")
+        observation, reward, terminated, truncated, info = env.step(steer_along(observation))
         if terminated or truncated:
             break
-    assert (terminated, truncated, info["end"], info["success"]) == (True, False, "route_done", True)
-    assert info["route_fraction"] == 1.0
+    assert (info["end"], info["success"], info["route_fraction"]) == ("route_done", True, 1.0)
     assert info["reward_terms"]["goal"] == 10.0
+    assert reward == pytest.approx(sum(info["reward_terms"].values()))
+    return reward, terminated, truncated, info
+
+
+def test_a_driver_who_follows_the_waypoints_succeeds_and_the_road_goes_on(env):
+    reward, terminated, truncated, info = drive_to_the_goal(env)
+    assert (terminated, truncated) == (False, True)
+    assert info["unlearnt"] == pytest.approx(10.0)
+    assert reward - info["unlearnt"] == pytest.approx(sum(info["reward_terms"].values()) - 10.0)
+    assert reward > 9.0  # all of it stands in what is reported
+
+
+def test_a_goal_that_is_named_ends_the_task():
+    with CarlaDriveEnv(route_length=(60.0, 80.0), terminate=["collision", "off_road", "route_done"]) as env:
+        _, terminated, truncated, info = drive_to_the_goal(env)
+    assert (terminated, truncated) == (True, False)
+    assert "unlearnt" not in info
 
 
 def test_hard_steering_ends_off_the_road(env):
@@ -181,12 +199,22 @@ def test_running_into_a_car_is_a_collision():
     raise AssertionError(f"no collision among {ends}")
 
 
-def test_time_limit_and_standing_still_truncate():
-    with CarlaDriveEnv(max_episode_steps=5, stalled_ticks=3) as env:
+@pytest.mark.parametrize(
+    ("ends", "terminates", "cost"), [({}, True, -10.0), ({"terminate": ["collision"]}, False, 0.0)]
+)
+def test_standing_still_ends_the_task_and_costs_as_a_failure_where_it_is_named(ends, terminates, cost):
+    with CarlaDriveEnv(stalled_ticks=3, **ends) as env:
         env.reset(seed=0)
-        for _ in range(3):
-            _, _, terminated, truncated, info = env.step(np.array([0.0, -1.0], np.float32))
-        assert (terminated, truncated, info["end"]) == (False, True, "stalled")
+        for step in range(3):
+            _, reward, terminated, truncated, info = env.step(np.array([0.0, -1.0], np.float32))
+            assert info["reward_terms"]["failure"] == (cost if step == 2 else 0.0)
+            assert reward == pytest.approx(sum(info["reward_terms"].values()))
+        assert (terminated, truncated, info["end"]) == (terminates, not terminates, "stalled")
+        assert "unlearnt" not in info
+
+
+def test_the_time_limit_truncates():
+    with CarlaDriveEnv(max_episode_steps=5, stalled_ticks=3) as env:
         env.reset(seed=0)
         for _ in range(5):
             _, _, terminated, truncated, info = env.step(np.array([0.0, 1.0], np.float32))

@@ -69,7 +69,7 @@ def test_vector_fields():
     full = drive_vector("full", 6.0, pose, place, straight())
     assert full.shape == (78,) == (vector_size("full"),)
     assert full.dtype == np.float32
-    assert full[:3] == pytest.approx([0.2, -0.2, 0.25])
+    assert full[:3] == pytest.approx([2.0, -0.2, 0.25])  # 6 m/s of 3
     # 2 m ahead and .7 m right on the road, seen from a car that points 45 degrees right.
     half = math.sqrt(0.5)
     assert full[3:6] == pytest.approx([half * 2.7 / 50, half * (0.7 - 2.0) / 50, 1.0])
@@ -81,8 +81,21 @@ def test_vector_fields():
 def test_vectors_stay_in_their_box():
     place = Place(distance=0.0, lateral=50.0, heading_error=-math.pi, half_lane=1.75, done=False)
     vector = drive_vector("full", 99.0, Pose(-500.0, 50.0, 0.0), place, straight())
-    assert vector.min() >= -1.0
-    assert vector.max() <= 1.0
+    assert vector[0] == 6.0
+    assert vector[1:].min() >= -1.0
+    assert vector[1:].max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("speed", "scale", "shown"),
+    [(0.0, 3.0, 0.0), (4.5, 3.0, 1.5), (18.0, 3.0, 6.0), (19.0, 3.0, 6.0), (-19.0, 3.0, -6.0), (7.5, 30.0, 0.25)],
+)
+def test_speed_is_shown_in_units_of_its_scale_up_to_six(speed, scale, shown):
+    place = Place(distance=0.0, lateral=0.0, heading_error=0.0, half_lane=1.75, done=False)
+    for kind in ("speed", "no_waypoints", "full"):
+        vector = drive_vector(kind, speed, Pose(0.0, 0.0, 0.0), place, straight(), speed_scale=scale)
+        assert vector[0] == pytest.approx(shown)
+    assert drive_vector("speed", 4.5, Pose(0.0, 0.0, 0.0), place, straight())[0] == 1.5  # 3 m/s unless it is named
 
 
 def test_an_unknown_vector_is_named():

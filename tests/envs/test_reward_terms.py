@@ -67,6 +67,10 @@ CASES = [
     (Failure(), {"collision_speed": 0.0}, -1.0),
     (Failure(), {"lateral": 2.51}, -1.0),
     (Failure(), {"route_done": True}, 0.0),
+    (Failure(), {"stopped_ticks": 1000}, 0.0),  # unless standing ends the task
+    (Failure(stalled=100), {"stopped_ticks": 99}, 0.0),
+    (Failure(stalled=100), {"stopped_ticks": 100}, -1.0),
+    (Failure(stalled=100), {"stopped_ticks": 100, "lateral": 9.0}, -1.0),
     (Goal(), {"route_done": True}, 1.0),
     (Goal(), {}, 0.0),
 ]
@@ -99,6 +103,14 @@ def test_scale_multiplies_every_term():
     full = build_reward({"goal": 10.0, "race": 1.0})(state)
     tenth = build_reward({"goal": 10.0, "race": 1.0}, scale=0.1)(state)
     assert tenth == pytest.approx({name: value / 10 for name, value in full.items()})
+
+
+def test_the_bonus_is_what_the_routes_end_pays_beside_the_way_there():
+    reward = build_reward({"goal": 10.0, "cruise_speed": 0.5, "progress": 1.0}, progress_scale=50.0)
+    there = DriveState(speed=8.33, metres_gained=0.4, route_done=True)
+    assert sum(reward(there).values()) == pytest.approx(10.0 + 0.5 + 20.0 + 90.0)  # 110 is the least that progress pays
+    assert reward.bonus(there) == pytest.approx(10.0 + 90.0)
+    assert reward.bonus(DriveState(speed=8.33, metres_gained=0.4)) == 0.0
 
 
 def test_unknown_names_list_the_choices():

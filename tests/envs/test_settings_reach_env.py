@@ -35,10 +35,18 @@ def test_rewards_are_shaped_with_the_runs_own_gamma(built):
 
 def test_weather_routes_and_ends(built):
     plain = built()
-    assert (plain["weather"], plain["routes"], plain["terminate"]) == (None, [], ["collision", "off_road"])
+    assert (plain["weather"], plain["routes"], plain["terminate"]) == (None, [], ["collision", "off_road", "stalled"])
     found = built("env.weather=WetSunset", "env.routes=[[1,11],[20,8]]", "env.terminate=[collision]")
     assert built("env.dark=[40,10]")["dark"] == [40.0, 10.0]
     assert (found["weather"], found["routes"], found["terminate"]) == ("WetSunset", [[1, 11], [20, 8]], ["collision"])
+
+
+def test_what_the_agent_is_told_of_its_speed(built):
+    assert (built()["vector"], built()["speed_scale"], built()["steer_scale"]) == ("speed", 3.0, 0.4)
+    assert built("env.speed_scale=12")["speed_scale"] == 12.0
+    seed = built("experiment=seed_5k")
+    assert (seed["vector"], seed["speed_scale"], seed["steer_scale"]) == ("full", 30.0, 1.0)
+    assert seed["terminate"] == ["collision", "off_road", "route_done"]
 
 
 def test_pedals_and_patience_reach_a_gymnasium_environment(settings, tmp_path, monkeypatch):
