@@ -1,8 +1,9 @@
 """Cells of a table: a configuration each, trained on several seeds and then driven by the evaluation protocol.
 
-A cell's run is the product's own command on one core, pinned; its test is ``python -m td3sweep.evaluate``. Each
-finished pair of cell and seed is one line of a file, so that a repeated command goes on where it was stopped, in the
-midst of a run as well. :func:`parser` and :func:`run_asked` are the command line of a set of tables.
+A cell's run is the product's own command on one core, pinned, or as it is typed on all of them; its test is
+``python -m td3sweep.evaluate``. Each finished pair of cell and seed is one line of a file, so that a repeated command
+goes on where it was stopped, in the midst of a run as well. :func:`parser` and :func:`run_asked` are the command line
+of a set of tables.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 from td3sweep.record.rundir import processor, software
 
+Cores = Sequence[int]
 ALWAYS = ["threads=1", "tracking=off"]
 EPISODES = 20  # of a test
 BEST = "checkpoints/best.pt"
@@ -41,12 +43,14 @@ class Cell:
         seeds: runs, on the seeds from 0.
         tests: label and overrides of each evaluation; the empty label is the run's own task. :data:`BEST` before the
             overrides tests the weights of the run's best evaluation in the place of its last.
+        whole: the run has the whole machine and nothing is said beside the overrides and the seed.
     """
 
     name: str
     overrides: Sequence[str]
     seeds: int
     tests: Mapping[str, Sequence[str]] = field(default_factory=lambda: {"": ()})
+    whole: bool = False
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -62,14 +66,16 @@ def run_cells(table: str, cells: Sequence[Cell], runs: Path, out: Path, *, width
         cells: what to run.
         runs: folder of the run directories.
         out: file of finished runs; a line is added for each.
-        width: runs at a time, a core each.
+        width: runs at a time, a core each; one, where a cell wants the whole machine.
     """
     done = {(row["table"], row["cell"], row["seed"]) for row in rows_of(out)}
     jobs = [(cell, seed) for seed in range(max(cell.seeds for cell in cells)) for cell in cells if seed < cell.seeds]
     jobs = [(cell, seed) for cell, seed in jobs if (table, cell.name, seed) not in done]
-    cores: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for core in sorted(os.sched_getaffinity(0))[:width]:
-        cores.put(core)
+    cores: queue.SimpleQueue[Cores] = queue.SimpleQueue()
+    every = sorted(os.sched_getaffinity(0))
+    width = 1 if any(cell.whole for cell in cells) else width
+    for core in every[:width]:
+        cores.put(every if width == 1 else [core])
     started = time.monotonic()
     with ThreadPoolExecutor(width) as pool:
         waiting = {
@@ -115,7 +121,7 @@ def run_asked(options: argparse.Namespace, tables: Mapping[str, Sequence[Cell]])
         run_cells(name, cells, options.runs, options.out, width=options.width)
 
 
-def _pinned(cores: queue.SimpleQueue[int], work: Any) -> dict[str, Any]:
+def _pinned(cores: queue.SimpleQueue[Cores], work: Any) -> dict[str, Any]:
     core = cores.get()
     try:
         found: dict[str, Any] = work(core)
@@ -124,31 +130,33 @@ def _pinned(cores: queue.SimpleQueue[int], work: Any) -> dict[str, Any]:
         cores.put(core)
 
 
-def run_cell(cell: Cell, seed: int, runs: Path, episodes: int, core: int) -> dict[str, Any]:
+def run_cell(cell: Cell, seed: int, runs: Path, episodes: int, cores: Cores) -> dict[str, Any]:
     """Train one cell on one seed, test it, and return its row.
 
     Raises:
         RuntimeError: the run or a test failed; the message ends with what it said.
     """
     folder = runs / folder_of(cell.name) / f"seed-{seed}"
-    _command(["td3sweep", *cell.overrides, *ALWAYS, f"seed={seed}", f"hydra.run.dir={folder}"], core)
+    own = cores if cell.whole else cores[:1]
+    always = () if cell.whole else ALWAYS
+    _command(["td3sweep", *cell.overrides, *always, f"seed={seed}", f"hydra.run.dir={folder}"], own)
     summary = json.loads((folder / "summary.json").read_text())
     logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     curve = [[row["env_step"], *(row.get(key) for key in CURVE)] for row in logged if row["phase"] == "evaluation"]
-    tests = {label: _test(folder, label, overrides, episodes, core) for label, overrides in cell.tests.items()}
+    tests = {label: _test(folder, label, overrides, episodes, own) for label, overrides in cell.tests.items()}
     return {
         "cell": cell.name, "seed": seed, "overrides": list(cell.overrides), "steps": summary["env_steps"],
         "updates": summary["updates"], "updates_per_s": summary["updates_per_s"],
         "minutes": round(summary["seconds"] / 60, 2), "verdict": summary["verdict"], "curve": curve, "tests": tests,
-        "processor": processor(), **{key: software()[key] for key in ("commit", "dirty")},
+        "cores": len(own), "processor": processor(), **{key: software()[key] for key in ("commit", "dirty")},
     }  # fmt: skip
 
 
-def _test(folder: Path, label: str, overrides: Sequence[str], episodes: int, core: int) -> dict[str, Any]:
+def _test(folder: Path, label: str, overrides: Sequence[str], episodes: int, cores: Cores) -> dict[str, Any]:
     out = folder / "tests" / folder_of(label or "own")
     options = ["--no-video", f"--episodes={episodes}", "--out", str(out)]
     what, *overrides = (str(folder / BEST), *overrides[1:]) if BEST in overrides[:1] else (str(folder), *overrides)
-    _command(["td3sweep.evaluate", *options, what, *overrides], core)
+    _command(["td3sweep.evaluate", *options, what, *overrides], cores)
     found = json.loads((out / "evaluation.json").read_text())
     return {"episodes": episodes} | {key: found["totals"][key]["value"] for key in KEPT if key in found["totals"]}
 
@@ -158,10 +166,10 @@ def folder_of(name: str) -> str:
     return re.sub(r"[^\w.]+", "-", name)  # no signs that the command line or Hydra would take for their own
 
 
-def _command(words: Sequence[str], core: int) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+def _command(words: Sequence[str], cores: Cores) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": str(len(cores)), "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(
-        ["taskset", "--cpu-list", str(core), sys.executable, "-m", *words],
+        ["taskset", "--cpu-list", ",".join(map(str, cores)), sys.executable, "-m", *words],
         check=False,
         capture_output=True,
         text=True,

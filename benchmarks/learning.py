@@ -43,7 +43,24 @@ DARK = {
     "its own task, best evaluation": (BEST,),
     "all dark 20 m, 250 m, best evaluation": (BEST, *DARKEST),
 }
+BOTH = {"": (), "its own task, best evaluation": (BEST,)}
+CARD = ["cnn=pooled", "recurrent=gru48"]
 TABLES: dict[str, list[Cell]] = {
+    "headline": [
+        Cell("cnn=pooled recurrent=gru48", CARD, 10, BOTH, whole=True),
+        Cell("cnn=pooled recurrent=none", ["cnn=pooled"], 5, BOTH, whole=True),
+        Cell("cnn=pooled recurrent=lstm256", ["cnn=pooled", "recurrent=lstm256"], 5, BOTH, whole=True),
+        Cell("cnn=nature recurrent=none", [], 5, BOTH, whole=True),
+        Cell("cnn=nature recurrent=gru48", ["recurrent=gru48"], 5, BOTH, whole=True),
+        Cell("cnn=nature recurrent=lstm256", ["recurrent=lstm256"], 5, BOTH, whole=True),
+    ],
+    "shown": [  # what the demonstrations are worth
+        Cell("as it is", [], 5, BOTH),
+        Cell("cloned alone", ["demonstrations.floor=1"], 5, BOTH),
+        Cell("cloning falls to nothing", ["demonstrations.floor=0"], 5, BOTH),
+        Cell("shown, not cloned", ["demonstrations.cloning=0"], 5, BOTH),
+        Cell("not shown", ["demonstrations=none"], 5, BOTH),
+    ],
     "drive": [Cell("experiment=drive", DRIVE, 5, ELSEWHERE)],
     "controls": [
         Cell("untrained", [*DRIVE, "steps=110", "warmup=105", "critic_only_updates=0", "updates_per_step=0"], 3),

@@ -403,6 +403,7 @@ def build_mirror(settings: Settings, directory: RunDirectory) -> Any:
             *tracking.tags,
             f"wiring={settings.wiring.name}",
             f"reward={settings.reward.name}",
+            f"demonstrations={settings.demonstrations.name}",
             *([f"fault={settings.fault}"] if settings.fault != "none" else []),
         ],
         config=dataclasses.asdict(settings),

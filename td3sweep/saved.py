@@ -10,19 +10,8 @@ from td3sweep.settings import CarlaSettings, GymSettings, Settings
 
 # Differences that leave the training itself as it was; any other difference refuses a resume.
 FREE_ON_RESUME = frozenset(
-    {
-        "steps",
-        "name",
-        "device",
-        "compile",
-        "cuda_graphs",
-        "threads",
-        "log_every",
-        "eval_every",
-        "eval_episodes",
-        "eval_spread",
-    }
-    | {"save_every", "resume", "space", "sweep", "tracking", "monitor"}
+    {"steps", "name", "device", "compile", "cuda_graphs", "threads", "log_every", "save_every", "resume"}
+    | {"eval_every", "eval_episodes", "eval_spread", "space", "sweep", "tracking", "monitor"}
     | {f"env.{key}" for key in ("host", "port", "path", "command", "gpu", "flags", "restart_every")}
     | {f"env.timeouts.{key}" for key in ("start", "load", "tick", "frame")}
 )

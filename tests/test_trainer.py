@@ -24,18 +24,24 @@ from td3sweep.replay import LAP, PER, FrameReplay, PrioritizedReplay
 from td3sweep.trainer import Trainer
 
 PLAN = {
-    "steps": 40, "warmup": 16, "updates_per_step": 1.0, "critic_only_updates": 0, "batch_size": 8,
+    "steps": 40, "horizon": 40, "warmup": 16, "updates_per_step": 1.0, "critic_only_updates": 0, "batch_size": 8,
     "exploration_noise": (0.1, 0.1),
-    "noise_steps": 100, "reward_scale": 1.0,
+    "noise_steps": 100, "lr_final": 1.0, "cloning": None, "reward_scale": 1.0,
     "log_every": 5, "eval_every": 1000, "eval_episodes": 1, "save_every": 1000, "seed": 3,
     "random_low": (-1.0, -0.3), "random_high": (1.0, 1.0),
     "gamma": 0.9,
 }  # fmt: skip
 
 
+def plan_of(**changes):
+    """Nobody shows how to drive, if not told otherwise: all of the warm-up is random."""
+    plan = PLAN | changes
+    return Plan(**{"random_steps": plan["warmup"]} | plan)
+
+
 def make(
     path, *, env=None, memory="none", cnn="nature", rule=None, capacity=200, stop_after=None, monitor=True, stop=False,
-    **plan,
+    demonstrator=None, cloning=0.0, context=False, **plan,
 ):  # fmt: skip
     """A trainer in ``path`` that leaves, as at a signal, after ``stop_after`` questions."""
     torch.set_num_threads(1)
@@ -44,8 +50,8 @@ def make(
         folder.mkdir(parents=True, exist_ok=True)
     length = 1 if memory == "none" else 4
     agent = build_td3(
-        cnn=cnn, memory=memory, memory_size=8, vector_size=2, action_size=2, seed=1,
-        tau=0.01, actor_lr=1e-3, critic_lr=1e-3, loss="huber" if isinstance(rule, LAP) else "mse",
+        cnn=cnn, memory=memory, memory_size=8, memory_context=context, vector_size=2, action_size=2, seed=1,
+        cloning=cloning, tau=0.01, actor_lr=1e-3, critic_lr=1e-3, loss="huber" if isinstance(rule, LAP) else "mse",
     )  # fmt: skip
     replay = (FrameReplay if rule is None else partial(PrioritizedReplay, rule))(
         capacity, vector_size=2, action_size=2, state_sizes=agent.state_sizes, state_stride=2 if length > 1 else 1,
@@ -53,10 +59,10 @@ def make(
     )  # fmt: skip
     questions = itertools.count()
     watcher = Monitor(gamma=0.9, clip="joint", clip_actor=1.0, clip_critic=10.0, stop_on=["d1", "d2", "nonfinite"])
-    numbers, env = Plan(**PLAN | plan), env or DotEnv()
+    numbers, env = plan_of(**({} if length == 1 else {"batch_size": 2}) | plan), env or DotEnv()
     trainer = Trainer(
         numbers,
-        collector=Here(numbers, env, agent, replay),
+        collector=Here(numbers, env, agent, replay, demonstrator),
         agent=agent,
         replay=replay,
         monitor=watcher if monitor else None,
@@ -160,7 +166,9 @@ def test_the_critic_learns_alone_at_the_end_of_warmup(tmp_path):
     before = {key: value.clone() for key, value in weights(trainer).items()}
     seen = []
     update = trainer.agent.update
-    trainer.agent.update = lambda batch, train_actor: (seen.append((trainer.step, train_actor)), update(batch))[1]
+    trainer.agent.update = lambda batch, train_actor, share: (seen.append((trainer.step, train_actor)), update(batch))[
+        1
+    ]
     trainer.run()
     assert seen == [(16, False)] * 6 + [(17, True)]
     assert not same(before, weights(trainer))
@@ -326,7 +334,7 @@ def test_a_full_replay_that_can_never_hold_a_batch_is_told_of_once(tmp_path, cap
     assert trainer.agent.updates == 0
     told = [record.getMessage() for record in caplog.records if "replay.capacity" in record.getMessage()]
     assert len(told) == 1
-    assert "no batch of 12 can be drawn" in told[0]
+    assert "no batch of 12 windows can be drawn" in told[0]
 
 
 def test_a_replay_that_is_not_full_yet_is_waited_for_in_silence(tmp_path, caplog):

@@ -137,7 +137,8 @@ def how_it_drove(settings: Settings, summary: Mapping[str, Any]) -> list[str]:
         drove = f"drove {round(success * count)} of {count} evaluation starts to the end, " if routes else ""
         return f"{drove}return {ret:.2f}"
 
-    lines = [f"the policy {found(last['eval/success'], last['eval/return'])} (step {summary['evaluated_at']})"]
+    drove = found(last["eval/success"], last["eval/return"])
+    lines = [f"the policy {'' if routes else 'got '}{drove} (step {summary['evaluated_at']})"]
     if 0 < summary["best_at"] < summary["evaluated_at"]:
         best = found(summary["best_success"], summary["best_return"])
         lines.append(f"its best weights {best} (step {summary['best_at']}): checkpoints/best.pt")

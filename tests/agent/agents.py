@@ -28,7 +28,9 @@ def make_batch(rows=3, *, length=1, burn_in=0, n_step=1, vector_size=3, state_si
     return Batch(
         images=torch.randint(0, 256, (rows, window, 4, 84, 84), dtype=torch.uint8, generator=g),
         vectors=torch.randn(rows, window, vector_size, generator=g),
+        previous=torch.rand(rows, window, 2, generator=torch.Generator().manual_seed(seed + 1000)) * 2 - 1,
         actions=torch.rand(rows, length, 2, generator=g) * 2 - 1,
+        meant=torch.full((rows, length, 2), float("nan")),
         rewards=torch.randn(rows, length, generator=g),
         discounts=torch.full((rows, length), 0.9),
         next_index=burn_in + place + n_step if state_size else torch.ones(rows, 1, dtype=torch.int64),

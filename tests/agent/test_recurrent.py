@@ -8,6 +8,7 @@ import torch
 from agents import make_agent, make_batch, parameters
 
 from td3sweep.agent.networks import Encoder
+from td3sweep.agent.policy import Policy
 from td3sweep.nets import Memory
 from td3sweep.replay import FrameReplay
 
@@ -30,7 +31,8 @@ def test_feed_forward_equals_the_recurrent_path_of_length_one():
     plain, unrolled = make_agent(target_noise=0.0), make_agent(target_noise=0.0)
     for network in (unrolled.actor, unrolled.critic, unrolled.target_actor, unrolled.target_critic):
         network.encoder = Encoder(network.encoder.cnn, IdentityWithState())
-    assert unrolled.state_sizes == (1, 1)
+    unrolled.policy = Policy(unrolled.actor, unrolled.critic.encoder, device=unrolled.device, seed=0)
+    assert unrolled.state_sizes == (1, 1, 0)
     batch = make_batch(3)
     for _ in range(2):
         one = plain.update(batch)
@@ -81,7 +83,7 @@ def test_stored_state_and_burn_in_equal_the_full_unroll(memory, size, state):
         following = {"image": stacks[t + 1], "vector": vectors[t + 1]}
         replay.add(action, 0.0, t == 11, False, following, carried)
     whole = torch.from_numpy(np.stack(stacks))[None]
-    batch = replay.sample(3 * 30)
+    batch = replay.sample(30)
     with torch.no_grad():
         for encoder, part in (
             (agent.actor.encoder, batch.states[:, :state]),
@@ -150,7 +152,7 @@ def test_noise_zero_is_deterministic_and_draws_nothing():
 
 def test_critic_only_with_memory_keeps_one_state():
     agent = make_agent(wiring="critic_only", memory="gru", memory_size=48)
-    assert agent.state_sizes == (0, 48)
+    assert agent.state_sizes == (0, 48, 0)
     batch = make_batch(2, length=2, burn_in=1, state_size=48)
     observation = {"image": batch.images[0, 0].numpy(), "vector": batch.vectors[0, 0].numpy()}
     assert np.abs(agent.act(observation, agent.initial_state())[1]).max() > 0

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from rich.console import Console
-from test_trainer import PLAN
+from test_trainer import plan_of
 from toy_env import DotEnv
 
 from td3sweep.agent.build import build_td3
@@ -22,7 +22,6 @@ from td3sweep.collect.parameters import SharedParameters
 from td3sweep.collect.remote import Remote
 from td3sweep.errors import SimulatorError
 from td3sweep.monitor.verdict import Monitor
-from td3sweep.plan import Plan
 from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.replay.shards import ShardedReplay
@@ -78,10 +77,10 @@ class ThreadRemote(Remote):
         loop = ActorLoop(pipe, env, policy, SharedParameters(policy, self._parameters), self._job)
         go, leaves = loop._go, iter(range(10**9))
 
-        def mortal(noise):
+        def mortal(leave):
             if self.die_at is not None and self.starts == 1 and next(leaves) >= self.die_at:
                 raise EOFError
-            go(noise)
+            go(leave)
 
         loop._go = mortal
         try:
@@ -96,8 +95,11 @@ def agent_of(memory):
     )
 
 
-def make_away(path, envs, *, learns=False, memory="none", stop_after=None, die_at=None, capacity=400, **plan):
-    """A trainer with an actor for each of ``envs`` (each a callable), actor 0 dying before leave ``die_at``.
+def make_away(
+    path, envs, *, learns=False, memory="none", stop_after=None, die_at=None, capacity=400, show=None, **plan
+):
+    """A trainer with an actor for each of ``envs`` (each a callable), actor 0 dying before leave ``die_at``; ``show``
+    makes each a demonstrator.
 
     Without ``learns`` updates are counted and not made: quick, and it outruns any actor.
     """
@@ -105,9 +107,12 @@ def make_away(path, envs, *, learns=False, memory="none", stop_after=None, die_a
     run = RunDirectory(path)
     for folder in (run.checkpoints, run.replay):
         folder.mkdir(parents=True, exist_ok=True)
-    numbers, agent = Plan(**PLAN | ({} if learns else {"log_every": 10**6}) | plan), agent_of(memory)
+    numbers = plan_of(
+        **({} if learns else {"log_every": 10**6}) | ({"batch_size": 2} if memory != "none" else {}) | plan
+    )
+    agent = agent_of(memory)
     if not learns:
-        agent.update = lambda batch, train_actor: setattr(agent, "updates", agent.updates + 1) or {}
+        agent.update = lambda batch, train_actor, share: setattr(agent, "updates", agent.updates + 1) or {}
     long = memory != "none"
     replay = ShardedReplay(
         len(envs), capacity, vector_size=2, action_size=2, state_sizes=agent.state_sizes, gamma=0.9, n_step=1, seed=2,
@@ -115,7 +120,7 @@ def make_away(path, envs, *, learns=False, memory="none", stop_after=None, die_a
     )  # fmt: skip
     descriptor = os.memfd_create("test")
     bounds = (numbers.random_low, numbers.random_high)
-    jobs = [Job(env, lambda *sizes: agent_of(memory).policy, bounds) for env in envs]
+    jobs = [Job(env, lambda *sizes: agent_of(memory).policy, bounds, show and show()) for env in envs]
     remotes = [ThreadRemote(job, descriptor, None if place else die_at) for place, job in enumerate(jobs)]
     for remote in remotes:
         remote.start()

@@ -13,7 +13,7 @@ from test_trainer import rows, same, weights
 
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
 from td3sweep.errors import SimulatorError
-from td3sweep.plan import stalest
+from td3sweep.plan import Acting, stalest
 from td3sweep.record.definitions import is_defined
 
 
@@ -34,7 +34,7 @@ def test_steps_updates_and_random_actions_are_as_many_as_asked_for(tmp_path):
     trainer = make_away(tmp_path, built, steps=61, warmup=16, updates_per_step=0.5)
     seen, store = [], trainer.collector._store
     trainer.collector._store = lambda shard, episode, moment, since: (
-        seen.append(moment.random),
+        seen.append(moment.chosen.acting is Acting.RANDOM),
         store(shard, episode, moment, since),
     )[1]
     trainer.run()
@@ -101,7 +101,7 @@ def test_the_memory_of_an_actor_is_what_the_learners_agent_would_have(tmp_path):
 
     def check(shard, episode, moment, since):
         _, state = agent.act(episode.observation, episode.state)
-        checked.append(np.abs(state - moment.state).max())
+        checked.append(np.abs(state - moment.chosen.state).max())
         return store(shard, episode, moment, since)
 
     trainer.collector._store = check
@@ -122,12 +122,12 @@ def test_actors_act_with_the_parameters_they_say(tmp_path):
         return metrics
 
     def check(shard, episode, moment, since):
-        if moment.updates in versions and not moment.random:
+        if moment.updates in versions and moment.chosen.acting is Acting.POLICY:
             present = [tensor.clone() for tensor in trainer.agent.policy.tensors()]
             _load(trainer.agent.policy, versions[moment.updates])
             action, _ = trainer.agent.act(episode.observation, episode.state)
             _load(trainer.agent.policy, present)
-            wrong.append(np.abs(action - moment.action).max())
+            wrong.append(np.abs(action - moment.chosen.action).max())
         return store(shard, episode, moment, since)
 
     trainer.agent.update, trainer.collector._store = remember, check

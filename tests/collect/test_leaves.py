@@ -1,4 +1,4 @@
-"""Leaves that come to nothing: as many random actions are taken as were asked for, and before all others."""
+"""Leaves that come to nothing: as many actions of each kind are taken as were asked for, one kind after the other."""
 
 import contextlib
 import os
@@ -8,15 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from away_runs import agent_of
-from test_trainer import PLAN
+from test_trainer import plan_of
 
 from td3sweep.collect.away import Away
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
-from td3sweep.collect.episode import Moment
+from td3sweep.collect.episode import Choice, Moment
 from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated
 from td3sweep.collect.remote import Remote
 from td3sweep.errors import SimulatorError
-from td3sweep.plan import Plan
 from td3sweep.replay.shards import ShardedReplay
 
 OBSERVATION = {"image": np.zeros((4, 84, 84), np.uint8), "vector": np.zeros(2, np.float32)}
@@ -65,8 +64,8 @@ class Puppet(Remote):
             self.theirs.send(Began(OBSERVATION))
         else:
             none, last = np.zeros(0, np.float32), how == "last"
-            action = np.zeros(2, np.float32)
-            self.theirs.send(Moment(action, asked.noise is None, 0.0, last, False, OBSERVATION, none, 0, {}))
+            chosen = Choice(np.zeros(2, np.float32), asked.acting, none)
+            self.theirs.send(Moment(chosen, 0.0, last, False, OBSERVATION, 0, {}))
         self.within = how == "step" or (begins and how == "last")
 
 
@@ -74,14 +73,14 @@ class Stage:
     """A collector whose actors are puppets.
 
     Attributes:
-        taken: whether the action was random, of every step stored.
+        taken: who chose the action of every step stored: r(andom), d(emonstrator), p(olicy).
     """
 
     def __init__(self, actors, **plan):
-        self.plan, self.agent = Plan(**PLAN | plan), agent_of("none")
+        self.plan, self.agent = plan_of(**plan), agent_of("none")
         self.replay = ShardedReplay(actors, 100 * actors, vector_size=2, action_size=2, gamma=0.9, n_step=1, seed=2)
         self.parameters = os.memfd_create("test")
-        self.taken = []
+        self.taken = ""
         self.begin()
 
     def begin(self):
@@ -89,10 +88,12 @@ class Stage:
         fleet = SimpleNamespace(remotes=self.puppets, parameters=self.parameters)
         self.away = Away(self.plan, fleet, self.agent, self.replay)
         store = self.away._store
-        self.away._store = lambda shard, episode, moment, since: (
-            self.taken.append(moment.random),
-            store(shard, episode, moment, since),
-        )[1]
+
+        def note(shard, episode, moment, since):
+            self.taken += moment.chosen.acting.value[0]
+            return store(shard, episode, moment, since)
+
+        self.away._store = note
         self.hear()
 
     def resume(self):
@@ -133,7 +134,7 @@ def test_a_random_leave_that_is_void_is_given_again_when_later_leaves_are_out(ho
     stage.answer(1)  # begins: a leave for the third, and no more
     stage.answer(0, how)
     stage.end_with(1)
-    assert stage.taken == [True] * 3 + [False] * 3
+    assert stage.taken == "rrrppp"
 
 
 def test_a_resume_takes_the_random_actions_that_are_left():
@@ -141,10 +142,10 @@ def test_a_resume_takes_the_random_actions_that_are_left():
     stage.answer(0)
     stage.answer(1)
     stage.answer(1)
-    assert stage.taken == [True]
+    assert stage.taken == "r"
     stage.resume()  # three leaves were out
     stage.end_with(0)
-    assert stage.taken == [True] * 3 + [False] * 3
+    assert stage.taken == "rrrppp"
 
 
 def test_an_evaluation_that_breaks_an_episode_off_loses_no_random_action():
@@ -153,13 +154,13 @@ def test_an_evaluation_that_breaks_an_episode_off_loses_no_random_action():
     stage.answer(0)
     stage.evaluate()
     stage.end_with(0)
-    assert stage.taken == [True] * 3 + [False] * 3
+    assert stage.taken == "rrrppp"
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_comes_to_nothing_and_when(seed):
     rng = np.random.default_rng(seed)
-    stage = Stage(int(rng.integers(1, 5)), warmup=16, steps=40)
+    stage = Stage(int(rng.integers(1, 5)), random_steps=7, warmup=16, steps=40)
     while stage.away.step < 40:
         what = rng.random()
         if what < 0.03:
@@ -171,4 +172,4 @@ def test_whatever_comes_to_nothing_and_when(seed):
             # None ever worked before the first step: a run whose simulators all fail then has ended.
             how = rng.choice(["step", "last", "fault", "death"], p=[0.7, 0.2, 0.05, 0.05])
             stage.answer(place, how if stage.away._worked else "step")
-    assert stage.taken == [True] * 16 + [False] * 24
+    assert stage.taken == "r" * 7 + "d" * 9 + "p" * 24

@@ -22,11 +22,16 @@ class Record:
     index: int  # steps since its episode began
     state: np.ndarray
     action: np.ndarray | None = None
+    meant: np.ndarray = field(default_factory=lambda: np.full(2, np.nan, np.float32))
     reward: float = 0.0
     terminated: bool = False
     following: Record | None = None
     previous: Record | None = None
     written: bool = field(default=False)
+
+    @property
+    def action_before(self) -> np.ndarray:
+        return np.zeros(2, np.float32) if self.previous is None else self.previous.action
 
 
 class Pair:
@@ -37,6 +42,7 @@ class Pair:
         self.ring: dict[int, Record] = {}
         self.pointer = 0
         self.rng = np.random.default_rng(seed)
+        self.shown = np.random.default_rng([seed, 1])  # what was meant, in half of all steps
         self.state_size = state_size
         self.count = 0
         self.records: dict[int, Record] = {}
@@ -52,6 +58,8 @@ class Pair:
             last = step == length - 1
             following = self._observe(record)
             record.action, record.reward, record.following = action, reward, following
+            if self.shown.random() < 0.5:
+                record.meant = self.shown.uniform(-1, 1, 2).astype(np.float32)
             record.terminated = last and end == "terminated"
             self.replay.add(
                 action,
@@ -60,6 +68,7 @@ class Pair:
                 last and end == "truncated",
                 self._observation(following),
                 following.state if self.state_size else None,
+                None if np.isnan(record.meant).any() else record.meant,
             )
             record = following
         if end == "discarded":

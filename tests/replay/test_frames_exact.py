@@ -21,6 +21,8 @@ def check_rows(pair, batch, n):
         total, discount, bootstrap, _ = n_step(record, GAMMA, n)
         np.testing.assert_array_equal(batch.images[row, 0], pair.image(identity))
         np.testing.assert_array_equal(batch.actions[row, 0], record.action)
+        assert np.array_equal(batch.meant[row, 0], record.meant, equal_nan=True)
+        assert np.array_equal(batch.previous[row], [record.action_before, bootstrap.action_before])
         np.testing.assert_allclose(batch.rewards[row, 0], total, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(batch.discounts[row, 0], discount, rtol=1e-6)
         assert int(batch.vectors[row, 1, 0]) == bootstrap.identity

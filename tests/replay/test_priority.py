@@ -125,7 +125,7 @@ def test_sequences_take_the_error_of_their_real_transitions():
     pair = Pair(replay := make(PER(alpha=1.0), **memory), 0, 2)
     pair.episode(5, "terminated")  # starts at 1, 3 and 5 (kept states); 3 real transitions from 3 on, 1 from 5
     assert {key for key, value in leaves(pair, replay).items() if value > 0} == {1, 3, 5}
-    batch = replay.sample(4 * 30)
+    batch = replay.sample(30)
     errors = torch.tensor([[1.0, 2.0, 3.0, 10.0]]).expand(30, 4)
     replay.update_priorities(batch, errors)
     found = leaves(pair, replay)

@@ -26,12 +26,13 @@ def play(shard, mark, steps, end=True):
     shard.begin(observation(mark, repeat=4))
     for step in range(steps):
         state = np.full(shard._state_size, step, np.float32)
-        shard.add(np.zeros(1), float(mark), False, end and step == steps - 1, observation(mark), state)
+        meant = np.full(1, step / 100) if step % 2 else None
+        shard.add(np.zeros(1), float(mark), False, end and step == steps - 1, observation(mark), state, meant)
 
 
 def equal(one, other):
-    return all(torch.equal(a, b) for a, b in zip(vars(one).values(), vars(other).values(), strict=True)
-               if isinstance(a, torch.Tensor))  # fmt: skip
+    pairs = zip(vars(one).values(), vars(other).values(), strict=True)
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs if isinstance(a, torch.Tensor))
 
 
 def test_a_batch_is_drawn_in_proportion_to_the_rings_transitions():
@@ -59,7 +60,7 @@ def test_sequences_are_whole_and_of_one_ring():
     replay = make(memory=True)
     for shard, mark in zip(replay.shards, (1, 2, 3), strict=True):
         play(shard, mark, 12)
-    batch = replay.sample(42)  # ten sequences of four
+    batch = replay.sample(10)
     assert batch.rewards.shape == (10, 4)
     assert all(len(set(row[keep > 0].tolist())) == 1 for row, keep in zip(batch.rewards, batch.mask, strict=True))
 
