@@ -17,6 +17,10 @@ FREE_ON_RESUME = frozenset(
 )
 
 
+# What a key meant that an older configuration lacks, where the default has become another since.
+FORMER = {"eval_spread": False, "n_step": 1, "trunk": None, "critic_only_updates": 0, "precision": "fp32"}
+
+
 def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
     """``{"hyperparams.gamma": .99, ...}`` of a settings dataclass or of the nested dict it was saved as."""
     fields = settings if isinstance(settings, dict) else dataclasses.asdict(settings)
@@ -39,7 +43,7 @@ def modern(saved: dict[str, Any]) -> dict[str, Any]:
         return saved
     known = copy.deepcopy(saved)
     memory, hyper, env = known["recurrent"], known["hyperparams"], known["env"]
-    known = {"eval_spread": False} | known
+    known = FORMER | known
     if memory.get("name", "none") != "none":
         known["recurrent"] = {"context": False, "even": False} | memory
     falls = hyper.get("exploration_noise_final") is not None

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("cnn", ["nature", "pooled"])
 @pytest.mark.parametrize("recurrent", ["none", "gru48", "lstm256"])
 def test_every_combination_trains(tmp_path, settings, cnn, recurrent):
-    outcome = run(settings(*QUICK, f"cnn={cnn}", f"recurrent={recurrent}", "steps=90"), tmp_path)
+    few = [] if recurrent == "none" else ["hyperparams.batch_size=4"]  # windows, of five transitions
+    outcome = run(settings(*QUICK, f"cnn={cnn}", f"recurrent={recurrent}", *few, "steps=90"), tmp_path)
     assert outcome.exit_code == 0
     assert outcome.summary["updates"] == 30
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -66,7 +67,8 @@ def test_the_last_line_the_summary_and_a_run_that_is_extended(tmp_path):
     assert summary["ended"] == "finished"
     assert summary["verdict"] != "healthy"  # too little data is never healthy
     assert {"first_alarm_step", "alarms", "updates_per_s", "peak_rss_bytes", "final_length"} <= summary.keys()
-    assert "experiment=seed_5k" in out
+    assert "evaluation starts to the end, return " in out
+    assert "next: python -m td3sweep." in out
     assert "stand-in" in out
     again = command(*QUICK, f"hydra.run.dir={tmp_path}")
     assert again[0] == 0

@@ -30,7 +30,9 @@ def trained(tmp_path_factory):
     from td3sweep.compose import compose_settings
 
     directory = tmp_path_factory.mktemp("run")
-    assert run(compose_settings([*QUICK, "recurrent=gru48", *SHORT]), directory).exit_code == 0
+    assert (
+        run(compose_settings([*QUICK, "recurrent=gru48", "hyperparams.batch_size=4", *SHORT]), directory).exit_code == 0
+    )
     return directory
 
 
@@ -178,7 +180,7 @@ def test_a_name_that_would_be_long_or_unsafe_ends_in_a_hash_that_tells_it_apart(
 
 def test_an_interrupted_evaluation_leaves_no_older_result_beside_its_pictures(settings, monkeypatch, tmp_path):
     class Interrupted:
-        def reset(self, seed):
+        def reset(self, **_):
             raise KeyboardInterrupt
 
         def close(self):

@@ -7,16 +7,17 @@ import subprocess
 import sys
 
 import pytest
-from command import QUICK
+from command import PLAIN, QUICK
 from toy_env import DotEnv
 
 from td3sweep import run as run_module
+from td3sweep.checkpoint import read_checkpoint
 from td3sweep.errors import SimulatorError
 from td3sweep.gates.__main__ import _settings, main
 
 TOY = (
-    "env=gym", "reward=none", "warmup=20", "hyperparams.batch_size=8", "updates_per_step=2", "log_every=1",
-    "eval_episodes=1", "tracking=off", "replay.capacity=500", "threads=1",
+    *PLAIN, "env=gym", "reward=none", "hyperparams=paper", "clip=joint", "n_step=1", "trunk=null", "warmup=20",
+    "hyperparams.batch_size=8", "updates_per_step=2", "log_every=1", "replay.capacity=500",
 )  # fmt: skip
 
 
@@ -54,6 +55,25 @@ def test_a_run_that_passes_is_extended_to_the_next_gate(gates):
     assert (code, len(out.splitlines())) == (2, 1)
     assert "hyperparams.gamma" in out
     assert "--dir" in out
+
+
+def test_learning_rates_fall_towards_the_last_gate_not_towards_each(gates):
+    code, out, _ = gates("hyperparams.lr_final=.5", at="40,60")
+    assert code == 0, out
+    rows = [json.loads(line) for line in (gates.path / "metrics.jsonl").read_text().splitlines()]
+    rates = {row["updates"]: row["lr/critic/head"] for row in rows if "lr/critic/head" in row}
+    assert rates[40] == 1e-3  # of 80 in all; at the first gate, half way
+    assert rates[80] == pytest.approx(1e-3 * (1.0 - 0.5 * (2 * 79 / 80 - 1)))
+    newest = sorted((gates.path / "checkpoints").glob("step-*.pt"))[-1]
+    assert read_checkpoint(newest)["horizon"] == 60
+
+
+def test_a_run_that_others_extend_keeps_the_horizon_it_was_begun_with(gates, settings):
+    words = [*TOY, "hyperparams.lr_final=.5"]
+    run_module.run(settings(*words, "steps=40"), gates.path)
+    run_module.run(settings(*words, "steps=60"), gates.path)
+    newest = sorted((gates.path / "checkpoints").glob("step-*.pt"))[-1]
+    assert read_checkpoint(newest)["horizon"] == 40
 
 
 @pytest.mark.slow

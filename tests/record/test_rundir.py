@@ -53,7 +53,7 @@ def test_so_had_one_of_carla(tmp_path, settings):
     run.open(settings())
     (run.checkpoints / "step-000000000001.pt").touch()
     before_routes = run.config.read_text().replace("  routes: []\n", "")
-    before_routes = before_routes.replace("  terminate:\n  - collision\n  - off_road\n", "")
+    before_routes = before_routes.replace("  terminate:\n  - collision\n  - off_road\n  - stalled\n", "")
     assert "routes" not in before_routes
     assert "terminate" not in before_routes
     run.config.write_text(before_routes)
@@ -79,7 +79,7 @@ def test_a_finished_run_whose_checkpoints_were_deleted_keeps_its_results(tmp_pat
     with pytest.raises(UserError, match=r"steps=2001: .* finished at step 2000, and the checkpoints .* are gone"):
         run.open(settings("steps=2001"))
     run.open(settings("steps=2000"))
-    assert "gamma: 0.99" in run.config.read_text()
+    assert "gamma: 0.98" in run.config.read_text()
 
 
 def test_provenance_keeps_every_sitting(tmp_path):

@@ -182,7 +182,7 @@ def refuse_the_first_three(work):
     if work.first < 3:
         work.spec.words.clear()
         work.spec.words["steps"] = "choice(900,100)"  # its first corner is sound
-        work.spec.base.append("warmup=150")
+        work.spec.base.extend(["demonstrations=none", "warmup=150"])
         work.overrides[:] = ["steps=100"]
         return settings_of(work, 0)
     return quick(work)

@@ -8,6 +8,7 @@ from command import QUICK, command
 from rich.console import Console
 from sweeps import make_spec
 
+from td3sweep.compose import compose_settings
 from td3sweep.errors import UserError
 from td3sweep.sweep import plan as module
 from td3sweep.sweep.plan import Probe, cost, kinds_of, plan
@@ -46,6 +47,18 @@ def test_a_trial_costs_its_start_its_steps_and_its_updates_by_batch():
     assert seconds == pytest.approx(2 * (5.0 + 1160 * 0.01 + 450 * 0.2))
     assert size == 2 * (3 * 1e6 + 1000 * 100)  # two checkpoints and best.pt
     assert steps == 1000
+
+
+def test_the_warm_up_is_not_evaluated_and_the_end_always_is():
+    space, _ = parse_space({}, ["warmup=200,500,760"])
+    costs = {
+        warmup: cost(spec_of(), space, {"warmup": warmup}, {(None,): make_probe(0.0)})[0] for warmup in (200, 500, 760)
+    }
+    # at 250, 500, 750 and 1000; at 750 and 1000; at 1000
+    assert [round((costs[warmup] / 2 - 15.0) / (2 * 20.0 * 0.01)) for warmup in costs] == [4, 2, 1]
+    spec = spec_of()
+    spec.fixed["steps"] = 1100  # and at 1100
+    assert cost(spec, space, {"warmup": 500}, {(None,): make_probe(0.0)})[0] == pytest.approx(2 * (16.0 + 3 * 2 * 0.2))
 
 
 def test_a_number_between_the_measured_ends_costs_what_the_nearer_one_does():
@@ -114,6 +127,34 @@ def test_probes_side_by_side_have_ports_of_their_own_and_the_sweeps_experiment(m
     assert sorted(ports) == ["env.port=3000", "env.port=3004"]
     assert [commands[0].count(word) for word in ("experiment=ablation", "cnn=pooled", "monitor=warn")] == [1, 1, 1]
     assert not {"tracking.project=mine", "monitor.stop_on=[d2]"} & set(commands[0])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "least"),
+    [
+        ([], 100 + 3),
+        (["recurrent=gru48"], 16 + 2 + 5 + 3),
+        (["recurrent=gru48", "hyperparams.batch_size=64"], 64 + 2 + 5 + 3),
+        (["experiment=seed_5k", "recurrent=lstm256", "hyperparams.batch_size=4"], 4 + 5 + 10 + 1),
+        (["demonstrations=none"], 100 + 3),
+    ],
+    ids=" ".join,
+)
+def test_a_probe_is_a_run_that_learns(monkeypatch, overrides, least):
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    monkeypatch.setattr(module, "_read", lambda *_: make_probe(0.1))
+    module.probe(spec_of(), overrides, 1)
+    asked = compose_settings([word for word in commands[0][3:] if not word.startswith("hydra.")])
+    assert asked.warmup >= least
+    assert (asked.steps - asked.warmup) * asked.updates_per_step == pytest.approx(module.PROBE_UPDATES)
+    if asked.demonstrations.name != "none":
+        assert asked.demonstrations.random_steps == 0
 
 
 @pytest.mark.slow

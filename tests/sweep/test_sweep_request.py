@@ -71,6 +71,19 @@ def test_paper_and_current_are_trials_0_and_1():
     assert space.overrides(second)[4] == "hyperparams.batch_size=256"
 
 
+@pytest.mark.parametrize(("memory", "batch"), [("none", 100), ("gru48", 16)])
+def test_a_preset_whose_batch_depends_on_the_memory_has_it_resolved(memory, batch, capsys):
+    words = (
+        "hyperparams.batch_size=interval(8,128)",
+        f"recurrent={memory}",
+        "sweep.enqueue=[recipe]",
+        "sweep.trials=9",
+    )
+    search, spec, space = asked(*words)
+    points = first_points(search, space, memory=spec.fixed["recurrent.name"])
+    assert (points, capsys.readouterr().out) == ([{"hyperparams.batch_size": batch}], "")
+
+
 def test_a_preset_outside_the_space_is_left_out_and_said(capsys):
     search, _, space = asked("space=gamma_tau_lr_batch", "hyperparams.batch_size=choice(16,100)", "sweep.trials=9")
     assert len(first_points(search, space)) == 1

@@ -116,7 +116,7 @@ def test_wilcoxon_compares_seeds_and_drops_a_hopeless_point(tmp_path, runs):
 
 
 def test_a_judge_tells_on_a_common_grid_what_was_known_there(tmp_path, settings):
-    s = replace(settings("steps=1000", "warmup=100", "hyperparams.batch_size=8"), eval_every=100)
+    s = replace(settings("demonstrations=none", "steps=1000", "warmup=100", "hyperparams.batch_size=8"), eval_every=100)
     work, told, _ = make_work(tmp_path, hopeless=lambda step, value: value > 8, window=2)
     judge = Judge(work, s, tmp_path, 0, [])
     evaluations(tmp_path, 4.0)
@@ -130,7 +130,7 @@ def test_a_judge_tells_on_a_common_grid_what_was_known_there(tmp_path, settings)
 
 
 def test_a_later_seed_is_judged_with_the_finished_ones(tmp_path, settings):
-    s = replace(settings("steps=1000"), eval_every=100)
+    s = replace(settings("demonstrations=none", "steps=1000", "warmup=600"), eval_every=100)
     work, told, _ = make_work(tmp_path, window=1)
     evaluations(tmp_path, 2.0)
     Judge(work, s, tmp_path, position=1, scores=[6.0])(100)
@@ -139,7 +139,7 @@ def test_a_later_seed_is_judged_with_the_finished_ones(tmp_path, settings):
 
 @pytest.mark.parametrize("position", [0, 1])
 def test_a_judge_goes_on_where_an_earlier_sitting_of_the_run_was(tmp_path, settings, position):
-    s = replace(settings("steps=1000"), eval_every=100)
+    s = replace(settings("demonstrations=none", "steps=1000", "warmup=600"), eval_every=100)
     work, told, _ = make_work(tmp_path, window=2)
     scores, begun = [6.0] * position, 1000 * position
     known = [(50, None), (120, 2.0), (240, 4.0), (330, None)]  # a policy that had not learnt; one whose return was NaN
