@@ -9,7 +9,7 @@ from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
-from td3sweep.settings import CarlaSettings, ClipSettings, GymSettings, ReplaySettings, Settings
+from td3sweep.settings import CarlaSettings, ClipSettings, DemonstrationSettings, GymSettings, ReplaySettings, Settings
 
 OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "stored_state")  # of recurrent.*
 SHOWN = ("path", "random_steps", "noise", "cloning", "floor", "fade")  # of demonstrations.*
@@ -108,6 +108,7 @@ def _check_combinations(s: Settings) -> None:
     if s.target.name == "td3" and (s.target.delta_init, s.target.delta_state) != ("zero", "raw"):
         raise UserError("target.delta_init and target.delta_state need target=mpg; drop them or choose target=mpg")
     _check_replay(s)
+    _check_recorded(s)
     if s.clip.name == "off" and (s.clip.actor, s.clip.critic) != (ClipSettings.actor, ClipSettings.critic):
         raise UserError(
             f"clip.actor={s.clip.actor}, clip.critic={s.clip.critic} with clip=off: nothing is clipped; "
@@ -139,6 +140,32 @@ def _check_replay(s: Settings) -> None:
         )
     if replay.name == "lap" and s.loss != "huber":
         raise UserError(f"replay=lap with loss={s.loss}: its priorities belong to the Huber loss; add loss=huber")
+
+
+def _check_recorded(s: Settings) -> None:
+    """What a recording goes with; what it holds is looked at when a run begins (`tapes.py`)."""
+    shown, usual = s.demonstrations, DemonstrationSettings()
+    if shown.name != "recorded":
+        if shown.path is not None:
+            raise UserError(
+                f"demonstrations.path={shown.path} with demonstrations={shown.name}: nothing would be read there; "
+                "choose demonstrations=recorded or drop it"
+            )
+        return
+    if shown.path is None:
+        raise UserError(
+            "demonstrations=recorded without demonstrations.path: give the directory, as demonstrations=PATH "
+            "(td3sweep.evaluate --record writes one)"
+        )
+    if shown.noise != usual.noise:
+        raise UserError(
+            f"demonstrations.noise={shown.noise} with demonstrations=recorded: what was done is done; drop it"
+        )
+    if s.actors > 0:
+        raise UserError(
+            f"actors={s.actors} with demonstrations=recorded: actors drive simulators of their own and play no "
+            "recordings; choose actors=0 or demonstrations=pid"
+        )
 
 
 def _check_env(s: Settings) -> None:
