@@ -162,7 +162,11 @@ def build_trainer(
         recorder.say(audit.line + known)
     low, high = random_bounds(settings, env.action_size)
     shown = settings.demonstrations
-    demonstrator = build_recorded(settings, env) if shown.name == "recorded" else build_demonstrator(shown)
+    if shown.name == "recorded":
+        demonstrator = build_recorded(settings, env)
+        recorder.say(f"demonstrations: {demonstrator.line}")
+    else:
+        demonstrator = build_demonstrator(shown)
     plan = Plan(
         steps=settings.steps,
         horizon=settings.steps,

@@ -137,6 +137,13 @@ class Tapes:
             raise _refusal(self.directory, f"{name}: {odd[0] if odd else 'it'} is not as {FILE} says; {ANEW}")
         return Tape(**found | ends)
 
+    @property
+    def line(self) -> str:
+        """What it is, for people."""
+        driver, simulator = self.about.get("driver", {}).get("policy", "somebody"), self.about.get("simulator", "")
+        where = f" on {simulator}" if simulator else ""
+        return f"{len(self.steps)} episodes of {sum(self.steps)} steps in {self.directory}, driven by {driver}{where}"
+
     def check_sizes(self, vector_size: int, action_size: int) -> None:
         """Raise UserError unless observations and actions have these sizes."""
         for key, asked in zip(SIZES, ([FRAME_SIZE, FRAME_SIZE], vector_size, action_size), strict=True):
@@ -169,6 +176,8 @@ def check_recording(settings: Settings) -> None:
 def differences(recorded: dict[str, Any], settings: Settings) -> list[tuple[str, Any, Any]]:
     """Keys of the task whose recorded and present values differ; what a recording does not say is not compared."""
     asked = flatten(settings)
+    if recorded.get("env.name", settings.env.name) != settings.env.name:
+        return [("env.name", recorded["env.name"], settings.env.name)]  # the rest follows from it
     keys = [key for key in TASK if key in recorded]
     terms = {key for key in recorded if key.startswith(TERMS)}
     if terms:

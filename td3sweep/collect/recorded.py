@@ -36,6 +36,11 @@ class Recorded:
         """Tells one recording from another."""
         return self._tapes.digest
 
+    @property
+    def line(self) -> str:
+        """What is shown, for people."""
+        return self._tapes.line
+
     def changed(self) -> UserError:
         """The refusal to go on with another recording than before."""
         return UserError(
