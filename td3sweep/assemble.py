@@ -165,7 +165,12 @@ def build_trainer(
         known = "; asked for by name, so the run goes on" if audit.faults and expected else ""
         recorder.say(audit.line + known)
     low, high = random_bounds(settings, env.action_size)
-    shown, demonstrator = settings.demonstrations, build_demonstrator(settings.demonstrations)
+    shown = settings.demonstrations
+    if shown.name == "recorded":
+        demonstrator = build_recorded(settings, env)
+        recorder.say(f"demonstrations: {demonstrator.line}")
+    else:
+        demonstrator = build_demonstrator(shown)
     plan = Plan(
         steps=settings.steps,
         horizon=settings.steps if horizon is None else horizon,
@@ -345,6 +350,16 @@ def build_demonstrator(demonstrations: DemonstrationSettings) -> Any:
     from td3sweep.evaluate.drivers import Pid
 
     return Demonstrator(Pid(), demonstrations.noise) if demonstrations.name == "pid" else None
+
+
+def build_recorded(settings: Settings, env: Any) -> Any:
+    """Who shows what was recorded, as ``env`` would."""
+    from td3sweep.collect.recorded import Recorded
+    from td3sweep.tapes import Tapes
+
+    tapes = Tapes(Path(settings.demonstrations.path or ""))
+    tapes.check_sizes(env.vector_size, env.action_size)
+    return Recorded(tapes, settings.frame_stack)
 
 
 def build_target(target: TargetSettings) -> Any:

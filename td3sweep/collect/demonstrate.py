@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,13 @@ from td3sweep.evaluate.drivers import Driver
 
 Floats = NDArray[np.float32]
 NOISE_STREAM = 1  # beside the environment's own draws from an episode's seed
+
+
+class Shows(Protocol):
+    """Somebody who can drive."""
+
+    def begin(self, seed: int, info: Mapping[str, Any]) -> None: ...
+    def act(self, observation: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> tuple[Floats, Floats]: ...
 
 
 class Demonstrator:

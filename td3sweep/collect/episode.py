@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from td3sweep.collect.demonstrate import Demonstrator
+from td3sweep.collect.demonstrate import Shows
 from td3sweep.monitor.bias import Bias
 from td3sweep.plan import Acting
 
@@ -53,7 +53,7 @@ class Chooser:
         policy: Acts,
         bounds: tuple[tuple[float, ...], tuple[float, ...]],
         rng: np.random.Generator,
-        demonstrator: Demonstrator | None,
+        demonstrator: Shows | None,
     ) -> None:
         self._policy, self._bounds, self.rng, self._demonstrator = policy, bounds, rng, demonstrator
 
@@ -130,6 +130,7 @@ class Episode:
     terminated: bool = False
     success: bool = False
     end: str = ""
+    cut: bool = False  # it did not end by itself: what follows is shown elsewhere
 
     def before(self, agent: Any, action: Floats) -> None:
         """Note what the critic expects of an episode's first action, once it has learnt anything."""
@@ -159,8 +160,9 @@ class Episode:
 
     @property
     def of_one_kind(self) -> bool:
-        """Whether all actions were chosen by one: an episode of several tells of none."""
-        return self.length in (self.random, self.shown) or self.random == self.shown == 0
+        """Whether one chose all actions, up to its end: an episode of several tells of none."""
+        whole = self.length in (self.random, self.shown) or self.random == self.shown == 0
+        return whole and not self.cut
 
     def critics_bias(self, agent: Any) -> float | None:
         """The critic's bias in a finished episode of the policy."""

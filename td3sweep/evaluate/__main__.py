@@ -52,7 +52,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         from td3sweep.evaluate.explain import Explainer
 
         driver = Explainer(driver)
-    out = options.out or _default_out(options.policy, path, step, overrides)
+    out = options.out or _default_out(options.policy, path, step, overrides, options.record is not None)
     console = Console(highlight=False, stderr=options.json)
     result = run_protocol(
         settings,
@@ -65,6 +65,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             "checkpoint": None if checkpoint is None else str(checkpoint),
             "env_step": step,
         },
+        record=options.record,
         tell=lambda line: console.print(line, markup=False, soft_wrap=True),
     )
     if options.explain:
@@ -123,9 +124,9 @@ def _driver(policy: str, settings: Settings, checkpoint: Path | None) -> tuple[A
     return Random(*random_bounds(settings, size)), None
 
 
-def _default_out(policy: str, path: Path | None, step: int | None, overrides: list[str]) -> Path:
+def _default_out(policy: str, path: Path | None, step: int | None, overrides: list[str], recorded: bool) -> Path:
     """Inside the run it evaluates, a baseline's below ``runs``; what is driven elsewhere has a place of its own."""
-    name = (policy if step is None else f"step-{step:012}") + _suffix(overrides)
+    name = (policy if step is None else f"step-{step:012}") + ("-recorded" if recorded else "") + _suffix(overrides)
     if path is None:
         return Path("runs") / "evaluation" / name
     run = path if path.is_dir() else path.resolve().parent.parent
@@ -152,7 +153,8 @@ def _parser() -> argparse.ArgumentParser:
         "  python -m td3sweep.evaluate RUN/checkpoints/best.pt                   the weights of its best evaluation\n"
         "  python -m td3sweep.evaluate RUN/checkpoints/best.pt env.map=StandInRing   elsewhere\n"
         "  python -m td3sweep.evaluate --policy pid RUN                              a baseline on the run's routes\n"
-        "  python -m td3sweep.evaluate --policy random env.map=StandInTown           a baseline without a run\n\n"
+        "  python -m td3sweep.evaluate --policy random env.map=StandInTown           a baseline without a run\n"
+        "  python -m td3sweep.evaluate --policy pid --record DIR                     demonstrations for a training\n\n"
         "Exit codes: 0 done, 1 the simulator failed, 2 a fault in what was asked. docs/evaluation.md has each metric.",
     )
     add = parser.add_argument
@@ -165,6 +167,8 @@ def _parser() -> argparse.ArgumentParser:
         "and the overrides at its end")  # fmt: skip
     add("--json", action="store_true", help="print evaluation.json instead of the table")
     add("--video", action=argparse.BooleanOptionalAction, default=True, help="film each episode (on)")
+    add("--record", type=Path, metavar="DIR", help="also keep each episode in DIR, which is new or empty, for a "
+        "training with demonstrations=DIR; on seeds of their own")  # fmt: skip
     add("--explain", action="store_true", help="also show what the policy looked at in the first episode (needs "
         "pip install 'td3sweep[explain]')")  # fmt: skip
     return parser

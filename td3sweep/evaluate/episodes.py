@@ -13,6 +13,7 @@ from td3sweep.evaluate.drivers import Driver, Trained
 
 FIRST_SEED = 2**31  # of the protocol; training episodes draw their seeds below this, so that the two never meet
 RUN_SEED = FIRST_SEED + 2**30  # of evaluations within a run: what they choose as its best is tested on other starts
+RECORD_SEED = FIRST_SEED + 2**29  # of recorded episodes: a training that is shown them is tested on others
 
 Observer = Callable[[dict[str, Any], Any, dict[str, Any]], None]
 
