@@ -141,16 +141,16 @@ def test_the_same_command_finds_the_same_directory_and_another_does_not(tmp_path
     assert plain.parent.name == "drive"
     assert plain.name.startswith("sweep-architecture-")
     assert directory("space=architecture", "sweep.width=2", "tracking=off") == plain
-    assert directory("space=architecture", "steps=900") != plain
+    assert directory("space=architecture", "steps=1900") != plain
     assert directory("space=architecture", "sweep.seeds=2") != plain
     assert directory("space=architecture", f"hydra.sweep.dir={tmp_path}/mine") == tmp_path / "mine"
 
 
 def test_another_sweep_is_refused_in_the_directory_by_its_keys(tmp_path):
-    one = asked("hyperparams.tau=interval(0.1,0.2)", "sweep.trials=4", "steps=900")[1]
-    same = asked("hyperparams.tau=interval(0.1,0.2)", "sweep.trials=9", "steps=900", "sweep.sampler=random")[1]
+    one = asked("hyperparams.tau=interval(0.1,0.2)", "sweep.trials=4", "steps=1900")[1]
+    same = asked("hyperparams.tau=interval(0.1,0.2)", "sweep.trials=9", "steps=1900", "sweep.sampler=random")[1]
     same.check_same(one, tmp_path)
-    other = asked("hyperparams.tau=interval(0.1,0.3)", "sweep.trials=4", "steps=950", "sweep.seeds=2")[1]
+    other = asked("hyperparams.tau=interval(0.1,0.3)", "sweep.trials=4", "steps=1950", "sweep.seeds=2")[1]
     with pytest.raises(UserError, match=r"^steps, sweep of hyperparams.tau, sweep.seeds: the sweep in .*repeat them"):
         other.check_same(one, tmp_path)
 
@@ -165,7 +165,7 @@ def test_numbers_that_a_swept_group_decides_are_those_of_the_point():
 
 
 def test_a_directory_that_was_renamed_holds_the_same_study(tmp_path):
-    spec = asked("hyperparams.tau=interval(0.1,0.2)", "sweep.trials=4", "steps=900")[1]
+    spec = asked("hyperparams.tau=interval(0.1,0.2)", "sweep.trials=4", "steps=1900")[1]
     (tmp_path / "old").mkdir()
     assert spec.settle(tmp_path / "old").name == "old"
     (tmp_path / "old").rename(tmp_path / "new")
@@ -194,9 +194,9 @@ def test_a_key_fixed_within_a_swept_group_makes_another_sweep(tmp_path, swept, k
     [
         (["space=gamma_tau_lr_batch"], "sweep.trials=null: this space has no end"),
         (["space=gamma_tau_lr_batch", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has no"),
-        (["steps=range(700,90000)", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has 89301"),
-        (["steps=range(700,90000)"], "sweep.trials=null: the space has 89301 points; give a smaller sweep.trials=N"),
-        (["steps=range(700,90000)", "sweep.trials=89301"], "sweep.trials=89301: the space has 89301 points"),
+        (["steps=range(1700,91000)", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has 89301"),
+        (["steps=range(1700,91000)"], "sweep.trials=null: the space has 89301 points; give a smaller sweep.trials=N"),
+        (["steps=range(1700,91000)", "sweep.trials=89301"], "sweep.trials=89301: the space has 89301 points"),
         (["cnn=nature,pooled", "seed=0,1", "sweep.seeds=2"], "sweep.seeds=2 with seed=[0, 1]"),
         (["cnn=nature,pooled", "sweep.objectives=[speed]"], "sweep.objectives=['speed']: choose [return]"),
         (["cnn=nature,pooled", "sweep.objectives=[return,stable]", "sweep.pruner=median"], "with two objectives"),
