@@ -9,7 +9,7 @@ from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
-from td3sweep.settings import CarlaSettings, ClipSettings, GymSettings, ReplaySettings, Settings
+from td3sweep.settings import CarlaSettings, ClipSettings, DemonstrationSettings, GymSettings, ReplaySettings, Settings
 
 OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "stored_state")  # of recurrent.*
 SHOWN = ("path", "random_steps", "noise", "cloning", "floor", "fade")  # of demonstrations.*
@@ -70,8 +70,25 @@ def _check_unused(s: Settings) -> None:
                 raise UserError(f"{group}.{key}={given} with {why}; leave it at {kept} or {remedy}")
 
 
+def _check_demonstrations(s: Settings) -> None:
+    shown, usual = s.demonstrations, DemonstrationSettings()
+    if shown.name != "autopilot":
+        return
+    if not isinstance(s.env, CarlaSettings):
+        raise UserError(
+            f"demonstrations=autopilot with env={s.env.name}: it is CARLA's Traffic Manager that drives; "
+            "choose demonstrations=none or env=carla"
+        )
+    if shown.noise != usual.noise:
+        raise UserError(
+            f"demonstrations.noise={json.dumps(shown.noise)} with demonstrations=autopilot: the simulator drives, and "
+            f"nothing can disturb it; leave it at {json.dumps(usual.noise)} or choose demonstrations=pid"
+        )
+
+
 def _check_combinations(s: Settings) -> None:
     _check_unused(s)
+    _check_demonstrations(s)
     if s.recurrent.name != "none" and s.recurrent.hidden < 1:
         raise UserError(
             f"recurrent.hidden={s.recurrent.hidden} with recurrent.name={s.recurrent.name}: give at least 1 unit"
