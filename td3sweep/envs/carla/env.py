@@ -25,9 +25,9 @@ from td3sweep.envs.carla.observe import (
 from td3sweep.envs.carla.reward import TARGET_SPEED, Preset, build_reward, reward_preset
 from td3sweep.envs.carla.route import Route
 from td3sweep.envs.carla.server import Server, ServerMode
-from td3sweep.envs.carla.simulation import SUBSTEP, SUBSTEPS, Camera, Simulation, Tick, Timeouts
+from td3sweep.envs.carla.simulation import SUBSTEP, SUBSTEPS, Camera, Simulation, Timeouts
 from td3sweep.envs.carla.starts import Starts
-from td3sweep.envs.carla.state import DriveState
+from td3sweep.envs.carla.state import DriveState, Tick
 from td3sweep.envs.carla.terminate import ALWAYS, EndReason, build_ends, first_end
 from td3sweep.envs.carla.tracker import DriveTracker
 from td3sweep.envs.protocol import STACK, Action, Observation, check_ranges, observation_space

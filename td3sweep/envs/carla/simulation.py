@@ -21,6 +21,7 @@ from td3sweep.envs.carla.conditions import check_world, weather_preset
 from td3sweep.envs.carla.control import Control
 from td3sweep.envs.carla.route import LaneGraph, Pose, Route
 from td3sweep.envs.carla.server import Server
+from td3sweep.envs.carla.state import Tick
 from td3sweep.envs.carla.traffic import Car, spawn_traffic
 from td3sweep.errors import SimulatorError, UserError
 
@@ -50,33 +51,6 @@ class Timeouts:
     load: float = 60.0
     tick: float = 10.0
     frame: float = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """The world after one tick, all of one frame.
-
-    Attributes:
-        frame: the server's frame number.
-        pose: of the ego.
-        speed: of the ego in the plane, m/s.
-        acceleration: of the ego in the plane, m/s^2.
-        control: what the ego was driven with.
-        image: `carla.Image`.
-        hit: type of what the ego touched in this frame, such as `vehicle.audi.tt`; empty for nothing.
-        crossings: times that CARLA's lane-invasion sensor saw the ego cross a marking, where it was asked for.
-        snapshot: `carla.WorldSnapshot`.
-    """
-
-    frame: int
-    pose: Pose
-    speed: float
-    acceleration: tuple[float, float]
-    control: Control
-    image: Any
-    hit: str
-    crossings: int
-    snapshot: Any
 
 
 class Simulation:
