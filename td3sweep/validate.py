@@ -172,15 +172,19 @@ def _check_demonstrations(s: Settings) -> None:
     odd = [sd for sd in shown.noise if not 0.0 <= sd < math.inf]
     if odd:
         raise UserError(f"demonstrations.noise={shown.noise}: {odd[0]} is no SD; give numbers from 0 on")
+    if shown.name != "pid" and shown.noise != usual.noise:
+        why = (
+            "what was done is done" if shown.name == "recorded" else "the simulator drives, and nothing can disturb it"
+        )
+        raise UserError(
+            f"demonstrations.noise={json.dumps(shown.noise)} with demonstrations={shown.name}: {why}; leave it at "
+            f"{json.dumps(usual.noise)} or choose demonstrations=pid"
+        )
     if shown.name == "recorded":
         if shown.path is None:
             raise UserError(
                 "demonstrations=recorded without demonstrations.path: give the directory, as demonstrations=PATH "
                 "(td3sweep.evaluate --record writes one)"
-            )
-        if shown.noise != usual.noise:
-            raise UserError(
-                f"demonstrations.noise={shown.noise} with demonstrations=recorded: what was done is done; drop it"
             )
         if s.actors > 0:
             raise UserError(

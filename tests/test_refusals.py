@@ -191,7 +191,7 @@ def refusal(*overrides):
         (["demonstrations=recorded"], ["demonstrations=recorded", "give the directory, as demonstrations=PATH"]),
         (["demonstrations.path=there"], ["demonstrations.path=there with demonstrations=pid", "or drop it"]),
         (["demonstrations=a/b", "actors=2"], ["actors=2 with demonstrations=recorded", "choose actors=0 or"]),
-        (["demonstrations=a/b", "demonstrations.noise=[.2]"], ["demonstrations.noise=[0.2]", "drop it"]),
+        (["demonstrations=a/b", "demonstrations.noise=[.2]"], ["demonstrations.noise=[0.2]", "what was done is done"]),
         (["demonstrations=pidd"], ["demonstrations=pidd", "or a directory of recorded episodes"]),
         (["env.server=launch"], ["env.server=launch", "env.path"]),
         (["env.path=/opt/CarlaUE4.sh"], ["env.path=/opt/CarlaUE4.sh", "env.server=launch"]),
@@ -205,6 +205,17 @@ def refusal(*overrides):
         (["env.routes=[[1,2],[3]]"], ["env.routes=[3]", "pairs of spawn points"]),
         (["env.routes=[[1,-2]]"], ["env.routes=[1, -2]", "pairs of spawn points"]),
         (["env.routes=[3]"], ["env.routes", "fixed routes"]),
+        (
+            ["demonstrations=autopilot", "demonstrations.noise=[.2]"],
+            [
+                "demonstrations.noise=[0.2] with demonstrations=autopilot",
+                "leave it at [0.1, 0.3, 0.6] or choose demonstrations=pid",
+            ],
+        ),
+        (
+            ["demonstrations=autopilot", "env=gym"],
+            ["demonstrations=autopilot with env=gym", "choose demonstrations=none or env=carla"],
+        ),
         (["env.route_min=400"], ["env.route_min=400", "env.route_max=350"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

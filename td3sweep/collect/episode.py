@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from td3sweep.collect.demonstrate import Shows
+from td3sweep.envs.protocol import executed
 from td3sweep.monitor.bias import Bias
 from td3sweep.plan import Acting
 
@@ -62,22 +63,40 @@ class Chooser:
         if self._demonstrator is not None:
             self._demonstrator.begin(seed, info)
 
-    def choose(
-        self, acting: Acting, noise: float, observation: Observation, info: Mapping[str, Any], state: Floats
-    ) -> Choice:
-        """An action for ``observation``, the policy's with that exploration noise."""
+    def step(
+        self,
+        env: Any,
+        acting: Acting,
+        noise: float,
+        *,
+        observation: Observation,
+        info: Mapping[str, Any],
+        state: Floats,
+        updates: int,
+    ) -> Moment:
+        """Choose an action for ``observation``, the policy's with that exploration noise, and take it in ``env``.
+
+        What an autopilot does is known afterwards, so that the two are one.
+        """
+        action: Floats | None
+        meant: Floats | None = None
         if acting is Acting.POLICY:
             action, state = self._policy.act(observation, state, noise=noise)
-            return Choice(action, acting, state)
-        if state.size:  # the memory must have seen the warm-up's observations as well
-            _, state = self._policy.act(observation, state, noise=0.0)
-        action, meant = self.outside(acting, observation, info)
-        return Choice(action, acting, self._policy.after(state, action), meant)
+        else:
+            if state.size:  # the memory must have seen the warm-up's observations as well
+                _, state = self._policy.act(observation, state, noise=0.0)
+            action, meant = self.outside(acting, observation, info)
+        after, reward, terminated, truncated, told = env.step(action)
+        done = executed(action, told)
+        if acting is not Acting.POLICY:
+            state = self._policy.after(state, done)
+        choice = Choice(done, acting, state, done if action is None else meant)
+        return Moment(choice, float(reward), terminated, truncated, after, updates, told)
 
     def outside(
         self, acting: Acting, observation: Observation, info: Mapping[str, Any]
-    ) -> tuple[Floats, Floats | None]:
-        """An action that is not the policy's, and what was meant by it."""
+    ) -> tuple[Floats | None, Floats | None]:
+        """An action that is not the policy's (None: the autopilot's), and what was meant by it."""
         if acting is Acting.DEMONSTRATOR and self._demonstrator is not None:
             return self._demonstrator.act(observation, info)
         return self.rng.uniform(*self._bounds).astype(np.float32), None

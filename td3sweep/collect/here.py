@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from td3sweep.agent.td3 import TD3
 from td3sweep.collect.collector import FAULTS_IN_A_ROW, PAUSES_S, Collector, Step, Store
 from td3sweep.collect.demonstrate import Shows
-from td3sweep.collect.episode import Chooser, Episode, Moment, Observation
+from td3sweep.collect.episode import Chooser, Episode, Observation
 from td3sweep.collect.recorded import Recorded
 from td3sweep.errors import SimulatorError
 from td3sweep.evaluate.episodes import FIRST_SEED, Observer, evaluate
@@ -54,19 +55,19 @@ class Here(Collector):
                 self.episode = self._begin()
                 self._replay.begin(self.episode.observation, self.episode.state)
             episode, started = self.episode, time.perf_counter()
-            chosen = self._chooser.choose(
+            moment = self._chooser.step(
+                stage,
                 self.plan.acting(self.step),
                 self.plan.noise(self.step),
-                episode.observation,
-                episode.info,
-                episode.state,
+                observation=episode.observation,
+                info=episode.info,
+                state=episode.state,
+                updates=self.agent.updates,
             )
-            episode.before(self.agent, chosen.action)
-            observation, reward, terminated, truncated, info = stage.step(chosen.action)
-        if not (terminated or truncated) and self._stage(self.step + 1) is not stage:
-            episode.cut = truncated = True
-            info = {**info, "end": CUT}
-        moment = Moment(chosen, float(reward), terminated, truncated, observation, self.agent.updates, info)
+        episode.before(self.agent, moment.chosen.action)
+        if not moment.last and self._stage(self.step + 1) is not stage:
+            episode.cut = True
+            moment = replace(moment, truncated=True, info={**moment.info, "end": CUT})
         step = self._store(self._replay, episode, moment, started)
         if stage is self.env:
             self._faults_in_a_row = 0
@@ -174,11 +175,13 @@ class Here(Collector):
             self._chooser.begin(saved["seed"], episode.info)
             for number, action in enumerate(saved["actions"].numpy()):
                 acting = self.plan.acting(began + number)
+                again: Any = action
                 if acting is Acting.DEMONSTRATOR:  # so that it goes on as if it had never stopped
-                    self._chooser.outside(acting, episode.observation, episode.info)
+                    shown, _ = self._chooser.outside(acting, episode.observation, episode.info)
+                    again = None if shown is None else action  # an autopilot drives again
                 episode.random += acting is Acting.RANDOM
                 episode.shown += acting is Acting.DEMONSTRATOR
-                episode.observation, *_, episode.info = stage.step(action)
+                episode.observation, *_, episode.info = stage.step(again)
                 episode.actions.append(action)
         except SimulatorError as error:
             # Nothing was lost: the checkpoint stays as it is, and the next try resumes from it exactly.

@@ -19,7 +19,8 @@ from td3sweep.errors import SimulatorError, UserError
 from td3sweep.failures import Parser, explain_failure, refuse
 from td3sweep.settings import Settings
 
-POLICIES = ("checkpoint", "pid", "constant", "random")
+POLICIES = ("checkpoint", "pid", "autopilot", "constant", "random")
+ON_CARLA = {"pid": "it follows the route of env=carla", "autopilot": "it is CARLA's Traffic Manager"}
 LONGEST = 60  # characters of overrides in a directory's name
 
 
@@ -106,18 +107,16 @@ def _settings(policy: str, path: Path | None, overrides: list[str]) -> tuple[Pat
 
 def _driver(policy: str, settings: Settings, checkpoint: Path | None) -> tuple[Any, int | None]:
     from td3sweep.assemble import observed_sizes, random_bounds
-    from td3sweep.evaluate.drivers import CONSTANT, Constant, Pid, Random, Trained
+    from td3sweep.evaluate.drivers import CONSTANT, Autopilot, Constant, Pid, Random, Trained
     from td3sweep.evaluate.saved import load_agent
 
     if checkpoint is not None:
         agent, step = load_agent(settings, checkpoint)
         return Trained(agent), step
-    if policy == "pid":
+    if policy in ON_CARLA:
         if settings.env.name != "carla":
-            raise UserError(
-                f"--policy pid: it follows the route of env=carla, not env={settings.env.name}; take random"
-            )
-        return Pid(), None
+            raise UserError(f"--policy {policy} with env={settings.env.name}: {ON_CARLA[policy]}; take random")
+        return Pid() if policy == "pid" else Autopilot(), None
     size = observed_sizes(settings)[1]
     if policy == "constant":
         return Constant((CONSTANT + (0.0,) * size)[:size]), None
@@ -161,7 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     add("what", nargs="*", metavar="RUN|CHECKPOINT KEY=VALUE", help="a run directory or a checkpoint in one, then "
         "overrides of its settings; a baseline does with overrides alone")  # fmt: skip
     add("--policy", choices=POLICIES, default="checkpoint", help="who drives: the checkpoint; pid: pure pursuit and a "
-        "speed controller that know the route; constant: straight on; random: as in a warm-up")  # fmt: skip
+        "speed controller that know the route; autopilot: CARLA's Traffic Manager; constant: straight on; random: as "
+        "in a warm-up")  # fmt: skip
     add("--episodes", type=_count, default=20, metavar="N", help="20")
     add("--out", type=Path, metavar="DIR", help="where to write; RUN/evaluation/step-N, or runs/evaluation/POLICY, "
         "and the overrides at its end")  # fmt: skip

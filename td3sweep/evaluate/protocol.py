@@ -13,7 +13,7 @@ from typing import Any
 
 from td3sweep.assemble import build_env
 from td3sweep.errors import SimulatorError
-from td3sweep.evaluate.drivers import Driver
+from td3sweep.evaluate.drivers import Autopilot, Driver
 from td3sweep.evaluate.episodes import FIRST_SEED, RECORD_SEED, Outcome, drive
 from td3sweep.evaluate.metrics import SCORE_COVERS, measure, totals
 from td3sweep.evaluate.picture import save_picture
@@ -66,7 +66,7 @@ def run_protocol(
         for old in out.glob(pattern):
             old.unlink()
     label = simulator(settings)
-    env = build_env(settings, out, detail=True)
+    env = build_env(settings, out, detail=True, autopilot=isinstance(driver, Autopilot))
     if shelf is not None:
         env = Taping(env)
     measured, faults = [], 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from td3sweep.envs.protocol import FRAME_SIZE, Action, Observation
+from td3sweep.envs.protocol import FRAME_SIZE, Action, Observation, executed
 from td3sweep.errors import UserError
 from td3sweep.evaluate.episodes import Outcome
 from td3sweep.record.console import simulator
@@ -38,12 +38,14 @@ class Taping:
         self._note(observation)
         return observation, info
 
-    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action | None) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """One step, remembered."""
         observation, reward, terminated, truncated, info = self._env.step(action)
         self._note(observation)
         unlearnt = float(info.get("unlearnt", 0.0))
-        self._steps.append((np.array(action, np.float32), float(reward), unlearnt, terminated, truncated))
+        self._steps.append(
+            (np.array(executed(action, info), np.float32), float(reward), unlearnt, terminated, truncated)
+        )
         return observation, reward, terminated, truncated, info
 
     def _note(self, observation: Observation) -> None:
