@@ -27,7 +27,7 @@ PLAN = {
     "steps": 40, "horizon": 40, "warmup": 16, "updates_per_step": 1.0, "critic_only_updates": 0, "batch_size": 8,
     "exploration_noise": (0.1, 0.1),
     "noise_steps": 100, "lr_final": 1.0, "cloning": None, "reward_scale": 1.0,
-    "log_every": 5, "eval_every": 1000, "eval_episodes": 1, "save_every": 1000, "seed": 3,
+    "log_every": 5, "eval_every": 1000, "eval_episodes": 1, "eval_spread": True, "save_every": 1000, "seed": 3,
     "random_low": (-1.0, -0.3), "random_high": (1.0, 1.0),
     "gamma": 0.9,
 }  # fmt: skip

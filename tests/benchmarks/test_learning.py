@@ -48,8 +48,8 @@ def test_five_seeds_have_an_interval():
 def test_what_is_done_is_not_run_again(tmp_path, monkeypatch):
     asked = []
 
-    def pretend(cell, seed, runs, episodes, core):
-        asked.append((cell.name, seed, core in os.sched_getaffinity(0)))
+    def pretend(cell, seed, runs, episodes, cores):
+        asked.append((cell.name, seed, set(cores) <= os.sched_getaffinity(0)))
         return row(cell.name, seed, 1.0)
 
     monkeypatch.setattr(cells, "run_cell", pretend)
@@ -65,7 +65,7 @@ def test_what_is_done_is_not_run_again(tmp_path, monkeypatch):
 def test_a_failure_ends_the_table_and_keeps_what_was_done(tmp_path, monkeypatch):
     asked = []
 
-    def pretend(cell, seed, runs, episodes, core):
+    def pretend(cell, seed, runs, episodes, cores):
         asked.append(seed)
         time.sleep(0.02)  # a run takes its time; what waits behind it can be called off
         if seed == 1:
@@ -113,7 +113,29 @@ def test_every_cell_is_a_command_that_composes(name):
 
 def test_a_failed_run_says_what_it_said(tmp_path):
     with pytest.raises(RuntimeError, match=r"exit code 2: td3sweep: .*gama"):
-        run_cell(Cell("bad", ["hyperparams.gama=.9"], 1), 0, tmp_path, 1, min(os.sched_getaffinity(0)))
+        run_cell(Cell("bad", ["hyperparams.gama=.9"], 1), 0, tmp_path, 1, sorted(os.sched_getaffinity(0))[:1])
+
+
+def test_a_run_that_wants_the_whole_machine_has_it_to_itself_and_is_typed_as_it_stands(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(cells, "_command", lambda words, cores: said.append((words, list(cores))))
+    monkeypatch.setattr(cells, "_test", lambda *about: DONE)
+    for name in ("alone-0", "alone-1", "pinned-0"):
+        folder = tmp_path / "t" / name.partition("-")[0] / f"seed-{name[-1]}"
+        folder.mkdir(parents=True)
+        summary = {"env_steps": 1, "updates": 1, "updates_per_s": 1.0, "seconds": 60.0, "verdict": "healthy"}
+        (folder / "summary.json").write_text(json.dumps(summary))
+        (folder / "metrics.jsonl").write_text("")
+    machine = sorted(os.sched_getaffinity(0))
+    todo = [Cell("alone", ["cnn=pooled"], 2, whole=True), Cell("pinned", [], 1)]
+    run_cells("t", todo, tmp_path, tmp_path / "rows.jsonl", width=2)
+    by_name = {words[-1].rpartition("/t/")[2]: (words, cores) for words, cores in said}
+    words, cores = by_name["alone/seed-1"]
+    assert words[:3] == ["td3sweep", "cnn=pooled", "seed=1"]
+    assert cores == machine
+    words, cores = by_name["pinned/seed-0"]
+    assert "threads=1" in words
+    assert cores == machine[:1]
 
 
 @pytest.mark.slow
@@ -123,7 +145,7 @@ def test_the_memory_experiment_in_short(tmp_path):
         *("updates_per_step=.3", "hyperparams.batch_size=20", "eval_every=150", "eval_episodes=1"),
     ]
     tests = {"": (), "best": (cells.BEST, "env.dark=[50,20]")}
-    found = run_cell(Cell("short", short, 1, tests), 3, tmp_path, 2, min(os.sched_getaffinity(0)))
+    found = run_cell(Cell("short", short, 1, tests), 3, tmp_path, 2, sorted(os.sched_getaffinity(0))[:1])
     assert (found["steps"], found["updates"], found["seed"]) == (300, 40, 3)
     assert found["curve"][-1][0] == 300
     assert found["tests"][""]["episodes"] == 2
