@@ -33,7 +33,7 @@ PLAN = {
 def agent_of(memory="none"):
     torch.set_num_threads(1)
     return build_td3(
-        cnn="nature", memory=memory, memory_size=8, vector_size=2, action_size=2, seed=1,
+        cnn="nature", memory=memory, memory_size=8, memory_context=True, vector_size=2, action_size=2, seed=1,
         tau=0.01, actor_lr=1e-3, critic_lr=1e-3, cloning=1.0,
     )  # fmt: skip
 
@@ -198,6 +198,13 @@ def test_another_recording_is_refused_as_long_as_it_is_shown(tmp_path, demos):
     with pytest.raises(UserError, match="begun with another recording"):
         make(tmp_path / "run", demos).run()
     record(demos, [tape([1] * 11)])
+    with pytest.raises(UserError, match="begun with another recording"):
+        make(tmp_path / "run", demos).run()
+
+
+def test_another_recording_is_refused_between_two_episodes_as_well(tmp_path, demos):
+    make(tmp_path / "run", demos, stop_at=9).run()
+    record(demos, [tape([1, 2, 4, 8]), tape([1] * 7)])
     with pytest.raises(UserError, match="begun with another recording"):
         make(tmp_path / "run", demos).run()
 
