@@ -101,7 +101,7 @@ class Checkpoints:
         if path.exists():
             try:
                 payload = read_checkpoint(path)
-                return float(payload["eval/return"]), int(payload["env_step"]), float(payload["eval/success"])
+                return float(payload["eval/return"]), int(payload["env_step"]), float(payload.get("eval/success", 0.0))
             except (UserError, KeyError) as error:
                 log.warning("%s; the next evaluation replaces it", error)
         return -math.inf, 0, 0.0

@@ -161,7 +161,7 @@ def test_a_full_disk_leaves_the_older_checkpoint_whole(folders, monkeypatch):
     monkeypatch.setattr(checkpoint.torch, "save", full)
     with pytest.raises(OSError, match=r"No space left.*best\.pt"):
         saver.save_best({"env_step": 20, "eval/return": 3.5})
-    assert saver.best() == (2.5, 10)
+    assert saver.best() == (2.5, 10, 0.0)
     with pytest.raises(OSError, match=r"No space left.*step-000000000020\.pt"):
         saver.save(20, {"step": 20}, replay)
     assert names(folders[0]) == ["best.pt", "step-000000000010.pt"]
@@ -170,7 +170,7 @@ def test_a_full_disk_leaves_the_older_checkpoint_whole(folders, monkeypatch):
 
 def test_a_damaged_best_is_told_of_and_counts_as_none(folders, caplog):
     saver = Checkpoints(*folders)
-    assert saver.best() == (-math.inf, 0)
+    assert saver.best() == (-math.inf, 0, 0.0)
     (folders[0] / "best.pt").write_bytes(b"half")
-    assert saver.best() == (-math.inf, 0)
+    assert saver.best() == (-math.inf, 0, 0.0)
     assert "best.pt: truncated or not a checkpoint" in caplog.text

@@ -98,7 +98,7 @@ def refusal(*overrides):
         ),
         (
             ["demonstrations.name=recorded"],
-            ["demonstrations=recorded without demonstrations.path", "give the directory of the episodes"],
+            ["demonstrations=recorded without demonstrations.path", "give the directory, as demonstrations=PATH"],
         ),
         (
             ["warmup=150"],
@@ -108,7 +108,7 @@ def refusal(*overrides):
         (["demonstrations.noise=[inf]"], ["demonstrations.noise=[inf]", "inf is no SD", "from 0 on"]),
         (["demonstrations.floor=2"], ["demonstrations.floor=2.0", "between 0 and 1"]),
         (["demonstrations.name=me"], ["demonstrations.name=me", "none, pid, autopilot, recorded"]),
-        (["demonstrations=me"], ["demonstrations=me", "choose demonstrations= one of none, pid"]),
+        (["demonstrations=me"], ["demonstrations=me", "choose demonstrations= one of autopilot, none, pid, recorded"]),
         (["steps=100", "warmup=100"], ["warmup=100", "steps=100"]),
         (["warmup=50"], ["warmup=50", "hyperparams.batch_size=100", "raise warmup"]),
         (["replay.capacity=205"], ["replay.capacity=205", "a slot more than its steps", "give at least 210"]),
@@ -189,7 +189,10 @@ def refusal(*overrides):
             ],
         ),
         (["demonstrations=recorded"], ["demonstrations=recorded", "give the directory, as demonstrations=PATH"]),
-        (["demonstrations.path=there"], ["demonstrations.path=there with demonstrations=pid", "or drop it"]),
+        (
+            ["demonstrations.path=there"],
+            ['demonstrations.path="there" with demonstrations=pid', "choose demonstrations=recorded"],
+        ),
         (["demonstrations=a/b", "actors=2"], ["actors=2 with demonstrations=recorded", "choose actors=0 or"]),
         (["demonstrations=a/b", "demonstrations.noise=[.2]"], ["demonstrations.noise=[0.2]", "what was done is done"]),
         (["demonstrations=pidd"], ["demonstrations=pidd", "or a directory of recorded episodes"]),
@@ -214,7 +217,7 @@ def refusal(*overrides):
         ),
         (
             ["demonstrations=autopilot", "env=gym"],
-            ["demonstrations=autopilot with env=gym", "choose demonstrations=none or env=carla"],
+            ["demonstrations=autopilot with env=gym", "choose demonstrations=none"],
         ),
         (["env.route_min=400"], ["env.route_min=400", "env.route_max=350"]),
     ],

@@ -85,13 +85,16 @@ def test_a_sweep_refuses_a_recording_that_is_not_there_before_it_begins(tmp_path
     [
         ("demonstrations=here/none", "demonstrations.path={here}/here/none: no such directory; give one that"),
         ("demonstrations=runs", "demonstrations.path={here}/runs: no recording, it has no recording.json; give one"),
-        ("demonstrations=demo", "demonstrations=demo: no such option; choose demonstrations= one of none, pid"),
+        (
+            "demonstrations=demo",
+            "demonstrations=demo: no such option; choose demonstrations= one of autopilot, none, pid, recorded",
+        ),
         ("--multirun n_step=1,3 demonstrations=runs", "demonstrations.path={here}/runs: no recording"),
     ],
 )
 def test_the_command_refuses_in_one_line(words, told, tmp_path):
     (tmp_path / "runs").mkdir()
-    code, _, err = command(*shlex.split(words), *QUICK, "hydra.run.dir=new", "hydra.sweep.dir=new", cwd=tmp_path)
+    code, _, err = command(*QUICK, *shlex.split(words), "hydra.run.dir=new", "hydra.sweep.dir=new", cwd=tmp_path)
     assert code == 2
     (line,) = [line for line in err.splitlines() if line.startswith("td3sweep: ")]
     assert told.format(here=tmp_path) in line

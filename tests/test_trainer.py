@@ -141,10 +141,11 @@ def test_the_bias_of_an_episode_is_its_first_value_less_what_followed(tmp_path):
     assert [bias is None for bias in biases[:2]] == [True, True]  # of random actions
     first = next(place for place, (kind, _) in enumerate(told) if kind == "value")
     rewards, last = [], 0.0
-    for place, (_, what) in enumerate(told[first + 1 :]):
+    for place in (first - 1, *range(first + 1, len(told))):  # the first step is told just before its value
+        what = told[place][1]
         rewards += [what[1]]
         if what[2] or what[3]:
-            last = 0.0 if what[2] else told[first + 2 + place][1]
+            last = 0.0 if what[2] else told[place + 1][1]
             break
     expected = told[first][1] - sum(0.9**k * reward for k, reward in enumerate(rewards)) - 0.9 ** len(rewards) * last
     assert next(bias for bias in biases if bias is not None) == pytest.approx(expected)

@@ -1,5 +1,7 @@
 """A demonstrator's disturbance, and who is asked for an action."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from shown import Homing, homing, shows
@@ -79,12 +81,18 @@ def test_whoever_acts_the_memory_has_seen_the_observation_and_the_action_that_wa
     before = np.linspace(-1, 1, agent.state_size, dtype=np.float32)
     _, seen = agent.act(OBSERVATION, before)
     for acting in Acting:
-        chosen = chooser.choose(acting, 0.1, OBSERVATION, {}, before)
+        chosen = taken(chooser, acting, 0.1, before)
         assert chosen.acting is acting
         assert np.array_equal(chosen.state[:16], seen[:16])
         assert chosen.state[16:].tolist() == (chosen.action.tolist() if context else [])
         assert (chosen.meant is not None) is (acting is Acting.DEMONSTRATOR)
     assert np.array_equal(
-        chooser.choose(Acting.RANDOM, 0.0, OBSERVATION, {}, before).action,
+        taken(chooser, Acting.RANDOM, 0.0, before).action,
         np.random.default_rng(5).uniform(*BOUNDS, (2, 2)).astype(np.float32)[1],  # none but random actions draw of it
     )
+
+
+def taken(chooser, acting, noise, state):
+    """The choice of one step in an environment that nothing happens in."""
+    still = SimpleNamespace(step=lambda action: (OBSERVATION, 0.0, False, False, {}))
+    return chooser.step(still, acting, noise, observation=OBSERVATION, info={}, state=state, updates=0).chosen
