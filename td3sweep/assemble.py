@@ -27,10 +27,11 @@ def choice(name: str) -> Any:
     return name
 
 
-def build_env(settings: Settings, log_dir: Path, *, detail: bool = False) -> Any:
+def build_env(settings: Settings, log_dir: Path, *, detail: bool = False, autopilot: bool | None = None) -> Any:
     """The environment; its server process, if it has one, is starting when this returns.
 
-    With ``detail`` CARLA's info tells of every tick, for an evaluation's metrics.
+    With ``detail`` CARLA's info tells of every tick, for an evaluation's metrics; with ``autopilot`` CARLA's Traffic
+    Manager is ready to drive (None: where the demonstrations are its).
     """
     env = settings.env
     if isinstance(env, GymSettings):
@@ -73,6 +74,7 @@ def build_env(settings: Settings, log_dir: Path, *, detail: bool = False) -> Any
         stalled_ticks=env.stalled_ticks,
         terminate=env.terminate,
         traffic=env.traffic,
+        autopilot=settings.demonstrations.name == "autopilot" if autopilot is None else autopilot,
         reward=settings.reward.terms,
         gamma=settings.hyperparams.gamma,
         progress_scale=settings.reward.progress_scale,
@@ -165,7 +167,12 @@ def build_trainer(
         known = "; asked for by name, so the run goes on" if audit.faults and expected else ""
         recorder.say(audit.line + known)
     low, high = random_bounds(settings, env.action_size)
-    shown, demonstrator = settings.demonstrations, build_demonstrator(settings.demonstrations)
+    shown = settings.demonstrations
+    if shown.name == "recorded":
+        demonstrator = build_recorded(settings, env)
+        recorder.say(f"demonstrations: {demonstrator.line}")
+    else:
+        demonstrator = build_demonstrator(shown)
     plan = Plan(
         steps=settings.steps,
         horizon=settings.steps if horizon is None else horizon,
@@ -342,9 +349,21 @@ def speed_up(settings: Settings, agent: Any) -> None:
 def build_demonstrator(demonstrations: DemonstrationSettings) -> Any:
     """Who shows how to drive, or None."""
     from td3sweep.collect.demonstrate import Demonstrator
-    from td3sweep.evaluate.drivers import Pid
+    from td3sweep.evaluate.drivers import Autopilot, Pid
 
+    if demonstrations.name == "autopilot":
+        return Demonstrator(Autopilot(), ())
     return Demonstrator(Pid(), demonstrations.noise) if demonstrations.name == "pid" else None
+
+
+def build_recorded(settings: Settings, env: Any) -> Any:
+    """Who shows what was recorded, as ``env`` would."""
+    from td3sweep.collect.recorded import Recorded
+    from td3sweep.tapes import Tapes
+
+    tapes = Tapes(Path(settings.demonstrations.path or ""))
+    tapes.check_sizes(env.vector_size, env.action_size)
+    return Recorded(tapes, settings.frame_stack)
 
 
 def build_target(target: TargetSettings) -> Any:

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from td3sweep import settings as schema
+from td3sweep import shorthand
 from td3sweep.errors import UserError
 from td3sweep.help import GROUP_ORDER, entries, help_text
 from td3sweep.saved import modern
@@ -47,6 +48,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("td3sweep.help", lambda: help_text(config_directory()), replace=True)
     OmegaConf.register_new_resolver("td3sweep.by_memory", _by_memory, replace=True)
     teach()
+    shorthand.teach()
     OmegaConf.register_new_resolver("td3sweep.run_dir", _run_directory, replace=True, use_cache=True)
 
 
@@ -139,7 +141,8 @@ def explain(error: BaseException) -> str:
         group, _, option = (error.missing_cfg_file or "").rpartition("/")
         if group:
             choices = [str(name) for name in error.options or () if not str(name).startswith("schema_")]
-            return f"{group}={option}: no such option; choose {group}= one of {', '.join(choices)}"
+            more = ", or a directory of recorded episodes" if group == shorthand.GROUP else ""
+            return f"{group}={option}: no such option; choose {group}= one of {', '.join(choices)}{more}"
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: not an override ({text.splitlines()[0]}); write key=value, quoting special characters"

@@ -19,6 +19,7 @@ from td3sweep.record.console import banner, closing, console_log, simulator
 from td3sweep.record.lock import alone_in
 from td3sweep.record.rundir import ENDINGS, NO_MONITOR, RunDirectory
 from td3sweep.settings import Settings
+from td3sweep.tapes import check_recording
 
 FINISHED, STOPPED, PRUNED, INTERRUPTED, CRASHED = ENDINGS
 STOPPED_BY_MONITOR = 3
@@ -81,6 +82,7 @@ def run(
         DirectoryInUseError: another run is going on in ``path``.
         SimulatorError: the simulator failed again and again; the run can be resumed.
     """
+    check_recording(settings)
     with alone_in(path):
         return _run(settings, path, judge, horizon)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
-from td3sweep.settings import CarlaSettings, ClipSettings, GymSettings, ReplaySettings, Settings
+from td3sweep.settings import CarlaSettings, ClipSettings, DemonstrationSettings, GymSettings, ReplaySettings, Settings
 
 OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "stored_state", "context", "even")  # of recurrent.*
 SHOWN = ("path", "random_steps", "noise", "cloning", "floor", "fade")  # of demonstrations.*
@@ -156,15 +156,14 @@ def _check_replay(s: Settings) -> None:
 
 
 def _check_demonstrations(s: Settings) -> None:
-    shown = s.demonstrations
+    """What demonstrations go with; what a recording holds is looked at when a run begins (`tapes.py`)."""
+    shown, usual = s.demonstrations, DemonstrationSettings()
     if shown.name == "none":
         return
     if shown.name != "recorded" and not isinstance(s.env, CarlaSettings):
         raise UserError(
             f"demonstrations={shown.name} with env={s.env.name}: there is no route to drive; choose demonstrations=none"
         )
-    if shown.name == "recorded" and shown.path is None:
-        raise UserError("demonstrations=recorded without demonstrations.path: give the directory of the episodes")
     if shown.random_steps >= s.warmup:
         raise UserError(
             f"warmup={s.warmup} with demonstrations.random_steps={shown.random_steps}: all of it is random and nothing "
@@ -173,6 +172,25 @@ def _check_demonstrations(s: Settings) -> None:
     odd = [sd for sd in shown.noise if not 0.0 <= sd < math.inf]
     if odd:
         raise UserError(f"demonstrations.noise={shown.noise}: {odd[0]} is no SD; give numbers from 0 on")
+    if shown.name != "pid" and shown.noise != usual.noise:
+        why = (
+            "what was done is done" if shown.name == "recorded" else "the simulator drives, and nothing can disturb it"
+        )
+        raise UserError(
+            f"demonstrations.noise={json.dumps(shown.noise)} with demonstrations={shown.name}: {why}; leave it at "
+            f"{json.dumps(usual.noise)} or choose demonstrations=pid"
+        )
+    if shown.name == "recorded":
+        if shown.path is None:
+            raise UserError(
+                "demonstrations=recorded without demonstrations.path: give the directory, as demonstrations=PATH "
+                "(td3sweep.evaluate --record writes one)"
+            )
+        if s.actors > 0:
+            raise UserError(
+                f"actors={s.actors} with demonstrations=recorded: actors drive simulators of their own and play no "
+                "recordings; choose actors=0 or demonstrations=pid"
+            )
 
 
 def _check_env(s: Settings) -> None:

@@ -56,7 +56,7 @@ def test_the_best_evaluation_keeps_its_weights(tmp_path, returns, best):
 def test_an_extended_run_remembers_its_best(tmp_path, sittings, best):
     for steps, returns in sittings:
         trainer = with_returns(
-            make(tmp_path, env=DotEnv(length=12), steps=steps, eval_every=12, save_every=12), returns
+            make(tmp_path, env=DotEnv(length=12), steps=steps, warmup=11, eval_every=12, save_every=12), returns
         )
         trainer.run()
     assert (trainer.best_return, trainer.best_at) == best

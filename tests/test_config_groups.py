@@ -13,7 +13,11 @@ from td3sweep.replay import LAP, PER, FrameReplay
 from td3sweep.settings import CarlaSettings, DemonstrationSettings, GymSettings
 
 GROUPS = sorted(path.relative_to(config_directory()) for path in Path(config_directory()).glob("*/*.yaml"))
-NEEDS = {"reward/none": ["env=gym"], "replay/lap": ["loss=huber"]}  # what an option cannot do without
+NEEDS = {
+    "reward/none": ["env=gym"],
+    "replay/lap": ["loss=huber"],
+    "demonstrations/recorded": ["demonstrations.path=somewhere"],
+}  # what an option cannot do without
 
 
 @pytest.mark.parametrize("file", GROUPS, ids=str)

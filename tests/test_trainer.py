@@ -41,7 +41,7 @@ def plan_of(**changes):
 
 def make(
     path, *, env=None, memory="none", cnn="nature", rule=None, capacity=200, stop_after=None, monitor=True, stop=False,
-    demonstrator=None, cloning=0.0, context=False, **plan,
+    demonstrator=None, agent_cloning=0.0, context=False, **plan,
 ):  # fmt: skip
     """A trainer in ``path`` that leaves, as at a signal, after ``stop_after`` questions."""
     torch.set_num_threads(1)
@@ -51,7 +51,8 @@ def make(
     length = 1 if memory == "none" else 4
     agent = build_td3(
         cnn=cnn, memory=memory, memory_size=8, memory_context=context, vector_size=2, action_size=2, seed=1,
-        cloning=cloning, tau=0.01, actor_lr=1e-3, critic_lr=1e-3, loss="huber" if isinstance(rule, LAP) else "mse",
+        cloning=agent_cloning, tau=0.01, actor_lr=1e-3, critic_lr=1e-3,
+        loss="huber" if isinstance(rule, LAP) else "mse",
     )  # fmt: skip
     replay = (FrameReplay if rule is None else partial(PrioritizedReplay, rule))(
         capacity, vector_size=2, action_size=2, state_sizes=agent.state_sizes, state_stride=2 if length > 1 else 1,
@@ -172,6 +173,31 @@ def test_the_critic_learns_alone_at_the_end_of_warmup(tmp_path):
     trainer.run()
     assert seen == [(16, False)] * 6 + [(17, True)]
     assert not same(before, weights(trainer))
+
+
+def test_cloning_begins_with_the_critic_and_its_share_falls_when_it_is_done(tmp_path):
+    trainer = make(tmp_path, critic_only_updates=2, steps=19, cloning=(0.5, 2), agent_cloning=1.0)
+    seen, update = [], trainer.agent.update
+    trainer.agent.update = lambda batch, **how: (seen.append(how), update(batch, **how))[1]
+    trainer.run()
+    assert [how["train_actor"] for how in seen] == [True] * 5
+    assert [how["share"] for how in seen] == [1.0, 1.0, 1.0, 0.75, 0.5]
+
+
+def test_learning_rates_fall_over_the_last_half(tmp_path):
+    make(tmp_path, warmup=20, lr_final=0.2, log_every=1).run()
+    found = [row["lr/actor/head"] for row in rows(tmp_path) if "lr/actor/head" in row]
+    assert found[:11] == [1e-3] * 11  # of 20 updates
+    assert found[11:] == pytest.approx([1e-3 * (1 - 0.08 * fallen) for fallen in range(1, 10)])
+
+
+def test_a_run_that_is_extended_keeps_the_horizon_it_began_with(tmp_path):
+    schedule = {"lr_final": 0.2, "exploration_noise": (0.3, 0.1), "noise_steps": None}
+    make(tmp_path, steps=26, horizon=26, **schedule).run()
+    extended = make(tmp_path, steps=32, horizon=32, **schedule)
+    extended.run()
+    assert (extended.step, extended.plan.horizon, extended.collector.plan.horizon) == (32, 26, 26)
+    assert extended.agent.learning_rates()["lr/critic/head"] == pytest.approx(0.2e-3)
 
 
 def test_exploration_noise_falls_to_its_last_value_and_stays(tmp_path):
@@ -303,7 +329,7 @@ def test_rows_of_a_run_that_was_killed_before_its_first_checkpoint_are_not_doubl
 
 
 def test_an_evaluation_due_at_the_last_step_is_made_there_by_a_run_that_is_extended(tmp_path):
-    options = {"eval_every": 12, "updates_per_step": 0.1}
+    options = {"warmup": 11, "eval_every": 12, "updates_per_step": 0.1}
     for folder, sittings in (("whole", [40]), ("extended", [24, 40])):
         for steps in sittings:
             make(tmp_path / folder, env=DotEnv(length=12), steps=steps, **options).run()
@@ -392,6 +418,12 @@ def test_an_alarm_stops_the_run_only_where_asked(tmp_path):
         assert trainer.monitor.verdict == "diverging"
         assert trainer.stopped_by_monitor is stop
         assert (trainer.step < 40) is stop
+
+
+@pytest.mark.parametrize(("warmup", "evaluated"), [(11, [12, 24, 36, 40]), (16, [24, 36, 40]), (24, [36, 40])])
+def test_a_warmup_is_not_evaluated(tmp_path, warmup, evaluated):
+    make(tmp_path, env=DotEnv(length=12), warmup=warmup, eval_every=12, updates_per_step=0.1).run()
+    assert [row["env_step"] for row in rows(tmp_path) if "eval/return" in row] == evaluated
 
 
 def test_evaluation_changes_nothing_that_is_trained(tmp_path):

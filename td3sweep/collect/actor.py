@@ -6,6 +6,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 
 from td3sweep.agent.policy import Policy
-from td3sweep.collect.episode import TOLD, Chooser, Moment, Observation
+from td3sweep.collect.episode import TOLD, Chooser, Observation
 from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated, Go, Job
 from td3sweep.collect.parameters import SharedParameters
 from td3sweep.errors import SimulatorError, UserError
@@ -30,7 +32,7 @@ class ActorLoop:
         self._pipe, self._env, self._policy, self._parameters = pipe, env, policy, parameters
         self._chooser = Chooser(policy, job.bounds, np.random.default_rng(), job.demonstrator)
         self._observation: Observation | None = None
-        self._info: dict[str, Any] = {}
+        self._info: Mapping[str, Any] = {}
         self._state = policy.initial_state()
 
     def run(self) -> None:
@@ -60,19 +62,18 @@ class ActorLoop:
         if self._observation is None:
             return
         updates = self._parameters.take()
-        chosen = self._chooser.choose(leave.acting, leave.noise, self._observation, self._info, self._state)
-        observation, reward, terminated, truncated, self._info = self._env.step(chosen.action)
-        moment = Moment(
-            chosen,
-            float(reward),
-            terminated,
-            truncated,
-            observation,
-            updates,
-            {key: self._info[key] for key in TOLD if key in self._info},
+        moment = self._chooser.step(
+            self._env,
+            leave.acting,
+            leave.noise,
+            observation=self._observation,
+            info=self._info,
+            state=self._state,
+            updates=updates,
         )
-        self._observation, self._state = (None if moment.last else observation), chosen.state
-        self._pipe.send(moment)
+        self._observation, self._info = (None if moment.last else moment.observation), moment.info
+        self._state = moment.chosen.state
+        self._pipe.send(replace(moment, info={key: self._info[key] for key in TOLD if key in self._info}))
 
     def _evaluate(self, asked: Evaluate) -> None:
         self._observation = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,15 @@ from td3sweep.evaluate.drivers import Driver
 
 Floats = NDArray[np.float32]
 NOISE_STREAM = 1  # beside the environment's own draws from an episode's seed
+
+
+class Shows(Protocol):
+    """Somebody who can drive."""
+
+    def begin(self, seed: int, info: Mapping[str, Any]) -> None: ...
+    def act(
+        self, observation: Mapping[str, NDArray[Any]], info: Mapping[str, Any]
+    ) -> tuple[Floats, Floats] | tuple[None, None]: ...
 
 
 class Demonstrator:
@@ -36,8 +45,15 @@ class Demonstrator:
         self._sd = float(self._rng.choice(self._noise))
         self._driver.begin(seed, info)
 
-    def act(self, observation: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> tuple[Floats, Floats]:
-        """The next action as it is done and as it was meant, each in [-1, 1]."""
+    def act(
+        self, observation: Mapping[str, NDArray[Any]], info: Mapping[str, Any]
+    ) -> tuple[Floats, Floats] | tuple[None, None]:
+        """The next action as it is done and as it was meant, each in [-1, 1].
+
+        None where the environment's autopilot drives: what that does cannot be disturbed, and is known afterwards.
+        """
         meant = self._driver.act(observation, info)
+        if meant is None:
+            return None, None
         disturbed = meant + self._sd * self._rng.standard_normal(meant.shape)
         return np.clip(disturbed, -1.0, 1.0).astype(np.float32), meant

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from td3sweep.collect.demonstrate import Demonstrator
+from td3sweep.collect.demonstrate import Shows
+from td3sweep.envs.protocol import executed
 from td3sweep.monitor.bias import Bias
 from td3sweep.plan import Acting
 
@@ -53,7 +54,7 @@ class Chooser:
         policy: Acts,
         bounds: tuple[tuple[float, ...], tuple[float, ...]],
         rng: np.random.Generator,
-        demonstrator: Demonstrator | None,
+        demonstrator: Shows | None,
     ) -> None:
         self._policy, self._bounds, self.rng, self._demonstrator = policy, bounds, rng, demonstrator
 
@@ -62,22 +63,40 @@ class Chooser:
         if self._demonstrator is not None:
             self._demonstrator.begin(seed, info)
 
-    def choose(
-        self, acting: Acting, noise: float, observation: Observation, info: Mapping[str, Any], state: Floats
-    ) -> Choice:
-        """An action for ``observation``, the policy's with that exploration noise."""
+    def step(
+        self,
+        env: Any,
+        acting: Acting,
+        noise: float,
+        *,
+        observation: Observation,
+        info: Mapping[str, Any],
+        state: Floats,
+        updates: int,
+    ) -> Moment:
+        """Choose an action for ``observation``, the policy's with that exploration noise, and take it in ``env``.
+
+        What an autopilot does is known afterwards, so that the two are one.
+        """
+        action: Floats | None
+        meant: Floats | None = None
         if acting is Acting.POLICY:
             action, state = self._policy.act(observation, state, noise=noise)
-            return Choice(action, acting, state)
-        if state.size:  # the memory must have seen the warm-up's observations as well
-            _, state = self._policy.act(observation, state, noise=0.0)
-        action, meant = self.outside(acting, observation, info)
-        return Choice(action, acting, self._policy.after(state, action), meant)
+        else:
+            if state.size:  # the memory must have seen the warm-up's observations as well
+                _, state = self._policy.act(observation, state, noise=0.0)
+            action, meant = self.outside(acting, observation, info)
+        after, reward, terminated, truncated, told = env.step(action)
+        done = executed(action, told)
+        if acting is not Acting.POLICY:
+            state = self._policy.after(state, done)
+        choice = Choice(done, acting, state, done if action is None else meant)
+        return Moment(choice, float(reward), terminated, truncated, after, updates, told)
 
     def outside(
         self, acting: Acting, observation: Observation, info: Mapping[str, Any]
-    ) -> tuple[Floats, Floats | None]:
-        """An action that is not the policy's, and what was meant by it."""
+    ) -> tuple[Floats | None, Floats | None]:
+        """An action that is not the policy's (None: the autopilot's), and what was meant by it."""
         if acting is Acting.DEMONSTRATOR and self._demonstrator is not None:
             return self._demonstrator.act(observation, info)
         return self.rng.uniform(*self._bounds).astype(np.float32), None
@@ -130,6 +149,7 @@ class Episode:
     terminated: bool = False
     success: bool = False
     end: str = ""
+    cut: bool = False  # it did not end by itself: what follows is shown elsewhere
 
     def before(self, agent: Any, action: Floats) -> None:
         """Note what the critic expects of an episode's first action, once it has learnt anything."""
@@ -159,8 +179,9 @@ class Episode:
 
     @property
     def of_one_kind(self) -> bool:
-        """Whether all actions were chosen by one: an episode of several tells of none."""
-        return self.length in (self.random, self.shown) or self.random == self.shown == 0
+        """Whether one chose all actions, up to its end: an episode of several tells of none."""
+        whole = self.length in (self.random, self.shown) or self.random == self.shown == 0
+        return whole and not self.cut
 
     def critics_bias(self, agent: Any) -> float | None:
         """The critic's bias in a finished episode of the policy."""

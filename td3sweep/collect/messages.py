@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from td3sweep.agent.policy import Policy
-from td3sweep.collect.demonstrate import Demonstrator
+from td3sweep.collect.demonstrate import Shows
 from td3sweep.collect.episode import Observation
 from td3sweep.plan import Acting
 
@@ -26,7 +26,7 @@ class Job:
     make_env: Callable[[], Any]
     make_policy: Callable[[int, int], Policy]
     bounds: tuple[tuple[float, ...], tuple[float, ...]]
-    demonstrator: Demonstrator | None
+    demonstrator: Shows | None
 
 
 @dataclass(frozen=True)

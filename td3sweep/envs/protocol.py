@@ -1,6 +1,7 @@
 """What the trainer needs of an environment: a Gymnasium environment plus two sizes."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,12 +36,20 @@ class ImageEnv(Protocol):
         ...
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Play one action in [-1, 1]^action_size."""
+        """Play one action in [-1, 1]^action_size.
+
+        An environment with an autopilot takes None as well: that one drives, and `info["control"]` tells its action.
+        """
         ...
 
     def close(self) -> None:
         """Give back every process, port and file."""
         ...
+
+
+def executed(action: Action | None, info: Mapping[str, Any]) -> Action:
+    """The action that a step took, whether it was given or the autopilot's; `info` is the step's."""
+    return np.asarray(info["control"]) if action is None else action
 
 
 def observation_space(vector_size: int, frame_stack: int = STACK, bound: float = 1.0) -> spaces.Dict:

@@ -19,7 +19,8 @@ from td3sweep.errors import SimulatorError, UserError
 from td3sweep.failures import Parser, explain_failure, refuse
 from td3sweep.settings import Settings
 
-POLICIES = ("checkpoint", "pid", "constant", "random")
+POLICIES = ("checkpoint", "pid", "autopilot", "constant", "random")
+ON_CARLA = {"pid": "it follows the route of env=carla", "autopilot": "it is CARLA's Traffic Manager"}
 LONGEST = 60  # characters of overrides in a directory's name
 
 
@@ -52,7 +53,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         from td3sweep.evaluate.explain import Explainer
 
         driver = Explainer(driver)
-    out = options.out or _default_out(options.policy, path, step, overrides)
+    out = options.out or _default_out(options.policy, path, step, overrides, options.record is not None)
     console = Console(highlight=False, stderr=options.json)
     result = run_protocol(
         settings,
@@ -65,6 +66,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             "checkpoint": None if checkpoint is None else str(checkpoint),
             "env_step": step,
         },
+        record=options.record,
         tell=lambda line: console.print(line, markup=False, soft_wrap=True),
     )
     if options.explain:
@@ -105,27 +107,25 @@ def _settings(policy: str, path: Path | None, overrides: list[str]) -> tuple[Pat
 
 def _driver(policy: str, settings: Settings, checkpoint: Path | None) -> tuple[Any, int | None]:
     from td3sweep.assemble import observed_sizes, random_bounds
-    from td3sweep.evaluate.drivers import CONSTANT, Constant, Pid, Random, Trained
+    from td3sweep.evaluate.drivers import CONSTANT, Autopilot, Constant, Pid, Random, Trained
     from td3sweep.evaluate.saved import load_agent
 
     if checkpoint is not None:
         agent, step = load_agent(settings, checkpoint)
         return Trained(agent), step
-    if policy == "pid":
+    if policy in ON_CARLA:
         if settings.env.name != "carla":
-            raise UserError(
-                f"--policy pid: it follows the route of env=carla, not env={settings.env.name}; take random"
-            )
-        return Pid(), None
+            raise UserError(f"--policy {policy} with env={settings.env.name}: {ON_CARLA[policy]}; take random")
+        return Pid() if policy == "pid" else Autopilot(), None
     size = observed_sizes(settings)[1]
     if policy == "constant":
         return Constant((CONSTANT + (0.0,) * size)[:size]), None
     return Random(*random_bounds(settings, size)), None
 
 
-def _default_out(policy: str, path: Path | None, step: int | None, overrides: list[str]) -> Path:
+def _default_out(policy: str, path: Path | None, step: int | None, overrides: list[str], recorded: bool) -> Path:
     """Inside the run it evaluates, a baseline's below ``runs``; what is driven elsewhere has a place of its own."""
-    name = (policy if step is None else f"step-{step:012}") + _suffix(overrides)
+    name = (policy if step is None else f"step-{step:012}") + ("-recorded" if recorded else "") + _suffix(overrides)
     if path is None:
         return Path("runs") / "evaluation" / name
     run = path if path.is_dir() else path.resolve().parent.parent
@@ -152,19 +152,23 @@ def _parser() -> argparse.ArgumentParser:
         "  python -m td3sweep.evaluate RUN/checkpoints/best.pt                   the weights of its best evaluation\n"
         "  python -m td3sweep.evaluate RUN/checkpoints/best.pt env.map=StandInRing   elsewhere\n"
         "  python -m td3sweep.evaluate --policy pid RUN                              a baseline on the run's routes\n"
-        "  python -m td3sweep.evaluate --policy random env.map=StandInTown           a baseline without a run\n\n"
+        "  python -m td3sweep.evaluate --policy random env.map=StandInTown           a baseline without a run\n"
+        "  python -m td3sweep.evaluate --policy pid --record DIR                     demonstrations for a training\n\n"
         "Exit codes: 0 done, 1 the simulator failed, 2 a fault in what was asked. docs/evaluation.md has each metric.",
     )
     add = parser.add_argument
     add("what", nargs="*", metavar="RUN|CHECKPOINT KEY=VALUE", help="a run directory or a checkpoint in one, then "
         "overrides of its settings; a baseline does with overrides alone")  # fmt: skip
     add("--policy", choices=POLICIES, default="checkpoint", help="who drives: the checkpoint; pid: pure pursuit and a "
-        "speed controller that know the route; constant: straight on; random: as in a warm-up")  # fmt: skip
+        "speed controller that know the route; autopilot: CARLA's Traffic Manager; constant: straight on; random: as "
+        "in a warm-up")  # fmt: skip
     add("--episodes", type=_count, default=20, metavar="N", help="20")
     add("--out", type=Path, metavar="DIR", help="where to write; RUN/evaluation/step-N, or runs/evaluation/POLICY, "
         "and the overrides at its end")  # fmt: skip
     add("--json", action="store_true", help="print evaluation.json instead of the table")
     add("--video", action=argparse.BooleanOptionalAction, default=True, help="film each episode (on)")
+    add("--record", type=Path, metavar="DIR", help="also keep each episode in DIR, which is new or empty, for a "
+        "training with demonstrations=DIR; on seeds of their own")  # fmt: skip
     add("--explain", action="store_true", help="also show what the policy looked at in the first episode (needs "
         "pip install 'td3sweep[explain]')")  # fmt: skip
     return parser

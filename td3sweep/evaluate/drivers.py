@@ -29,8 +29,8 @@ class Driver(Protocol):
         """Take up the episode of ``seed``; ``info`` is what its reset told."""
         ...
 
-    def act(self, observation: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> Action:
-        """The next action, from the newest observation and info."""
+    def act(self, observation: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> Action | None:
+        """The next action, from the newest observation and info; None: the environment's autopilot drives."""
         ...
 
 
@@ -93,6 +93,16 @@ class Pid:
         self._error = error
         kp, ki, kd = SPEED_GAINS
         return min(max(kp * error + ki * self._sum + kd * change, -1.0), 1.0)
+
+
+class Autopilot:
+    """CARLA's Traffic Manager drives along the route at 30 km/h, and minds other cars."""
+
+    def begin(self, seed: int, info: Mapping[str, Any]) -> None:
+        """Nothing to take up."""
+
+    def act(self, observation: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> None:
+        """It is the environment that acts."""
 
 
 class Constant:

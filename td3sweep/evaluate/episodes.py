@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from td3sweep.agent.td3 import TD3
+from td3sweep.envs.protocol import executed
 from td3sweep.evaluate.drivers import Driver, Trained
 
 FIRST_SEED = 2**31  # of the protocol; training episodes draw their seeds below this, so that the two never meet
 RUN_SEED = FIRST_SEED + 2**30  # of evaluations within a run: what they choose as its best is tested on other starts
+RECORD_SEED = FIRST_SEED + 2**29  # of recorded episodes: a training that is shown them is tested on others
 
 Observer = Callable[[dict[str, Any], Any, dict[str, Any]], None]
 
@@ -82,7 +84,7 @@ def drive(
         action = driver.act(observation, info)
         observation, reward, terminated, truncated, info = env.step(action)
         if observer is not None:
-            observer(observation, action, info)
+            observer(observation, executed(action, info), info)
         # Shaping depends on the learner's gamma: with it, returns of a sweep's trials would not compare.
         total += float(reward) - float(info.get("shaping", 0.0))
         length, ended = length + 1, terminated or truncated

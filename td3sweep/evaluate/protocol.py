@@ -13,11 +13,12 @@ from typing import Any
 
 from td3sweep.assemble import build_env
 from td3sweep.errors import SimulatorError
-from td3sweep.evaluate.drivers import Driver
-from td3sweep.evaluate.episodes import FIRST_SEED, Outcome, drive
+from td3sweep.evaluate.drivers import Autopilot, Driver
+from td3sweep.evaluate.episodes import FIRST_SEED, RECORD_SEED, Outcome, drive
 from td3sweep.evaluate.metrics import SCORE_COVERS, measure, totals
 from td3sweep.evaluate.picture import save_picture
 from td3sweep.evaluate.recording import Recording
+from td3sweep.evaluate.taping import Shelf, Taping
 from td3sweep.record.console import simulator
 from td3sweep.record.rundir import software, write_atomically
 from td3sweep.settings import CarlaSettings, Settings
@@ -37,6 +38,7 @@ def run_protocol(
     episodes: int,
     video: bool,
     about: Mapping[str, Any],
+    record: Path | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Drive ``episodes`` episodes and write ``out``: evaluation.json, and a picture and a video of each.
@@ -45,9 +47,10 @@ def run_protocol(
         settings: what is driven, and on what.
         driver: who drives.
         out: directory; an earlier evaluation there is replaced.
-        episodes: how many, on the seeds from ``FIRST_SEED``.
+        episodes: how many, on the seeds from ``FIRST_SEED``, or from ``RECORD_SEED`` where they are recorded.
         video: whether to film.
         about: what the result should say of the driver: ``policy``, ``checkpoint``, ``env_step``.
+        record: directory, new or empty, where every episode is kept as a demonstration; None: nowhere.
         tell: told of each episode in one line.
 
     Returns:
@@ -55,20 +58,25 @@ def run_protocol(
 
     Raises:
         SimulatorError: an episode failed three times.
-        UserError: the driver cannot drive here.
+        UserError: the driver cannot drive here, or something else is in ``record``.
     """
+    shelf = None if record is None else Shelf(record, settings, about)
     out.mkdir(parents=True, exist_ok=True)
     for pattern in WRITTEN:
         for old in out.glob(pattern):
             old.unlink()
     label = simulator(settings)
-    env = build_env(settings, out, detail=True)
+    env = build_env(settings, out, detail=True, autopilot=isinstance(driver, Autopilot))
+    if shelf is not None:
+        env = Taping(env)
     measured, faults = [], 0
     try:
         for number in range(episodes):
-            seed = FIRST_SEED + number
+            seed = (FIRST_SEED if shelf is None else RECORD_SEED) + number
             outcome, recording, failed = _drive(env, driver, seed)
             faults += failed
+            if shelf is not None:
+                shelf.add(seed, env.tape(), outcome)
             episode = {"episode": number, "seed": seed, **measure(outcome, recording.ticks)}
             if "cars_spawned" in outcome.info:
                 episode |= {key: outcome.info[key] for key in ("cars_asked", "cars_spawned")}
@@ -101,6 +109,8 @@ def run_protocol(
         "settings": dataclasses.asdict(settings),
     }
     write(result, out)
+    if shelf is not None:
+        tell(shelf.line)
     return result
 
 

@@ -163,12 +163,12 @@ def claim(path: Path) -> Path:
         return path  # whoever writes there says what is wrong
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by a file holding ``text``; a reader sees the old file or the new one, never a part."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace ``path`` by a file holding ``content``; a reader sees the old file or the new one, never a part."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)

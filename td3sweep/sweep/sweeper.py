@@ -25,6 +25,7 @@ from td3sweep.sweep.search import build_pruner, build_sampler
 from td3sweep.sweep.space import Space, Value, parse_space
 from td3sweep.sweep.spec import Spec
 from td3sweep.sweep.study import Ledger
+from td3sweep.tapes import check_recording
 
 # What a score depends on, though a single run may change it when it resumes.
 SCORED_BY = {"steps", "eval_every", "eval_episodes"}
@@ -112,10 +113,12 @@ def compose_corners(space: Space, base: Sequence[str], own: Sequence[str]) -> It
     """The checked settings at each edge of the space, composed as asked for, so that no trial can fail on them."""
     for point in space.corners() or [{}]:
         try:
-            yield compose_settings([*base, *own, *space.overrides(point)])
+            settings = compose_settings([*base, *own, *space.overrides(point)])
+            check_recording(settings)
         except UserError as error:
             where = " ".join(space.overrides(point))
             raise UserError(f"{error} (at {where})" if where else str(error)) from error
+        yield settings
 
 
 def _check(search: SweepSettings, settings: Settings, space: Space, listed: list[int]) -> None:

@@ -98,8 +98,9 @@ def agent_of(memory):
 def make_away(
     path, envs, *, learns=False, memory="none", stop_after=None, die_at=None, capacity=400, show=None, **plan
 ):
-    """A trainer with an actor for each of ``envs`` (each a callable), actor 0 dying before leave ``die_at``; ``show``
-    makes each a demonstrator.
+    """A trainer with an actor for each of ``envs`` (each a callable), actor 0 dying before leave ``die_at``.
+
+    ``show`` makes a demonstrator for each.
 
     Without ``learns`` updates are counted and not made: quick, and it outruns any actor.
     """

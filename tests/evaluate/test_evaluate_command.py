@@ -91,15 +91,17 @@ def test_a_run_is_explained(trained, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("policy", "end"), [("pid", "route_done"), ("constant", "off_road"), ("random", None)])
+@pytest.mark.parametrize(
+    ("policy", "end"), [("pid", "route_done"), ("autopilot", "route_done"), ("constant", "off_road"), ("random", None)]
+)
 def test_baselines(policy, end, tmp_path):
     evaluate("--policy", policy, "experiment=drive", "threads=1", "--episodes", 1, "--out", tmp_path)
     result = json.loads((tmp_path / "evaluation.json").read_text())
     (episode,) = result["episodes"]
     assert (result["policy"], result["checkpoint"]) == (policy, None)
     assert end is None or episode["end"] == end
-    assert episode["success"] == (policy == "pid")
-    if policy == "pid":
+    assert episode["success"] == (end == "route_done")
+    if end == "route_done":
         assert episode["driving_score/leaderboard_2.0"] > 95.0
         assert 7.0 < episode["speed"] < 9.0
 
@@ -204,6 +206,7 @@ def test_an_interrupted_evaluation_leaves_no_older_result_beside_its_pictures(se
         (["--frames", "x"], "--frames"),
         (["--policy", "pid", "env.map=Nowhere"], "env.map=Nowhere"),
         (["--policy", "pid", "env=gym"], "--policy pid"),
+        (["--policy", "autopilot", "env=gym"], "--policy autopilot with env=gym"),
         (["--policy", "random", "--explain"], "--explain"),
         (["--policy", "random", "env.trafic=1"], "did you mean env.traffic?"),
     ],

@@ -9,7 +9,7 @@ from td3sweep.replay import FrameReplay
 STACK, STATE, WINDOWS = 4, 3, 60_000
 
 
-def played(capacity, lengths, *, length, burn_in, stride, even=True, end="truncated"):  # noqa: PLR0917
+def played(capacity, lengths, *, length, burn_in, stride, even=True, end="truncated"):
     replay = FrameReplay(
         capacity, FRAME, STACK, vector_size=1, action_size=2, state_sizes=(1, 2), state_stride=stride, even=even,
         gamma=0.9, n_step=2, sequence_length=length, burn_in=burn_in, seed=1,

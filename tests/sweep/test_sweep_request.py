@@ -189,7 +189,7 @@ def test_a_key_fixed_within_a_swept_group_makes_another_sweep(tmp_path, swept, k
     [
         (["space=gamma_tau_lr_batch"], "sweep.trials=null: this space has no end"),
         (["space=gamma_tau_lr_batch", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has no"),
-        (["steps=range(1700,91000)", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has 893"),
+        (["steps=range(1700,91000)", "sweep.trials=4", "sweep.sampler=grid"], "sweep.sampler=grid: the space has 8930"),
         (["steps=range(1700,91000)"], "sweep.trials=null: the space has 89301 points; give a smaller sweep.trials=N"),
         (["steps=range(1700,91000)", "sweep.trials=89301"], "sweep.trials=89301: the space has 89301 points"),
         (["cnn=nature,pooled", "seed=0,1", "sweep.seeds=2"], "sweep.seeds=2 with seed=[0, 1]"),

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from td3sweep.envs.carla.control import Control, action_of, control_of
 from td3sweep.envs.carla.observe import (
     FASTEST,
     SPEED_SCALE,
@@ -24,9 +25,9 @@ from td3sweep.envs.carla.observe import (
 from td3sweep.envs.carla.reward import TARGET_SPEED, Preset, build_reward, reward_preset
 from td3sweep.envs.carla.route import Route
 from td3sweep.envs.carla.server import Server, ServerMode
-from td3sweep.envs.carla.simulation import SUBSTEP, SUBSTEPS, Camera, Simulation, Tick, Timeouts
+from td3sweep.envs.carla.simulation import SUBSTEP, SUBSTEPS, Camera, Simulation, Timeouts
 from td3sweep.envs.carla.starts import Starts
-from td3sweep.envs.carla.state import DriveState
+from td3sweep.envs.carla.state import DriveState, Tick
 from td3sweep.envs.carla.terminate import ALWAYS, EndReason, build_ends, first_end
 from td3sweep.envs.carla.tracker import DriveTracker
 from td3sweep.envs.protocol import STACK, Action, Observation, check_ranges, observation_space
@@ -80,6 +81,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         off_road: float = 2.5,
         fixed_delta: float = 0.05,
         traffic: int = 0,
+        autopilot: bool = False,
         routes: Sequence[Sequence[int]] = (),
         route_length: tuple[float, float] = (250.0, 350.0),
         spawn_jitter: float = 0.6,
@@ -129,12 +131,13 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             off_road: metres from the lane's centre at which the road ends.
             fixed_delta: simulated seconds a tick.
             traffic: other cars to ask for; `info` says how many came.
+            autopilot: be ready for `step(None)`: CARLA's Traffic Manager drives.
             routes: fixed routes by the numbers of their first and last spawn point; none: random ones.
             route_length: shortest and longest random route, metres.
             spawn_jitter, heading_jitter: uniform offset of the start, metres to a side and radians.
             reward: a preset's name, or weights by term (`reward.py`).
             progress_scale: reward of a metre in the `progress` term; None keeps the preset's.
-            target_speed: m/s, of the terms `efficiency` and `cruise_speed`.
+            target_speed: m/s, of the terms `efficiency` and `cruise_speed`, and of the autopilot.
             reward_scale: multiplies the whole reward.
             gamma: the learner's discount, for the terms `centre` and `apf` (`shaping.py`).
             restart_every_episodes: restart an own server so often (real servers leak); None never.
@@ -200,7 +203,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._action_repeat = action_repeat
         self._steer_scale = steer_scale
         self._max_episode_steps = max_episode_steps
-        self._traffic = traffic
+        self._traffic, self._autopilot = traffic, target_speed if autopilot else None
         self._starts_on = partial(Starts, length=route_length, pairs=routes, jitter=(spawn_jitter, heading_jitter))
         self._detail = detail
         self._restart_every = restart_every_episodes
@@ -280,31 +283,34 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         begun = {"route": route.points, "max_steer": max_steer * self._steer_scale}
         return self._observation(tick), info | begun
 
-    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action | None) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Play one action for `action_repeat` ticks, or fewer when the episode ends within them.
+
+        With None CARLA's autopilot drives along the route; `info["control"]` is the action that comes nearest to what
+        it did. Where it takes over, the first tick repeats the last control.
 
         Raises:
             SimulatorError: the simulator failed; the episode is void, call `reset()`.
-            ValueError: the action is not finite.
+            ValueError: the action is not finite, or None without `autopilot`.
         """
         if self._simulation is None or self._tracker is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
-        steer, drive = (float(value) for value in action)
-        if not (math.isfinite(steer) and math.isfinite(drive)):
-            raise ValueError(f"action {action} is not finite")
-        steer = min(max(steer, -1.0), 1.0) * self._steer_scale
-        throttle, brake = min(max(drive, 0.0), 1.0), min(max(-drive, 0.0), 1.0)
+        control = control_of(action, self._steer_scale, autopilot=self._autopilot is not None)
         terms = dict.fromkeys(self._reward.names, 0.0)
         ticks: list[DriveState] = []
+        driven: list[Control] = []
         end: EndReason = ""
         for _ in range(self._action_repeat):
             try:
-                tick = self._simulation.tick(throttle, steer, brake)
+                if control is None:
+                    self._simulation.hand_over(self._tracker.route, self._tracker.place.distance)
+                tick = self._simulation.tick(control)
             except BaseException:
                 self._discard()
                 raise
             state = self._tracker.update(tick, self._simulation.cars)
             ticks.append(state)
+            driven.append(tick.control)
             for name, value in self._reward(state).items():
                 terms[name] += value
             if end := first_end(self._ends, state):
@@ -318,6 +324,8 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         terminated = bool(end) and not truncated
         terms |= self._reward.shaping(state, terminated)
         info = self._info(tick, terms, end) | {"seconds": len(ticks) * self._fixed_delta}
+        if action is None:
+            info["control"] = action_of(driven, self._steer_scale)
         if end == "route_done" and truncated:
             info["unlearnt"] = self._reward.bonus(state)
         if self._detail:
@@ -352,6 +360,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
                 fixed_delta=self._fixed_delta,
                 timeouts=self._timeouts,
                 watch_markings=self._detail,
+                autopilot=self._autopilot,
             )
             self._starts = self._starts_on(world.lanes, world.places, world.waypoints)
         self._episodes += 1

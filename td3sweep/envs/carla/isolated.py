@@ -95,7 +95,7 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
             log.warning("asked for %d cars, got %d", info["cars_asked"], info["cars_spawned"])
         return observation, info
 
-    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action | None) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """See `CarlaDriveEnv.step`."""
         if self._worker is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")

@@ -10,7 +10,8 @@ def make_carla_env(**arguments: Any) -> CarlaDriveEnv | IsolatedCarlaEnv:
     """Build the environment; arguments as `CarlaDriveEnv`.
 
     The client's Traffic Manager aborts the process it lives in when its server dies, and real servers do die; without
-    traffic, and on the stand-in, nothing of the kind was seen and the faster form serves.
+    traffic and autopilot, and on the stand-in, nothing of the kind was seen and the faster form serves.
     """
-    alone = arguments.get("traffic", 0) > 0 or arguments.get("server", "standin") != "standin"
+    manager = arguments.get("traffic", 0) > 0 or arguments.get("autopilot", False)
+    alone = manager or arguments.get("server", "standin") != "standin"
     return IsolatedCarlaEnv(**arguments) if alone else CarlaDriveEnv(**arguments)

@@ -159,6 +159,7 @@ class Route:
         """
         if len(points) < 2:
             raise UserError("env.route_length: the route is shorter than two metres; ask for a longer one")
+        self._xyz = np.ascontiguousarray(points[:, :3])
         self._xy = np.ascontiguousarray(points[:, :2])
         self.start = points[0]
         self._yaw = np.unwrap(points[:, 3])
@@ -177,6 +178,11 @@ class Route:
     def length(self) -> float:
         """Metres."""
         return float(self._distances[-1])
+
+    def path(self, distance: float, spacing: float) -> Floats:
+        """(n, 3), metres: points every `spacing` metres from `distance` on, and the last one."""
+        distances = [*np.arange(distance, self.length, spacing), self.length]
+        return np.stack([np.interp(distances, self._distances, self._xyz[:, axis]) for axis in range(3)], axis=1)
 
     def rewind(self) -> None:
         """Search from the start of the route again."""

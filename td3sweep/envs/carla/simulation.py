@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
 
+from td3sweep.envs.carla.autopilot import Autopilot
 from td3sweep.envs.carla.client import load_carla
 from td3sweep.envs.carla.conditions import check_world, weather_preset
-from td3sweep.envs.carla.route import LaneGraph, Pose
+from td3sweep.envs.carla.control import Control
+from td3sweep.envs.carla.route import LaneGraph, Pose, Route
 from td3sweep.envs.carla.server import Server
+from td3sweep.envs.carla.state import Tick
 from td3sweep.envs.carla.traffic import Car, spawn_traffic
 from td3sweep.errors import SimulatorError, UserError
 
@@ -50,31 +53,6 @@ class Timeouts:
     frame: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """The world after one tick, all of one frame.
-
-    Attributes:
-        frame: the server's frame number.
-        pose: of the ego.
-        speed: of the ego in the plane, m/s.
-        acceleration: of the ego in the plane, m/s^2.
-        image: `carla.Image`.
-        hit: type of what the ego touched in this frame, such as `vehicle.audi.tt`; empty for nothing.
-        crossings: times that CARLA's lane-invasion sensor saw the ego cross a marking, where it was asked for.
-        snapshot: `carla.WorldSnapshot`.
-    """
-
-    frame: int
-    pose: Pose
-    speed: float
-    acceleration: tuple[float, float]
-    image: Any
-    hit: str
-    crossings: int
-    snapshot: Any
-
-
 class Simulation:
     """A connection to one server, from loading the map to ending it cleanly."""
 
@@ -90,8 +68,12 @@ class Simulation:
         fixed_delta: float,
         timeouts: Timeouts,
         watch_markings: bool = False,
+        autopilot: float | None = None,
     ) -> None:
-        """Connect, load the map, and go into synchronous mode; `watch_markings` adds the lane-invasion sensor.
+        """Connect, load the map, and go into synchronous mode.
+
+        `watch_markings` adds the lane-invasion sensor; with `autopilot` the ego can be handed over to the Traffic
+        Manager, which drives at so many m/s.
 
         Raises:
             SimulatorError: the server does not start, answer or load.
@@ -108,6 +90,8 @@ class Simulation:
         self._impacts: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
         self._crossings: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._watch_markings = watch_markings
+        self._autopilot_speed = autopilot
+        self._autopilot: Autopilot | None = None
         self._ego: Any = None
         self._ego_id = 0
         self.cars: list[Car] = []
@@ -138,7 +122,7 @@ class Simulation:
             pose: where the ego starts.
             height: z of the ground there, m.
             traffic: how many other cars to ask for; `cars` then lists those that came.
-            seed: decides the traffic.
+            seed: decides the traffic, and the Traffic Manager's random numbers.
 
         Returns:
             The first tick with a camera frame, or None when the ego's place is blocked.
@@ -147,12 +131,15 @@ class Simulation:
             self._clear()
             location = self._carla.Location(pose.x, pose.y, height + SPAWN_HEIGHT)
             rotation = self._carla.Rotation(yaw=math.degrees(pose.yaw))
+            if traffic or self._autopilot_speed:
+                manager = self._traffic_manager()
+                manager.set_random_device_seed(seed % 2**31)
             if traffic:
                 self.cars = spawn_traffic(
                     self._carla,
                     self._client,
                     self._world,
-                    self._traffic_manager(),
+                    manager,
                     count=traffic,
                     places=self.places,
                     ego=location,
@@ -164,6 +151,8 @@ class Simulation:
             if self._ego is None:
                 return None
             self._ego_id = self._ego.id
+            if self._autopilot_speed:
+                self._autopilot = Autopilot(self._carla, manager, self._ego, self._autopilot_speed)
             extent = self._ego.bounding_box.extent
             self.half_length, self.half_width = extent.x, extent.y
             self._attach_sensors()
@@ -176,10 +165,19 @@ class Simulation:
             wheels = self._ego.get_physics_control().wheels
             return math.radians(max(wheel.max_steer_angle for wheel in wheels))
 
-    def tick(self, throttle: float, steer: float, brake: float) -> Tick:
-        """Apply a control for one tick and wait for everything that belongs to its frame."""
+    def hand_over(self, route: Route, distance: float) -> None:
+        """Let the autopilot drive the ego until `tick` is given a control; see `Autopilot.take`."""
+        assert self._autopilot is not None
+        with self._faults("handing over to the autopilot", "hang"):
+            self._autopilot.take(route, distance)
+
+    def tick(self, control: Control | None) -> Tick:
+        """Apply a control (None: the autopilot does) for one tick and wait for everything that belongs to its frame."""
         with self._faults("ticking", "hang"):
-            self._ego.apply_control(self._carla.VehicleControl(throttle, steer, brake))
+            if control is not None:
+                if self._autopilot is not None:
+                    self._autopilot.release()
+                self._ego.apply_control(self._carla.VehicleControl(*control))
             frame = self._tick_world()
             return self._gather(frame, self._image(frame))
 
@@ -204,7 +202,7 @@ class Simulation:
         """Drop everything without asking the server, and end an own server's process.
 
         A Traffic Manager whose server is gone cannot be discarded: sooner or later its thread ends this process.
-        With traffic, therefore, survival needs `isolated.IsolatedCarlaEnv`.
+        With traffic or autopilot, therefore, survival needs `isolated.IsolatedCarlaEnv`.
         """
         self._stop_listening()
         self._server.stop()
@@ -304,12 +302,13 @@ class Simulation:
         if ego is None:
             raise SimulatorError(f"the ego car is gone from frame {frame}")
         transform, velocity, acceleration = ego.get_transform(), ego.get_velocity(), ego.get_acceleration()
-        location = transform.location
+        location, control = transform.location, self._ego.get_control()
         return Tick(
             frame=frame,
             pose=Pose(location.x, location.y, math.radians(transform.rotation.yaw)),
             speed=math.hypot(velocity.x, velocity.y),
             acceleration=(acceleration.x, acceleration.y),
+            control=Control(control.throttle, control.steer, control.brake),
             image=image,
             hit=self._hit(frame),
             crossings=self._crossed(),
@@ -357,7 +356,7 @@ class Simulation:
         self._sensors = []
         if self._ego is not None:
             ids.append(self._ego_id)
-            self._ego = None
+            self._ego = self._autopilot = None
         ids += [car.actor_id for car in self.cars]
         self.cars = []
         if ids:

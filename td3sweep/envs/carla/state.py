@@ -1,6 +1,37 @@
-"""What happened in one simulator tick, as the reward and the ends of an episode see it."""
+"""What happened in one simulator tick: as the simulator tells it, and as reward and ends of an episode see it."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from td3sweep.envs.carla.control import Control
+from td3sweep.envs.carla.route import Pose
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The world after one tick, all of one frame.
+
+    Attributes:
+        frame: the server's frame number.
+        pose: of the ego.
+        speed: of the ego in the plane, m/s.
+        acceleration: of the ego in the plane, m/s^2.
+        control: what the ego was driven with.
+        image: `carla.Image`.
+        hit: type of what the ego touched in this frame, such as `vehicle.audi.tt`; empty for nothing.
+        crossings: times that CARLA's lane-invasion sensor saw the ego cross a marking, where it was asked for.
+        snapshot: `carla.WorldSnapshot`.
+    """
+
+    frame: int
+    pose: Pose
+    speed: float
+    acceleration: tuple[float, float]
+    control: Control
+    image: Any
+    hit: str
+    crossings: int
+    snapshot: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,7 @@
 import math
 
 from td3sweep.envs.carla.route import WAYPOINT_SPACING, Place, Route
-from td3sweep.envs.carla.simulation import Tick
-from td3sweep.envs.carla.state import DriveState
+from td3sweep.envs.carla.state import DriveState, Tick
 from td3sweep.envs.carla.traffic import Car, nearest_ahead
 
 STANDSTILL = 0.1  # m/s

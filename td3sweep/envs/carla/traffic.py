@@ -42,15 +42,14 @@ def spawn_traffic(
     """Spawn up to `count` cars on autopilot, in one batch, each with a speed of its own that it keeps where it can.
 
     Args:
-        manager: a synchronous Traffic Manager; it is seeded here.
+        manager: a synchronous Traffic Manager.
         places: spawn transforms to choose from.
         ego: `carla.Location` around which none may stand.
-        seed: decides places, models, speeds and the manager's random numbers.
+        seed: decides places, models and speeds.
 
     Returns:
         The cars that did spawn, which may be fewer; the shortfall is logged.
     """
-    manager.set_random_device_seed(seed % 2**31)
     rng = np.random.default_rng(seed)
     free = [place for place in places if place.location.distance(ego) > CLEARANCE]
     models = [
