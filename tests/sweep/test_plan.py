@@ -138,7 +138,6 @@ def test_probes_side_by_side_have_ports_of_their_own_and_the_sweeps_experiment(m
         (["experiment=seed_5k", "recurrent=lstm256", "hyperparams.batch_size=4"], 4 + 5 + 10 + 1),
         (["demonstrations=none"], 100 + 3),
     ],
-    ids=" ".join,
 )
 def test_a_probe_is_a_run_that_learns(monkeypatch, overrides, least):
     commands = []

@@ -73,13 +73,8 @@ def test_paper_and_current_are_trials_0_and_1():
 
 @pytest.mark.parametrize(("memory", "batch"), [("none", 100), ("gru48", 16)])
 def test_a_preset_whose_batch_depends_on_the_memory_has_it_resolved(memory, batch, capsys):
-    words = (
-        "hyperparams.batch_size=range(8,129)",
-        f"recurrent={memory}",
-        "sweep.enqueue=[recipe]",
-        "sweep.trials=9",
-    )
-    search, spec, space = asked(*words)
+    words = ("hyperparams.batch_size=choice(16,100,512)", f"recurrent={memory}", "sweep.enqueue=[recipe]")
+    search, spec, space = asked(*words, "sweep.trials=2")
     points = first_points(search, space, memory=spec.fixed["recurrent.name"])
     assert (points, capsys.readouterr().out) == ([{"hyperparams.batch_size": batch}], "")
 
