@@ -82,7 +82,7 @@ def test_evaluations_within_a_run_have_starts_that_the_protocol_does_not(tmp_pat
 @pytest.mark.parametrize(
     ("returns", "best", "told"),
     [
-        ([3.0, 1.0], (3.0, 24), "its best weights drove 0 of 1 evaluation starts to the end, return 3.00 (step 24): checkpoints/best.pt"),
+        ([3.0, 1.0], (3.0, 24), "to the end, return 3.00 (step 24): checkpoints/best.pt"),
         ([1.0, 3.0], (3.0, 36), ""),
         ([math.nan, math.nan], (None, 0), ""),
     ],

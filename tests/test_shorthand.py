@@ -94,7 +94,8 @@ def test_a_sweep_refuses_a_recording_that_is_not_there_before_it_begins(tmp_path
 )
 def test_the_command_refuses_in_one_line(words, told, tmp_path):
     (tmp_path / "runs").mkdir()
-    code, _, err = command(*QUICK, *shlex.split(words), "hydra.run.dir=new", "hydra.sweep.dir=new", cwd=tmp_path)
+    shown = ["demonstrations.random_steps=10", *(word for word in QUICK if word != "demonstrations=none")]
+    code, _, err = command(*shlex.split(words), *shown, "hydra.run.dir=new", "hydra.sweep.dir=new", cwd=tmp_path)
     assert code == 2
     (line,) = [line for line in err.splitlines() if line.startswith("td3sweep: ")]
     assert told.format(here=tmp_path) in line

@@ -25,7 +25,8 @@ from td3sweep.trainer import Trainer
 PLAN = {
     "steps": 24, "horizon": 24, "warmup": 16, "random_steps": 5, "updates_per_step": 1.0, "critic_only_updates": 0,
     "batch_size": 4, "exploration_noise": (0.1, 0.1), "noise_steps": None, "lr_final": 1.0, "cloning": (0.2, 10),
-    "reward_scale": 0.5, "log_every": 1, "eval_every": 1000, "eval_episodes": 1, "eval_spread": True, "save_every": 1000, "seed": 3,
+    "reward_scale": 0.5, "log_every": 1, "eval_every": 1000, "eval_episodes": 1, "eval_spread": True,
+    "save_every": 1000, "seed": 3,
     "random_low": (-1.0, -0.3), "random_high": (1.0, 1.0), "gamma": 0.5,
 }  # fmt: skip
 
