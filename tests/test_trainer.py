@@ -421,9 +421,12 @@ def test_an_alarm_stops_the_run_only_where_asked(tmp_path):
         assert (trainer.step < 40) is stop
 
 
-@pytest.mark.parametrize(("warmup", "evaluated"), [(11, [12, 24, 36, 40]), (16, [24, 36, 40]), (24, [36, 40])])
-def test_a_warmup_is_not_evaluated(tmp_path, warmup, evaluated):
-    make(tmp_path, env=DotEnv(length=12), warmup=warmup, eval_every=12, updates_per_step=0.1).run()
+@pytest.mark.parametrize(
+    ("length", "warmup", "evaluated"),
+    [(12, 11, [12, 24, 36, 40]), (12, 16, [24, 36, 40]), (12, 24, [36, 40]), (8, 14, [24, 40])],
+)
+def test_a_warmup_is_not_evaluated_nor_what_was_due_in_it(tmp_path, length, warmup, evaluated):
+    make(tmp_path, env=DotEnv(length=length), warmup=warmup, eval_every=12, updates_per_step=0.1).run()
     assert [row["env_step"] for row in rows(tmp_path) if "eval/return" in row] == evaluated
 
 

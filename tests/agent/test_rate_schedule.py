@@ -39,7 +39,7 @@ def test_a_loaded_agent_goes_on_with_its_rates_bit_for_bit(decay):
     original, loaded = (make_agent(seed=seed, weight_decay=decay, policy_delay=1, **RATES) for seed in (0, 9))
     for update in range(6):
         if update == 3:
-            loaded.scale_learning_rates(0.3)  # what is loaded counts
+            loaded.scale_learning_rates(1.0 - 3 / 7)  # as will be asked for; but what is loaded counts
             loaded.load_state_dict(through_disk(original.state_dict()))
         share = 1.0 - update / 7
         for agent in (original, loaded) if update >= 3 else (original,):

@@ -115,7 +115,7 @@ def check_unlearnt(trainer, path):
     assert len(kept) > 10
 
 
-@pytest.mark.parametrize("stop_after", [5, 10, 16, 21])
+@pytest.mark.parametrize("stop_after", [5, 10, 21, 31])  # the last in an episode that the policy goes on with
 @pytest.mark.parametrize("memory", ["none", pytest.param("gru", marks=pytest.mark.slow)])
 def test_a_run_stopped_among_demonstrations_ends_as_if_it_had_never_stopped(tmp_path, memory, stop_after):
     def sitting(folder, **more):
@@ -128,8 +128,8 @@ def test_a_run_stopped_among_demonstrations_ends_as_if_it_had_never_stopped(tmp_
     whole.run()
     first = sitting("b", stop_after=stop_after)
     first.run()
-    assert 0 < first.step < 25
-    assert first.collector.episode.actions
+    assert (first.step > 25) is (stop_after == 31)
+    assert first.collector.episode.shown > 0 or first.step <= 7
     second = sitting("b")
     second.run()
     assert second.step == 40

@@ -10,7 +10,7 @@ from td3sweep.run import run
 
 QUICK = (
     "env=gym", "reward=none", "steps=40", "warmup=20", "hyperparams.batch_size=8", "log_every=5", "eval_episodes=1",
-    "tracking=off", "replay.capacity=500", "threads=1",
+    "tracking=off", "replay.capacity=500", "threads=1", "precision=fp32",
 )  # fmt: skip
 
 
