@@ -13,6 +13,7 @@ from td3sweep.collect.episode import Chooser
 from td3sweep.collect.here import Here
 from td3sweep.envs.carla.make import make_carla_env
 from td3sweep.evaluate.drivers import Autopilot
+from td3sweep.evaluate.episodes import drive
 from td3sweep.plan import Acting, Plan
 from td3sweep.replay.frames import TRANSITION
 from td3sweep.run import run
@@ -139,6 +140,13 @@ def test_one_that_drives_otherwise_the_second_time_costs_the_open_episode():
     resumed = collector(Whimsical(), replay)
     resumed.load_state_dict(here.state_dict())
     assert (resumed.episode, replay.discarded) == (None, 1)
+
+
+def test_who_watches_an_evaluation_is_told_what_it_did():
+    seen = []
+    drive(Piloted(), Autopilot(), 1, observer=lambda observation, action, info: seen.append(action))
+    assert seen[0] is None  # nothing was done before the first observation
+    assert {float(action[1]) for action in seen[1:]} == {-0.5}
 
 
 def test_no_noise_disturbs_it(settings):
