@@ -230,8 +230,8 @@ class Trainer:
         )
         # At the last step the loop is over and the last one is made, with a film; a run that is extended makes it here.
         # In the warm-up there is no policy to judge.
-        due = self.step // self.plan.eval_every > max(self.evaluated_at, self.plan.warmup) // self.plan.eval_every
-        self._evaluation_due = due and self.step > self.plan.warmup
+        before = max(self.evaluated_at, self.plan.warmup)
+        self._evaluation_due = self.step // self.plan.eval_every > before // self.plan.eval_every
 
     def _evaluate(self, film: bool = False) -> None:
         """Evaluate between episodes, in an environment that trains: two never share a server."""
