@@ -98,12 +98,15 @@ def attributors(agent: TD3) -> dict[str, Attributor]:
     units = torch.nn.Identity()  # the memory layer's output passes through it; the layer itself also returns its state
     encoder = agent.critic.encoder if agent.actor.encoder is None else agent.actor.encoder
 
-    def memory_state(state: torch.Tensor) -> torch.Tensor:
-        return state[:, agent.actor.state_size :] if agent.actor.encoder is None else state[:, : encoder.state_size]
+    def encoded(image: torch.Tensor, vector: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        actor_state, critic_state, last = torch.split(state, list(agent.state_sizes), dim=-1)
+        context = torch.cat([vector, last], dim=-1)[:, None] if last.shape[-1] else None
+        own = critic_state if agent.actor.encoder is None else actor_state
+        features: torch.Tensor = encoder(image[:, None], own, context)[0][:, 0]
+        return features
 
     def steer(image: torch.Tensor, vector: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
-        features = encoder(image[:, None], memory_state(state))[0]
-        return head(units(features[:, 0]), vector)
+        return head(units(encoded(image, vector, state)), vector)
 
     def head(features: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
         action: torch.Tensor = agent.actor.head(features, vector)
@@ -131,7 +134,7 @@ def attributors(agent: TD3) -> dict[str, Attributor]:
 
     def to_units(image: torch.Tensor, vector: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            features = encoder(scaled(image)[:, None], memory_state(state))[0][:, 0]
+            features = encoded(scaled(image), vector, state)
         found: torch.Tensor = alone.attribute(features, additional_forward_args=(vector,), n_steps=POINTS)
         return found
 
