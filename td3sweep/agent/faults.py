@@ -108,7 +108,8 @@ def _hundredfold_rates(agent: TD3) -> None:
     """Every learning rate is a hundred times what was asked for."""
     for optimizer in (agent.actor_optimizer, agent.critic_optimizer):
         for group in optimizer.param_groups:
-            group["lr"] *= LR_FACTOR  # before any schedule has noted the first rate
+            group["lr"] *= LR_FACTOR
+            group["initial_lr"] *= LR_FACTOR
 
 
 def _frozen_encoder(agent: TD3) -> None:

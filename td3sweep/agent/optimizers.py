@@ -17,9 +17,9 @@ def build_optimizer(
         # A number would be recorded into a CUDA graph for good.
         return torch.tensor(value, device=device) if capturable else value
 
+    rates = {part: cnn_lr if part == "cnn" and cnn_lr is not None else lr for part in parts(network)}
     groups = [
-        {"params": group, "lr": rate(cnn_lr if part == "cnn" and cnn_lr is not None else lr)}
-        for part, group in parts(network).items()
+        {"params": group, "lr": rate(rates[part]), "initial_lr": rates[part]} for part, group in parts(network).items()
     ]
     if weight_decay > 0:
         return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay, fused=True, capturable=capturable)
@@ -29,7 +29,7 @@ def build_optimizer(
 def scale_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
     """Set every learning rate to this share of its first value, which goes into the optimiser's saved state."""
     for group in optimizer.param_groups:
-        first = group.setdefault("initial_lr", float(group["lr"]))
+        first = group.setdefault("initial_lr", float(group["lr"]))  # a state of an older version has none
         if isinstance(group["lr"], torch.Tensor):
             group["lr"].fill_(first * share)
         else:
