@@ -19,7 +19,7 @@ def test_every_cell_is_a_command_that_composes(part):
         settings = compose_settings([*cell.overrides, "seed=0"])
         assert settings.steps - settings.warmup == 1000
         assert settings.wiring.name == ("crossed" if part == "norms" else cell.name.rpartition(", ")[2])
-        assert settings.hyperparams.batch_size in (16, 60, 64)
+        assert settings.hyperparams.batch_size in (16, 6, 64)
 
 
 def test_an_archive_holds_what_a_report_reads_of_finished_runs(tmp_path, monkeypatch):

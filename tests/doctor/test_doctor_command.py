@@ -77,7 +77,7 @@ def test_what_cannot_be_audited_is_refused_in_one_line(capsys, arguments, parts)
 
 @pytest.mark.slow
 def test_as_a_process():
-    command = [sys.executable, "-m", "td3sweep.doctor", "fault=h5"]
+    command = [sys.executable, "-m", "td3sweep.doctor", "fault=h5", "clip=joint"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 3, done.stderr
     assert done.stderr == ""

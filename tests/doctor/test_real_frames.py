@@ -49,7 +49,7 @@ def batch_of(seen, settings, agent, sizes):
 @pytest.mark.parametrize("fault", ["none", *FAULTS])
 def test_the_findings_are_those_on_random_frames(fault, episodes, settings, monkeypatch):
     seen, sizes = episodes
-    chosen = settings(f"fault={fault}", "replay.capacity=1000")
+    chosen = settings(f"fault={fault}", "clip=joint", "replay.capacity=1000")
     agent = build_agent(chosen, *sizes)
     batch = batch_of(seen, chosen, agent, sizes)
     assert batch.rewards.abs().sum() > 0

@@ -144,7 +144,8 @@ def test_without_a_network_at_the_start_the_run_is_tracked_offline(stub, tmp_pat
 def test_a_training_run_outlives_the_network(stub, tmp_path):
     """The main command with tracking=wandb, the network gone as soon as the run has begun."""
     overrides = [
-        "tracking=wandb", f"tracking.entity={ENTITY}", "steps=60", "warmup=30", "hyperparams.batch_size=4",
+        "tracking=wandb", f"tracking.entity={ENTITY}", "demonstrations=none", "critic_only_updates=0",
+        "steps=60", "warmup=30", "hyperparams.batch_size=4",
         "log_every=2", "eval_every=1000", "eval_episodes=1", "env.max_episode_steps=10", "threads=1",
         f"hydra.run.dir={tmp_path / 'run'}",
     ]  # fmt: skip
