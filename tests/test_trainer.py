@@ -373,14 +373,14 @@ def test_a_replay_that_is_not_full_yet_is_waited_for_in_silence(tmp_path, caplog
 
 @pytest.mark.slow
 def test_an_evaluation_that_a_signal_broke_off_is_made_after_the_resume(tmp_path):
-    whole = make(tmp_path / "a", eval_every=12)
+    whole = make(tmp_path / "a", eval_every=12, warmup=11)
     whole.run()
     evaluated = [row["env_step"] for row in rows(tmp_path / "a") if "eval/return" in row]
     assert len(evaluated) > 2
     for stop_after in (20, 40, 60, 80):  # an evaluation asks at every step as well
         folder = tmp_path / str(stop_after)
-        make(folder, eval_every=12, stop_after=stop_after).run()
-        make(folder, eval_every=12).run()
+        make(folder, eval_every=12, warmup=11, stop_after=stop_after).run()
+        make(folder, eval_every=12, warmup=11).run()
         assert timeless(rows(tmp_path / "a")) == timeless(rows(folder))
 
 
