@@ -26,7 +26,8 @@ import psutil
 from benchmarks.carla_faults_watch import Watch
 from benchmarks.former import PLAIN
 from benchmarks.page import CARLA, replace_section
-from td3sweep.assemble import build_env, build_trainer
+from td3sweep.assemble.environment import build_env
+from td3sweep.assemble.trainer import build_trainer
 from td3sweep.compose import compose_settings
 from td3sweep.record.console import console_log
 from td3sweep.record.rundir import RunDirectory

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.blocks import Contestant
 from td3sweep.agent import TD3, build_td3
-from td3sweep.agent.compiled import Precision
+from td3sweep.names import Precision
 from td3sweep.replay import FrameReplay
 
 BATCH = 100

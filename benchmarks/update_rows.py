@@ -27,7 +27,8 @@ from benchmarks.rows import Goal, Row
 from benchmarks.sections import QUICK, Size, Told, share_row, speed_row
 from benchmarks.textbook import TextbookTD3, textbook
 from td3sweep.agent import TD3
-from td3sweep.agent.compiled import CudaGraphs, Precision, bf16_speed_up, compile_networks
+from td3sweep.agent.compiled import CudaGraphs, bf16_speed_up, compile_networks
+from td3sweep.names import Precision
 from td3sweep.nets import NatureCNN
 
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from td3sweep.errors import UserError
+from td3sweep.replay.memory import Replay
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +31,6 @@ OWN = re.compile(
     r"\.?(step-\d+\.pt|segment-\d+-\d+\.npz)(\.part)?|\.best\.pt\.part"
 )  # what a save may remove, half-written files too
 Arrays = dict[str, NDArray[Any]]
-
-
-class Replay(Protocol):
-    """What a checkpoint asks of a replay memory."""
-
-    def state(self) -> dict[str, Any]: ...
-    def dump_segment(self, since: int, limit: int | None = None) -> tuple[Arrays, int]: ...
-    @property
-    def oldest_write(self) -> int: ...
 
 
 @dataclass(frozen=True)

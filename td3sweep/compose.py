@@ -19,11 +19,11 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from td3sweep import settings as schema
 from td3sweep import shorthand
 from td3sweep.errors import UserError
 from td3sweep.help import GROUP_ORDER, entries, help_text
 from td3sweep.saved import modern
+from td3sweep.schema import schema, typed
 from td3sweep.settings import CarlaSettings, GymSettings, Settings
 from td3sweep.sweep.words import teach
 from td3sweep.validate import check
@@ -42,9 +42,9 @@ def config_directory() -> str:
 def register() -> None:
     """Give Hydra the schema and the resolver of run directories: once a process, they take a while to build."""
     store = ConfigStore.instance()
-    store.store(name="schema", node=_writable(Settings))
-    store.store(group="env", name="schema_carla", node=_writable(schema.CarlaSettings))
-    store.store(group="env", name="schema_gym", node=_writable(schema.GymSettings))
+    store.store(name="schema", node=schema(Settings))
+    store.store(group="env", name="schema_carla", node=schema(CarlaSettings))
+    store.store(group="env", name="schema_gym", node=schema(GymSettings))
     OmegaConf.register_new_resolver("td3sweep.help", lambda: help_text(config_directory()), replace=True)
     OmegaConf.register_new_resolver("td3sweep.by_memory", _by_memory, replace=True)
     teach()
@@ -55,10 +55,10 @@ def register() -> None:
 def to_settings(config: DictConfig) -> Settings:
     """The composed configuration as checked, frozen dataclasses. Raises :class:`UserError`."""
     try:
-        settings = OmegaConf.to_object(config)
+        settings = typed(config)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-    except (AttributeError, TypeError) as error:  # a frozen dataclass refuses a field it does not have
+    except TypeError as error:  # a dataclass refuses a field that it does not have
         raise UserError(f"a key added with + is not a setting ({error}); drop it") from error
     assert isinstance(settings, Settings)
     check(settings)
@@ -110,9 +110,9 @@ def override_saved(saved: Mapping[str, Any], overrides: list[str]) -> Settings:
                 target[last] = source[last]
             except KeyError as error:
                 raise UserError(f"{key}: not a setting that a run keeps; drop it") from error
-        schema_node = _writable(Settings)
-        schema_node.env = _writable(schema.CarlaSettings if kept["env"]["name"] == "carla" else schema.GymSettings)
-        merged = OmegaConf.merge(schema_node, kept)
+        node = schema(Settings)
+        node.env = schema(CarlaSettings if kept["env"]["name"] == "carla" else GymSettings)
+        merged = OmegaConf.merge(node, kept)
     except COMPOSITION_ERRORS as error:
         raise UserError(explain(error)) from error
     assert isinstance(merged, DictConfig)
@@ -189,18 +189,6 @@ def _unknown_key(key: str) -> str:
 
 def _help_of(key: str) -> str:
     return next((entry.effect for entry in entries() if entry.key == key), "")
-
-
-def _writable(cls: type) -> DictConfig:
-    """The schema of a frozen dataclass, its read-only flags lifted so that Hydra can merge values into it."""
-    node = OmegaConf.structured(cls)
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        current._set_flag("readonly", None)
-        stack += [child for key in current if isinstance(child := current._get_node(key), DictConfig)]
-    assert isinstance(node, DictConfig)
-    return node
 
 
 def _run_directory(root: str, stamp: str, resume: str | None, steps: int) -> str:

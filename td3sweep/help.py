@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from td3sweep.settings import CarlaSettings, GymSettings, Settings
+from td3sweep.settings import CarlaSettings, GymSettings, Settings, choices
 
 GROUP_ORDER = (
     *("cnn", "recurrent", "hyperparams", "demonstrations", "target", "replay", "clip", "wiring"),
@@ -39,8 +39,8 @@ def _entries(node: Any, prefix: str) -> Iterator[Entry]:
         if dataclasses.is_dataclass(value):
             yield from _entries(value, f"{prefix}{spec.name}.")
         else:
-            choices = " | ".join(spec.metadata["choices"] or ())
-            effect = spec.metadata["help"] + (f" ({choices})" if choices else "")
+            words = " | ".join(choices(type(node), spec.name))
+            effect = spec.metadata["help"] + (f" ({words})" if words else "")
             yield Entry(f"{prefix}{spec.name}", value, effect)
 
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from td3sweep.assemble import build_actors, build_env, build_trainer
+from td3sweep.assemble.environment import build_env
 from td3sweep.record.console import banner, closing, console_log, simulator
 from td3sweep.record.lock import alone_in
 from td3sweep.record.rundir import ENDINGS, NO_MONITOR, RunDirectory
 from td3sweep.settings import Settings
 from td3sweep.tapes import check_recording
+
+if TYPE_CHECKING:
+    from td3sweep.trainer import Judge, Trainer
 
 FINISHED, STOPPED, PRUNED, INTERRUPTED, CRASHED = ENDINGS
 STOPPED_BY_MONITOR = 3
@@ -65,9 +68,7 @@ class Outcome:
         return f"run={self.directory} steps={self.summary['env_steps']} {shown} verdict={verdict}"
 
 
-def run(
-    settings: Settings, path: Path, judge: Callable[[int], bool] | None = None, *, horizon: int | None = None
-) -> Outcome:
+def run(settings: Settings, path: Path, judge: Judge | None = None, *, horizon: int | None = None) -> Outcome:
     """Train as ``settings`` say in directory ``path``, resuming what is there.
 
     Args:
@@ -87,7 +88,7 @@ def run(
         return _run(settings, path, judge, horizon)
 
 
-def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None, horizon: int | None) -> Outcome:
+def _run(settings: Settings, path: Path, judge: Judge | None, horizon: int | None) -> Outcome:
     directory = RunDirectory(path)
     directory.agree(settings)
     done = directory.read(directory.summary)
@@ -98,7 +99,10 @@ def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None, ho
     directory.open(settings)
     with console_log(directory.console) as console, caught_signals() as received:
         banner(console, settings, path)
-        env = build_env(settings, path) if settings.actors == 0 else build_actors(settings, path)
+        acts = build_env(settings, path) if settings.actors == 0 else None
+        from td3sweep.assemble.trainer import build_actors, build_trainer  # torch loads while the server starts
+
+        env = acts or build_actors(settings, path)
         try:
             trainer = build_trainer(
                 settings,
@@ -127,7 +131,7 @@ def _run(settings: Settings, path: Path, judge: Callable[[int], bool] | None, ho
     return outcome
 
 
-def _close(settings: Settings, trainer: Any) -> dict[str, Any]:
+def _close(settings: Settings, trainer: Trainer) -> dict[str, Any]:
     """End the records of a run; its summary."""
     summary = {
         "finished": finished(trainer),
@@ -141,13 +145,13 @@ def _close(settings: Settings, trainer: Any) -> dict[str, Any]:
     return summary
 
 
-def finished(trainer: Any) -> bool:
+def finished(trainer: Trainer) -> bool:
     """Whether all steps are taken and evaluated; a run that a signal or the monitor ended is not."""
     taken = trainer.step >= trainer.plan.steps and trainer.evaluated_at == trainer.step
     return taken and not trainer.stopped_by_monitor and not trainer.judged_hopeless
 
 
-def ending(trainer: Any) -> str:
+def ending(trainer: Trainer) -> str:
     """How a run ended: one of ``ENDINGS``. Where nobody asked for the end, an error was it."""
     if finished(trainer):
         return FINISHED
@@ -158,7 +162,7 @@ def ending(trainer: Any) -> str:
     return INTERRUPTED if trainer.interrupted() else CRASHED
 
 
-def summarise(trainer: Any) -> dict[str, Any]:
+def summarise(trainer: Trainer) -> dict[str, Any]:
     """``summary.json`` of a run in its present state."""
     monitor, recorder = trainer.monitor, trainer.recorder
     per_update, per_step = recorder.seconds_per("update"), recorder.seconds_per("step")

@@ -1,4 +1,4 @@
-"""Every setting once: name, type, default, sane range and effect. These frozen dataclasses are the Hydra schema.
+"""Every setting once: name, type, default, sane range and effect; :mod:`td3sweep.schema` makes Hydra's schema of them.
 
 YAML under ``conf/`` chooses and numbers; nothing is declared there that is not declared here. A field made by
 :func:`setting` carries one line on its effect and the bounds that :mod:`td3sweep.validate` enforces.
@@ -7,10 +7,11 @@ YAML under ``conf/`` chooses and numbers; nothing is declared there that is not 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
 
+from td3sweep import names
 from td3sweep.monitor.detectors import CAN_FAIL
 
 
@@ -20,13 +21,22 @@ def setting(
     *,
     low: float | None = None,
     high: float | None = None,
-    choices: Sequence[str] | None = None,
 ) -> Any:
-    """A dataclass field with its effect in one line and, where it has them, closed bounds or choices."""
-    metadata = {"help": help, "low": low, "high": high, "choices": choices}
+    """A dataclass field with its effect in one line and, where it has them, closed bounds."""
+    metadata = {"help": help, "low": low, "high": high}
     if isinstance(default, (dict, list)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def choices(cls: type, field: str) -> tuple[str, ...]:
+    """The words that a field of a settings dataclass may hold; none: it holds something else."""
+    return names.words_of(_hints(cls)[field])
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 def group(cls: type) -> Any:
@@ -34,24 +44,18 @@ def group(cls: type) -> Any:
     return field(default_factory=cls)
 
 
-FAULTS = (
-    *("none", "h1", "h2", "h3", "h4", "h5", "h6"),
-    *("sum_of_norms", "stale_target", "lr_x100", "frozen_encoder"),
-)
-
-
 @dataclass(frozen=True)
 class CnnSettings:
     """Image encoder: 4x84x84 -> 3136 -> 512."""
 
-    name: str = setting("nature", "nature: strided, 7.7M MACs; pooled: 12x the cost", choices=("nature", "pooled"))
+    name: names.CnnName = setting("nature", "nature: strided, 7.7M MACs; pooled: 12x the cost")
 
 
 @dataclass(frozen=True)
 class RecurrentSettings:
     """Memory over the 512 image features; the vector joins at the heads."""
 
-    name: str = setting("none", "cell type", choices=("none", "gru", "lstm"))
+    name: names.MemoryKind = setting("none", "cell type")
     hidden: int = setting(0, "units of the cell; 48 to 256", low=0, high=2048)
     sequence_length: int = setting(1, "transitions trained per window; 5 to 40", low=1, high=500)
     burn_in: int = setting(0, "observations unrolled without gradient first; 0 to sequence_length", low=0, high=254)
@@ -102,19 +106,18 @@ class HyperparamSettings:
 class TargetSettings:
     """How two next-state values become one target."""
 
-    name: str = setting("td3", "td3: the minimum; mpg: maximum less a running gap", choices=("td3", "mpg"))
-    delta_init: str = setting("zero", "mpg: first value of the running gap", choices=("zero", "first_batch"))
-    delta_state: str = setting("raw", "mpg: what is carried on, raw gap or its average", choices=("raw", "ema"))
+    name: names.TargetName = setting("td3", "td3: the minimum; mpg: maximum less a running gap")
+    delta_init: names.DeltaInit = setting("zero", "mpg: first value of the running gap")
+    delta_state: names.DeltaState = setting("raw", "mpg: what is carried on, raw gap or its average")
 
 
 @dataclass(frozen=True)
 class DemonstrationSettings:
     """Who drives the warm-up, and how far the actor is trained to do as was done there."""
 
-    name: str = setting(
+    name: names.DemonstratorName = setting(
         "none",
         "none: random actions; pid: the route's PID baseline; autopilot: CARLA's; recorded: episodes in a directory",
-        choices=("none", "pid", "autopilot", "recorded"),
     )
     path: str | None = setting(None, "recorded: the directory, as td3sweep.evaluate --record wrote it")
     random_steps: int = setting(150, "first steps of the warm-up that are random; 100 to 500", low=0)
@@ -130,10 +133,9 @@ class DemonstrationSettings:
 class ReplaySettings:
     """Experience replay; every frame is stored once."""
 
-    name: str = setting(
+    name: names.ReplayName = setting(
         "uniform",
         "uniform; per: by TD error, with importance weights; lap: by TD error, needs loss=huber",
-        choices=("uniform", "per", "lap"),
     )
     capacity: int = setting(100_000, "transitions kept, about 7.3 KB each; 5e3 to 1e6", low=10, high=10_000_000)
     alpha: float = setting(0.0, "per, lap: exponent of the TD error; .4 to .7", low=0.0, high=1.0)
@@ -145,7 +147,7 @@ class ReplaySettings:
 class ClipSettings:
     """Gradient clipping, measured before and after."""
 
-    name: str = setting("joint", "set that is clipped together", choices=("joint", "per_module", "value", "off"))
+    name: names.ClipKind = setting("joint", "set that is clipped together")
     actor: float = setting(1.0, "limit for the actor; .5 to 10", low=1e-6, high=1e9)
     critic: float = setting(10.0, "limit for the critic; 1 to 40", low=1e-6, high=1e9)
 
@@ -154,10 +156,9 @@ class ClipSettings:
 class WiringSettings:
     """Which encoder each loss reads and trains."""
 
-    name: str = setting(
+    name: names.Wiring = setting(
         "separate",
         "separate: own encoders; critic_only: one, trained by the critic; crossed: the known fault, for study",
-        choices=("separate", "critic_only", "crossed"),
     )
 
 
@@ -165,7 +166,7 @@ class WiringSettings:
 class EnvSettings:
     """What every environment has."""
 
-    name: str = setting("carla", "environment", choices=("carla", "gym"))
+    name: names.EnvName = setting("carla", "environment")
     action_repeat: int = setting(4, "simulator ticks an action; 1 to 4", low=1, high=20)
     warmup_throttle: float = setting(-0.3, "lower bound of the random phase's throttle; -.5 to 0", low=-1.0, high=1.0)
 
@@ -196,7 +197,7 @@ class TimeoutSettings:
 class CarlaSettings(EnvSettings):
     """CARLA 0.9.16 or the stand-in, by the same client and the same code."""
 
-    server: str = setting("standin", "who runs the server", choices=("standin", "launch", "command", "connect"))
+    server: names.ServerMode = setting("standin", "who runs the server")
     host: str = setting("127.0.0.1", "server=connect: its host")
     port: int | None = setting(
         None,
@@ -210,9 +211,7 @@ class CarlaSettings(EnvSettings):
     flags: list[str] = setting([], "further command-line flags for a server of ours")
     map: str = setting("StandInTown", "town or map name")
     weather: str | None = setting(None, "preset of carla.WeatherParameters, such as WetSunset; null: the map's own")
-    vector: str = setting(
-        "full", "numbers beside the image: full has way-points", choices=("full", "no_waypoints", "speed")
-    )
+    vector: names.VectorKind = setting("full", "numbers beside the image: full has way-points")
     speed_scale: float = setting(3.0, "m/s that the vector shows as 1, up to six times as many; 3", low=0.1, high=100.0)
     camera: CameraSettings = group(CameraSettings)
     dark: list[float] = setting(
@@ -283,7 +282,7 @@ class RewardSettings:
 class TrackingSettings:
     """Where metrics go besides metrics.jsonl."""
 
-    name: str = setting("offline", "Weights & Biases mode", choices=("offline", "wandb", "off"))
+    name: names.TrackingName = setting("offline", "Weights & Biases mode")
     project: str = setting("td3sweep", "W&B project")
     entity: str | None = setting(None, "W&B entity; null: your default")
     group: str | None = setting(None, "W&B group; null: the run's name")
@@ -296,7 +295,7 @@ class TrackingSettings:
 class MonitorSettings:
     """What an alarm does."""
 
-    name: str = setting("warn", "warn: report; stop: end the run with exit code 3", choices=("warn", "stop", "off"))
+    name: names.MonitorName = setting("warn", "warn: report; stop: end the run with exit code 3")
     stop_on: list[str] = setting(list(CAN_FAIL), "detectors whose FAIL may stop a run")
 
 
@@ -322,11 +321,9 @@ class SweepSettings:
     retries: int = setting(3, "times a trial that died is started again, from its checkpoint; 0 to 10", low=0, high=100)
     window: int = setting(3, "last evaluations whose mean return is a run's score; never the best; 1 to 10", low=1)
     objectives: list[str] = setting(["return"], "return, or [return,stable]: stable is the share of seeds that held")
-    sampler: str = setting("tpe", "who proposes points", choices=("tpe", "random", "gp", "cmaes", "qmc", "grid"))
+    sampler: names.SamplerName = setting("tpe", "who proposes points")
     sampler_options: dict[str, Any] = setting({}, "further arguments of that Optuna sampler")
-    pruner: str = setting(
-        "none", "who ends hopeless trials", choices=("none", "median", "hyperband", "patient", "wilcoxon")
-    )
+    pruner: names.PrunerName = setting("none", "who ends hopeless trials")
     pruner_options: dict[str, Any] = setting({}, "further arguments of that Optuna pruner")
     enqueue: list[str] = setting(["paper", "current"], "presets of hyperparams= that are the first trials")
     storage: str | None = setting(None, "URL of the study's database; null: study.journal in the sweep's directory")
@@ -342,10 +339,8 @@ class Settings:
     warmup: int = setting(1000, "steps that others drive before learning starts: a demonstrator, or chance", low=0)
     seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1)
     name: str = setting("drive", "folder below runs/ and W&B group")
-    device: str = setting("auto", "where networks live", choices=("auto", "cpu", "cuda"))
-    precision: str = setting(
-        "auto", "arithmetic of the CNN; auto: bf16 where it is measured faster", choices=("auto", "fp32", "bf16")
-    )
+    device: names.Device = setting("auto", "where networks live")
+    precision: names.AskedPrecision = setting("auto", "arithmetic of the CNN; auto: bf16 where it is measured faster")
     compile: bool = setting(False, "torch.compile CNNs and heads: a minute at the start, for GPUs")
     cuda_graphs: bool = setting(False, "run updates as CUDA graphs, for GPUs")
     threads: int | None = setting(None, "CPU threads of torch; null: all cores", low=1, high=1024)
@@ -362,14 +357,14 @@ class Settings:
     eval_episodes: int = setting(10, "episodes an evaluation", low=1, high=1000)
     eval_spread: bool = setting(True, "their starts are spread over lanes and directions; false: drawn")
     save_every: int = setting(200, "environment steps between two checkpoints", low=1)
-    resume: str | None = setting(None, "last: go on with the newest unfinished run of this name", choices=("last",))
+    resume: names.Resume | None = setting(None, "last: go on with the newest unfinished run of this name")
     updates_per_step: float = setting(1.0, "updates an environment step after warm-up; .1 to 1", low=0.0, high=100.0)
     critic_only_updates: int = setting(300, "critic-only updates at the end of warm-up; 0 to 1000", low=0)
     frame_stack: int = setting(4, "frames in an image stack; 1 leaves motion to a memory", low=1, high=16)
     n_step: int = setting(3, "rewards summed before the bootstrap; 1 or 3", low=1, high=20)
-    loss: str = setting("mse", "critic's loss", choices=("mse", "huber"))
-    aug: str = setting("none", "image augmentation", choices=("none", "shift4"))
-    feature_norm: str = setting("none", "normalisation of the 512 features", choices=("none", "layernorm"))
+    loss: names.Loss = setting("mse", "critic's loss")
+    aug: names.Augmentation = setting("none", "image augmentation")
+    feature_norm: names.FeatureNorm = setting("none", "normalisation of the 512 features")
     trunk: int | None = setting(
         50, "width of a LayerNorm+tanh bottleneck before memory or heads; null: none; 50", low=1, high=4096
     )
@@ -378,7 +373,7 @@ class Settings:
     )
     actor_init_scale: float = setting(0.1, "factor on the actor's last layer at start; .01 to 1", low=1e-6, high=10.0)
     weight_decay: float = setting(0.0, "AdamW's decay; 0 is Adam; 0 to .01", low=0.0, high=1.0)
-    fault: str = setting("none", "a known fault put in on purpose, for study (docs/doctor.md)", choices=FAULTS)
+    fault: names.Fault = setting("none", "a known fault put in on purpose, for study (docs/doctor.md)")
     cnn: CnnSettings = group(CnnSettings)
     recurrent: RecurrentSettings = group(RecurrentSettings)
     hyperparams: HyperparamSettings = group(HyperparamSettings)

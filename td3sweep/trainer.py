@@ -21,9 +21,7 @@ from td3sweep.monitor.verdict import Monitor
 from td3sweep.plan import Plan
 from td3sweep.record.recorder import Recorder
 from td3sweep.replay.batch import Batch
-from td3sweep.replay.frames import FrameReplay
-from td3sweep.replay.priority import PrioritizedReplay
-from td3sweep.replay.shards import ShardedReplay
+from td3sweep.replay.memory import Replay
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +37,7 @@ class Trainer:
         *,
         collector: Collector,
         agent: TD3,
-        replay: FrameReplay | ShardedReplay,
+        replay: Replay,
         monitor: Monitor | None,
         stop_on_alarm: bool,
         recorder: Recorder,
@@ -150,8 +148,7 @@ class Trainer:
             share = self.plan.cloning_share(self.agent.updates)
             # Before the critic knows anything the actor can only be shown what to do.
             metrics = self.agent.update(batch, train_actor=not burst or share > 0.0, share=share)
-            if isinstance(self.replay, PrioritizedReplay):
-                self.replay.update_priorities(batch, self.agent.td_errors)
+            self.replay.update_priorities(batch, self.agent.td_errors)
             self.recorder.gather(metrics)
             self.recorder.spent("update", time.perf_counter() - started)
             if self.agent.updates % self.plan.log_every == 0:

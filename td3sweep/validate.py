@@ -9,7 +9,15 @@ from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
-from td3sweep.settings import CarlaSettings, ClipSettings, DemonstrationSettings, GymSettings, ReplaySettings, Settings
+from td3sweep.settings import (
+    CarlaSettings,
+    ClipSettings,
+    DemonstrationSettings,
+    GymSettings,
+    ReplaySettings,
+    Settings,
+    choices,
+)
 
 OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "stored_state", "context", "even")  # of recurrent.*
 SHOWN = ("path", "random_steps", "noise", "cloning", "floor", "fade")  # of demonstrations.*
@@ -28,14 +36,13 @@ def _check_fields(node: Any, prefix: str) -> None:
         if dataclasses.is_dataclass(value):
             _check_fields(value, f"{key}.")
         elif value is not None:
-            _check_value(key, value, spec.metadata)
+            _check_value(key, value, spec.metadata, choices(type(node), spec.name))
 
 
-def _check_value(key: str, value: Any, spec: Any) -> None:
-    effect = spec.get("help", "")
-    choices, low, high = spec.get("choices"), spec.get("low"), spec.get("high")
-    if choices and value not in choices:
-        raise UserError(f"{key}={value}: choose one of {', '.join(choices)} ({effect})")
+def _check_value(key: str, value: Any, spec: Any, words: tuple[str, ...]) -> None:
+    effect, low, high = spec["help"], spec["low"], spec["high"]
+    if words and value not in words:
+        raise UserError(f"{key}={value}: choose one of {', '.join(words)} ({effect})")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
     outside = (low is not None and value < low) or (high is not None and value > high)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from td3sweep.assemble import audit_agent, build_agent, build_replay
+from td3sweep.assemble.learner import audit_agent, build_agent, build_replay
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.gym import GymImageEnv
 from td3sweep.errors import UserError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from td3sweep.assemble import build_replay
+from td3sweep.assemble.learner import build_replay
 from td3sweep.compose import COMPOSITION_ERRORS, config_directory, explain, register, to_settings
 from td3sweep.errors import UserError
 

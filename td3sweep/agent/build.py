@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from td3sweep.agent.networks import Actor, Critic, Encoder
-from td3sweep.agent.td3 import TD3, Wiring
+from td3sweep.agent.td3 import TD3
+from td3sweep.names import CnnName, FeatureNorm, MemoryKind, Wiring
 from td3sweep.nets import NatureCNN, PolicyHead, PooledCNN, TwinQHead, build_memory
-from td3sweep.nets.cnn import Activation, FeatureNorm, Scale
-from td3sweep.nets.memory import MemoryKind
+from td3sweep.nets.cnn import Activation, Scale
 
-CNNS = {"nature": NatureCNN, "pooled": PooledCNN}
 FEATURES = 512
 
 
-def build_td3(
+def cnn_class(name: CnnName) -> type[NatureCNN] | type[PooledCNN]:
+    """The registry of encoders: the class of each name."""
+    match name:
+        case "nature":
+            return NatureCNN
+        case "pooled":
+            return PooledCNN
+
+
+def build_networks(
     *,
-    cnn: Literal["nature", "pooled"] = "nature",
+    cnn: CnnName = "nature",
     memory: MemoryKind = "none",
     memory_size: int = 0,
     memory_skip: bool = False,
@@ -35,9 +44,8 @@ def build_td3(
     actor_init_scale: float = 1.0,
     wiring: Wiring = "separate",
     seed: int,
-    **td3: Any,
-) -> TD3:
-    """Build networks and agent: a seed fixes the weights, torch's global generator is left alone.
+) -> tuple[Actor, Critic]:
+    """Actor and critic: a seed fixes the weights, torch's global generator is left alone.
 
     Args:
         cnn: encoder by name.
@@ -55,14 +63,13 @@ def build_td3(
         scale: range the CNN maps bytes to.
         actor_init_scale: factor on the policy's last layer at the start.
         wiring: see `TD3`; `critic_only` builds an actor without encoder.
-        seed: of weights and noise.
-        td3: the remaining arguments of `TD3`.
+        seed: of the weights.
     """
 
     context = (vector_size, action_size) if memory_context and memory != "none" else (0, 0)
 
     def encoder() -> Encoder:
-        images = CNNS[cnn](stack, FEATURES, feature_norm, activation=activation, scale=scale)
+        images = cnn_class(cnn)(stack, FEATURES, feature_norm, activation=activation, scale=scale)
         cell = build_memory(memory, FEATURES, memory_size, trunk=trunk, skip=memory_skip, context=sum(context))
         return Encoder(images, cell, context)
 
@@ -76,5 +83,15 @@ def build_td3(
             actor_encoder,
             PolicyHead(features, vector_size, action_size, hidden=hidden, trunk=squeeze, init_scale=actor_init_scale),
         )
-        critic = Critic(critic_encoder, TwinQHead(features, vector_size, action_size, hidden=hidden, trunk=squeeze))
-    return TD3(actor, critic, wiring=wiring, seed=seed, **td3)
+        return actor, Critic(
+            critic_encoder, TwinQHead(features, vector_size, action_size, hidden=hidden, trunk=squeeze)
+        )
+
+
+def build_td3(*, wiring: Wiring = "separate", seed: int, **arguments: Any) -> TD3:
+    """Networks and agent at once: arguments of :func:`build_networks` and of :class:`TD3`, in any mixture."""
+    shape = {name: arguments.pop(name) for name in list(arguments) if name in OF_NETWORKS}
+    return TD3(*build_networks(wiring=wiring, seed=seed, **shape), wiring=wiring, seed=seed, **arguments)
+
+
+OF_NETWORKS = frozenset(inspect.signature(build_networks).parameters)

@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from td3sweep.agent.gradients import Metrics
+from td3sweep.names import Precision
 from td3sweep.nets import ImageCNN, PolicyHead, TwinQHead
 from td3sweep.replay.batch import Batch
 
-Precision = Literal["fp32", "bf16"]
 QUICK_S = 0.05  # a pass that a probe can make larger
 EAGER_STEPS = 3  # real steps of a kind before its graph: libraries choose kernels and optimisers make their states
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn.utils import get_total_norm
 
-ClipKind = Literal["joint", "per_module", "value", "off"]
+from td3sweep.names import ClipKind
+
 Metrics = dict[str, torch.Tensor]
 
 

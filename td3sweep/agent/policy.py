@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,34 @@ import torch
 from td3sweep.agent.explore import explore
 from td3sweep.agent.networks import Actor, Encoder
 
+Observation = Mapping[str, npt.NDArray[Any]]
+Floats = npt.NDArray[np.float32]
 
-class Policy:
-    """Chooses actions, one observation at a time.
+
+class Policy(Protocol):
+    """What acts, whatever it is made of: an agent, its networks, or somebody's own."""
+
+    def initial_state(self) -> Floats:
+        """Memory state [S] at an episode's start; S may be 0."""
+        ...
+
+    def act(self, observation: Observation, state: Floats, noise: float = 0.0) -> tuple[Floats, Floats]:
+        """An action float32 [A] in [-1, 1] for one observation, and the memory state after the two.
+
+        Args:
+            observation: `image` uint8 [stack, height, width], `vector` float32 [V].
+            state: [S] before this observation.
+            noise: standard deviation of the exploration noise; 0 is deterministic.
+        """
+        ...
+
+    def after(self, state: Floats, action: Floats) -> Floats:
+        """The state that :meth:`act` returned, where another action was taken in the place of its own."""
+        ...
+
+
+class NetworkPolicy:
+    """A policy that is an actor network, with the memories that advance with it.
 
     Args:
         actor: policy network.
@@ -38,13 +63,13 @@ class Policy:
         """The same together, 0 for feed-forward."""
         return sum(self.state_sizes)
 
-    def after(self, state: npt.NDArray[np.float32], action: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The state that :meth:`act` returned, where another action was taken in the place of its own."""
+    def after(self, state: Floats, action: Floats) -> Floats:
+        """See :class:`Policy`."""
         if self._kept == 0:
             return state
         return np.concatenate([state[: -self._kept], action.astype(np.float32)])
 
-    def initial_state(self) -> npt.NDArray[np.float32]:
+    def initial_state(self) -> Floats:
         """Memory state [state_size] at an episode's start."""
         return np.zeros(self.state_size, np.float32)
 
@@ -55,9 +80,7 @@ class Policy:
         return [tensor.detach() for module in modules for tensor in (*module.parameters(), *module.buffers())]
 
     @torch.no_grad()
-    def act(
-        self, observation: Mapping[str, npt.NDArray[Any]], state: npt.NDArray[np.float32], noise: float = 0.0
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def act(self, observation: Observation, state: Floats, noise: float = 0.0) -> tuple[Floats, Floats]:
         """Choose an action for one observation.
 
         Args:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
+
+from td3sweep.names import DeltaInit, DeltaState
 
 
 def masked_mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -53,8 +55,8 @@ class MPGTarget:
 
     def __init__(
         self,
-        delta_init: Literal["zero", "first_batch"] = "zero",
-        delta_state: Literal["raw", "ema"] = "raw",
+        delta_init: DeltaInit = "zero",
+        delta_state: DeltaState = "raw",
     ) -> None:
         self.delta_init = delta_init
         self.delta_state = delta_state

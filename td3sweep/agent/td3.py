@@ -12,7 +12,7 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,17 +21,17 @@ from torch import nn
 from torch.nn import functional
 
 from td3sweep.agent.augment import random_shift
-from td3sweep.agent.compiled import CudaGraphs, Precision, UpdateStep, prepare, set_precision
+from td3sweep.agent.compiled import CudaGraphs, UpdateStep, prepare, set_precision
 from td3sweep.agent.explore import target_noise
 from td3sweep.agent.gradients import Clip, Metrics, clip_gradients, norms
 from td3sweep.agent.networks import Actor, Critic, current_vectors, next_vectors, parts, scaled_once
 from td3sweep.agent.optimizers import build_optimizer, scale_rates
-from td3sweep.agent.policy import Policy
+from td3sweep.agent.policy import NetworkPolicy
 from td3sweep.agent.state import align_optimizer, check_architecture, nonfinite_tensors
 from td3sweep.agent.targets import TargetRule, TD3Target, masked_mean
+from td3sweep.names import Augmentation, Loss, Precision, Wiring
 from td3sweep.replay.batch import Batch
 
-Wiring = Literal["separate", "critic_only", "crossed"]
 SHIFT_PIXELS = 4
 SATURATED = 0.99  # |action| beyond which the tanh hardly passes a gradient
 
@@ -90,11 +90,11 @@ class TD3:
         target_rule: TargetRule | None = None,
         clip: Clip | None = None,
         wiring: Wiring = "separate",
-        loss: Literal["mse", "huber"] = "mse",
+        loss: Loss = "mse",
         pre_tanh_penalty: float = 0.0,
         cloning: float = 0.0,
         weight_decay: float = 0.0,
-        aug: Literal["none", "shift4"] = "none",
+        aug: Augmentation = "none",
         device: str | torch.device = "cpu",
         precision: Precision = "fp32",
         seed: int,
@@ -130,7 +130,7 @@ class TD3:
         self._pre_tanh_penalty, self._cloning = pre_tanh_penalty, cloning
         self._share = torch.zeros((), device=self.device)  # of cloning in the actor's loss; a CUDA graph reads it here
         self._rate_share = 1.0  # of the learning rates, as the optimisers hold it
-        self.policy = Policy(actor, critic.encoder, device=self.device, seed=seed)
+        self.policy = NetworkPolicy(actor, critic.encoder, device=self.device, seed=seed)
         self._update_rng = torch.Generator(self.device).manual_seed(seed + 1)
         self.run_step: UpdateStep = self._step
 
@@ -138,7 +138,7 @@ class TD3:
 
     @property
     def state_sizes(self) -> tuple[int, int, int]:
-        """Numbers of memory state, as replay stores them: see :attr:`Policy.state_sizes`."""
+        """Numbers of memory state, as replay stores them: see :attr:`NetworkPolicy.state_sizes`."""
         return self.policy.state_sizes
 
     @property
@@ -153,11 +153,11 @@ class TD3:
     def act(
         self, observation: Mapping[str, npt.NDArray[Any]], state: npt.NDArray[np.float32], noise: float = 0.0
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Choose an action for one observation, as :meth:`Policy.act`."""
+        """See :class:`td3sweep.agent.policy.Policy`."""
         return self.policy.act(observation, state, noise)
 
     def after(self, state: npt.NDArray[np.float32], action: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """See :meth:`Policy.after`."""
+        """See :class:`td3sweep.agent.policy.Policy`."""
         return self.policy.after(state, action)
 
     @torch.no_grad()

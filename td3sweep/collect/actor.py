@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from td3sweep.agent.policy import Policy
+from td3sweep.agent.policy import NetworkPolicy
 from td3sweep.collect.episode import TOLD, Chooser, Observation
 from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated, Go, Job
 from td3sweep.collect.parameters import SharedParameters
+from td3sweep.envs.protocol import Env
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.evaluate import evaluate
 from td3sweep.processes import leave_signals_to_the_trainer
@@ -28,7 +29,7 @@ PARENT_POLL_S = 0.5
 class ActorLoop:
     """Answers the trainer until the pipe ends; a simulator's fault is an answer, and voids the episode."""
 
-    def __init__(self, pipe: Any, env: Any, policy: Policy, parameters: SharedParameters, job: Job) -> None:
+    def __init__(self, pipe: Any, env: Env, policy: NetworkPolicy, parameters: SharedParameters, job: Job) -> None:
         self._pipe, self._env, self._policy, self._parameters = pipe, env, policy, parameters
         self._chooser = Chooser(policy, job.bounds, np.random.default_rng(), job.demonstrator)
         self._observation: Observation | None = None
@@ -81,7 +82,7 @@ class ActorLoop:
         film: list[tuple[Any, Any, dict[str, Any]]] = []
         found = evaluate(
             self._env,
-            self._policy,  # type: ignore[arg-type]  # of the agent, it asks for what acts
+            self._policy,
             episodes=asked.episodes,
             spread=asked.spread,
             interrupted=self._pipe.poll,  # nothing is asked meanwhile: the pipe speaks when it ends

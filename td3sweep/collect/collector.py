@@ -7,32 +7,17 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from td3sweep.agent.td3 import TD3
 from td3sweep.collect.episode import Episode, Moment
 from td3sweep.errors import SimulatorError
 from td3sweep.evaluate.episodes import Observer
 from td3sweep.plan import Plan
+from td3sweep.replay.memory import Store
 
 FAULTS_IN_A_ROW = 5  # simulator faults without a single good step between them after which a simulator is given up
 PAUSES_S = (0.0, 2.0, 15.0, 60.0)  # after each of them but the last: a server may be gone for a minute
-
-
-class Store(Protocol):
-    """The part of a replay memory that keeps one actor's episodes."""
-
-    def begin(self, observation: Any, state: Any = None) -> None: ...
-    def add(  # noqa: PLR0917 - the order of an environment's step
-        self,
-        action: Any,
-        reward: float,
-        terminated: bool,
-        truncated: bool,
-        next_observation: Any,
-        state: Any = None,
-        meant: Any = None,
-    ) -> None: ...
-    def discard_episode(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +45,7 @@ class Collector(ABC):
         fault_kinds: the same by kind.
     """
 
-    def __init__(self, plan: Plan, agent: Any) -> None:
+    def __init__(self, plan: Plan, agent: TD3) -> None:
         self.plan, self.agent = plan, agent
         self.step = self.episodes = self.faults = 0
         self.fault_kinds: Counter[str] = Counter()

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from td3sweep.agent.policy import Policy
+from td3sweep.agent.td3 import TD3
 from td3sweep.collect.demonstrate import Shows
-from td3sweep.envs.protocol import executed
+from td3sweep.envs.protocol import Env, executed
 from td3sweep.monitor.bias import Bias
 from td3sweep.plan import Acting
 
 Observation = dict[str, NDArray[Any]]
 Floats = NDArray[np.float32]
 TOLD = ("speed", "reward_terms", "success", "end", "unlearnt")  # of an environment's info, what the loop needs
-
-
-class Acts(Protocol):
-    """An agent, or the part of it that acts."""
-
-    def act(
-        self, observation: Mapping[str, NDArray[Any]], state: Floats, noise: float = 0.0
-    ) -> tuple[Floats, Floats]: ...
-
-    def after(self, state: Floats, action: Floats) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class Chooser:
 
     def __init__(
         self,
-        policy: Acts,
+        policy: Policy,
         bounds: tuple[tuple[float, ...], tuple[float, ...]],
         rng: np.random.Generator,
         demonstrator: Shows | None,
@@ -65,7 +57,7 @@ class Chooser:
 
     def step(
         self,
-        env: Any,
+        env: Env,
         acting: Acting,
         noise: float,
         *,
@@ -151,7 +143,7 @@ class Episode:
     end: str = ""
     cut: bool = False  # it did not end by itself: what follows is shown elsewhere
 
-    def before(self, agent: Any, action: Floats) -> None:
+    def before(self, agent: TD3, action: Floats) -> None:
         """Note what the critic expects of an episode's first action, once it has learnt anything."""
         if not self.actions and agent.updates > 0:
             self.bias.value = agent.value(self.observation, self.state, action)
@@ -183,7 +175,7 @@ class Episode:
         whole = self.length in (self.random, self.shown) or self.random == self.shown == 0
         return whole and not self.cut
 
-    def critics_bias(self, agent: Any) -> float | None:
+    def critics_bias(self, agent: TD3) -> float | None:
         """The critic's bias in a finished episode of the policy."""
         if self.bias.value is None:
             return None

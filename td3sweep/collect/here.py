@@ -14,14 +14,16 @@ import numpy as np
 import torch
 
 from td3sweep.agent.td3 import TD3
-from td3sweep.collect.collector import FAULTS_IN_A_ROW, PAUSES_S, Collector, Step, Store
+from td3sweep.collect.collector import FAULTS_IN_A_ROW, PAUSES_S, Collector, Step
 from td3sweep.collect.demonstrate import Shows
 from td3sweep.collect.episode import Chooser, Episode, Observation
 from td3sweep.collect.recorded import Recorded
+from td3sweep.envs.protocol import Env
 from td3sweep.errors import SimulatorError
 from td3sweep.evaluate.episodes import FIRST_SEED, Observer, evaluate
 from td3sweep.monitor.bias import Bias
 from td3sweep.plan import Acting, Plan
+from td3sweep.replay.memory import Store
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class Here(Collector):
         episode: the open one.
     """
 
-    def __init__(self, plan: Plan, env: Any, agent: TD3, replay: Store, demonstrator: Shows | None = None) -> None:
+    def __init__(self, plan: Plan, env: Env, agent: TD3, replay: Store, demonstrator: Shows | None = None) -> None:
         """``demonstrator``: drives the rest of the warm-up; a recorded one brings its own environment along."""
         super().__init__(plan, agent)
         self.env = env
@@ -102,10 +104,11 @@ class Here(Collector):
         """See :class:`Collector`."""
         return self._faults_in_a_row >= FAULTS_IN_A_ROW
 
-    def _stage(self, step: int) -> Any:
+    def _stage(self, step: int) -> Env:
         """The environment in which the action that follows ``step`` environment steps is taken."""
-        shown = self._recorded is not None and self.plan.acting(step) is Acting.DEMONSTRATOR
-        return self._recorded if shown else self.env
+        if self._recorded is not None and self.plan.acting(step) is Acting.DEMONSTRATOR:
+            return self._recorded
+        return self.env
 
     def _begin(self) -> Episode:
         stage = self._stage(self.step)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from td3sweep.agent.policy import Policy
+from td3sweep.agent.policy import NetworkPolicy
 from td3sweep.collect.demonstrate import Shows
 from td3sweep.collect.episode import Observation
+from td3sweep.envs.protocol import Env
 from td3sweep.plan import Acting
 
 
@@ -23,8 +24,8 @@ class Job:
         demonstrator: who shows how to drive in the warm-up; None: nobody does.
     """
 
-    make_env: Callable[[], Any]
-    make_policy: Callable[[int, int], Policy]
+    make_env: Callable[[], Env]
+    make_policy: Callable[[int, int], NetworkPolicy]
     bounds: tuple[tuple[float, ...], tuple[float, ...]]
     demonstrator: Shows | None
 

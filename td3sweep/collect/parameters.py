@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import torch
 
-from td3sweep.agent.policy import Policy
+from td3sweep.agent.policy import NetworkPolicy
 
 HEADER = 64  # bytes; the first eight count the updates behind the parameters
 
@@ -26,7 +26,7 @@ class SharedParameters:
         descriptor: of an empty file that lives in memory, inherited by the readers.
     """
 
-    def __init__(self, policy: Policy, descriptor: int) -> None:
+    def __init__(self, policy: NetworkPolicy, descriptor: int) -> None:
         self._descriptor = descriptor
         self._tensors = policy.tensors()
         self._sizes = [tensor.numel() for tensor in self._tensors]

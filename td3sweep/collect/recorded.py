@@ -26,6 +26,7 @@ class Recorded:
     """
 
     def __init__(self, tapes: Tapes, stack: int) -> None:
+        self.vector_size, self.action_size = tapes.about["vector_size"], tapes.about["action_size"]
         self._tapes, self._stack = tapes, FrameStack(stack)
         self._begins = np.cumsum([0, *tapes.steps])  # recorded steps before each episode
         self._number, self._place = 0, 0  # of the episode, and steps of it that were played
@@ -55,7 +56,9 @@ class Recorded:
         self._number = int(np.searchsorted(self._begins, step, side="right")) - 1
         return int(self._tapes.about["episodes"][self._number].get("seed", 0))
 
-    def reset(self, *, seed: int | None = None) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The first observation of the episode.
 
         Raises:
@@ -77,6 +80,9 @@ class Recorded:
             told = self._tapes.about["episodes"][self._number]
             info |= {"success": told.get("success", False), "end": told.get("end", "")}
         return self._observation(tape), reward, last and tape.terminated, last and tape.truncated, info
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
     def _observation(self, tape: Tape) -> dict[str, NDArray[Any]]:
         return {"image": self._stack.array(), "vector": tape.vectors[self._place]}

@@ -10,7 +10,8 @@ os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra must raise, so that one line can b
 
 from rich.console import Console
 
-from td3sweep.assemble import audit_agent, build_agent, observed_sizes
+from td3sweep.assemble.environment import observed_sizes
+from td3sweep.assemble.learner import audit_agent, build_agent
 from td3sweep.compose import COMPOSITION_ERRORS, compose_settings
 from td3sweep.doctor.audit import Audit
 from td3sweep.doctor.report import as_json, print_table

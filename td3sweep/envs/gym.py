@@ -94,8 +94,10 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
         self._unpaid = 0
         return self._observation(), info
 
-    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action | None) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Play one action, `action_repeat` times unless the episode ends."""
+        if action is None:
+            raise ValueError(f"step(None): {self._id} has no autopilot")
         self._previous = np.clip(np.asarray(action, np.float32), -1.0, 1.0)
         stretched = self._low + self._shares(self._previous) * (self._high - self._low)
         total = 0.0

@@ -17,11 +17,14 @@ Observation = dict[str, Any]  # image uint8 (stack, 84, 84), vector float32 (vec
 Action = NDArray[Any]  # float32 (action_size,)
 
 
-class ImageEnv(Protocol):
-    """A Gymnasium environment that observes `image` uint8 (stack, 84, 84), `vector` float32 (vector_size,)."""
+class Env(Protocol):
+    """A Gymnasium environment that observes `image` uint8 (stack, 84, 84), `vector` float32 (vector_size,).
 
-    observation_space: spaces.Dict
-    action_space: spaces.Box
+    Attributes:
+        vector_size: numbers of the observation's vector.
+        action_size: numbers of an action.
+    """
+
     vector_size: int
     action_size: int
 
@@ -35,10 +38,11 @@ class ImageEnv(Protocol):
         """
         ...
 
-    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action | None) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Play one action in [-1, 1]^action_size.
 
-        An environment with an autopilot takes None as well: that one drives, and `info["control"]` tells its action.
+        With None the environment's autopilot drives, and `info["control"]` tells its action; one that has none raises
+        ValueError.
         """
         ...
 

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle OpenMP threads would take the simulator's core
 
@@ -18,6 +18,9 @@ from td3sweep.compose import COMPOSITION_ERRORS, compose_settings
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.failures import Parser, explain_failure, refuse
 from td3sweep.settings import Settings
+
+if TYPE_CHECKING:
+    from td3sweep.evaluate.drivers import Driver
 
 POLICIES = ("checkpoint", "pid", "autopilot", "constant", "random")
 ON_CARLA = {"pid": "it follows the route of env=carla", "autopilot": "it is CARLA's Traffic Manager"}
@@ -37,7 +40,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from td3sweep.evaluate.drivers import Trained
+    from td3sweep.evaluate.explain import Explainer
     from td3sweep.evaluate.protocol import as_json, run_protocol, write
+    from td3sweep.evaluate.saved import load_agent
     from td3sweep.evaluate.table import print_table
 
     path, overrides = _split(options.what)
@@ -46,13 +52,16 @@ def _evaluate(options: argparse.Namespace) -> None:
         import torch
 
         torch.set_num_threads(settings.threads)
-    driver, step = _driver(options.policy, settings, checkpoint)
-    if options.explain:
-        if checkpoint is None:
-            raise UserError("--explain: it asks what a trained policy looked at; give a checkpoint to drive")
-        from td3sweep.evaluate.explain import Explainer
-
-        driver = Explainer(driver)
+    explainer, step = None, None
+    if options.explain and checkpoint is None:
+        raise UserError("--explain: it asks what a trained policy looked at; give a checkpoint to drive")
+    driver: Driver
+    if checkpoint is None:
+        driver = _baseline(options.policy, settings)
+    else:
+        agent, step = load_agent(settings, checkpoint)
+        explainer = Explainer(agent) if options.explain else None
+        driver = explainer or Trained(agent)
     out = options.out or _default_out(options.policy, path, step, overrides, options.record is not None)
     console = Console(highlight=False, stderr=options.json)
     result = run_protocol(
@@ -69,8 +78,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         record=options.record,
         tell=lambda line: console.print(line, markup=False, soft_wrap=True),
     )
-    if options.explain:
-        result["explain"] = driver.explain(out / "explain.png", result["simulator"])
+    if explainer is not None:
+        result["explain"] = explainer.explain(out / "explain.png", result["simulator"])
         write(result, out)
     if options.json:
         print(as_json(result), flush=True)
@@ -105,22 +114,18 @@ def _settings(policy: str, path: Path | None, overrides: list[str]) -> tuple[Pat
     return checkpoint, settings
 
 
-def _driver(policy: str, settings: Settings, checkpoint: Path | None) -> tuple[Any, int | None]:
-    from td3sweep.assemble import observed_sizes, random_bounds
-    from td3sweep.evaluate.drivers import CONSTANT, Autopilot, Constant, Pid, Random, Trained
-    from td3sweep.evaluate.saved import load_agent
+def _baseline(policy: str, settings: Settings) -> Driver:
+    from td3sweep.assemble.environment import observed_sizes, random_bounds
+    from td3sweep.evaluate.drivers import CONSTANT, Autopilot, Constant, Pid, Random
 
-    if checkpoint is not None:
-        agent, step = load_agent(settings, checkpoint)
-        return Trained(agent), step
     if policy in ON_CARLA:
         if settings.env.name != "carla":
             raise UserError(f"--policy {policy} with env={settings.env.name}: {ON_CARLA[policy]}; take random")
-        return Pid() if policy == "pid" else Autopilot(), None
+        return Pid() if policy == "pid" else Autopilot()
     size = observed_sizes(settings)[1]
     if policy == "constant":
-        return Constant((CONSTANT + (0.0,) * size)[:size]), None
-    return Random(*random_bounds(settings, size)), None
+        return Constant((CONSTANT + (0.0,) * size)[:size])
+    return Random(*random_bounds(settings, size))
 
 
 def _default_out(policy: str, path: Path | None, step: int | None, overrides: list[str], recorded: bool) -> Path:

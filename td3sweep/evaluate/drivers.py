@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from td3sweep.agent.td3 import TD3
+from td3sweep.agent.policy import Policy
 from td3sweep.errors import UserError
 
 Action = NDArray[np.float32]
@@ -35,19 +35,19 @@ class Driver(Protocol):
 
 
 class Trained:
-    """A trained agent without exploration noise."""
+    """A trained policy without exploration noise."""
 
-    def __init__(self, agent: TD3) -> None:
-        self.agent = agent
-        self.state = agent.initial_state()
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.state = policy.initial_state()
 
     def begin(self, seed: int, info: Mapping[str, Any]) -> None:
         """Forget the last episode."""
-        self.state = self.agent.initial_state()
+        self.state = self.policy.initial_state()
 
     def act(self, observation: Mapping[str, NDArray[Any]], info: Mapping[str, Any]) -> Action:
         """The actor's action."""
-        action, self.state = self.agent.act(observation, self.state, noise=0.0)
+        action, self.state = self.policy.act(observation, self.state, noise=0.0)
         return action
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from td3sweep.agent.td3 import TD3
-from td3sweep.envs.protocol import executed
+from td3sweep.agent.policy import Policy
+from td3sweep.envs.protocol import Env, executed
 from td3sweep.evaluate.drivers import Driver, Trained
 
 FIRST_SEED = 2**31  # of the protocol; training episodes draw their seeds below this, so that the two never meet
@@ -29,8 +29,8 @@ class Outcome:
 
 
 def evaluate(
-    env: Any,
-    agent: TD3,
+    env: Env,
+    policy: Policy,
     *,
     episodes: int,
     spread: bool = True,
@@ -41,7 +41,7 @@ def evaluate(
 
     Args:
         env: the environment, between two episodes.
-        agent: whose policy drives.
+        policy: who drives, without exploration noise.
         episodes: how many, on seeds that neither training nor the protocol draws.
         spread: start on every lane about equally often, rather than by chance.
         interrupted: asked at every step.
@@ -54,7 +54,9 @@ def evaluate(
     results = []
     for number in range(episodes):
         seed, watched = RUN_SEED + number, observer if number == 0 else None
-        outcome = drive(env, Trained(agent), seed, interrupted, watched, options={"spread": number} if spread else None)
+        outcome = drive(
+            env, Trained(policy), seed, interrupted, watched, options={"spread": number} if spread else None
+        )
         if outcome is None:
             return None
         results.append(_result(outcome))
@@ -64,7 +66,7 @@ def evaluate(
 
 
 def drive(
-    env: Any,
+    env: Env,
     driver: Driver,
     seed: int,
     interrupted: Callable[[], bool] = lambda: False,

@@ -29,21 +29,20 @@ UNITS = 48  # pixels of the height of the units' row
 
 
 class Explainer:
-    """Drives as the policy does and keeps what is needed to explain some of its moments afterwards.
+    """Drives as an agent's policy does and keeps what is needed to explain some of its moments afterwards.
 
     Attributes:
         moments: image [stack, 84, 84], vector [V] and the memory's state before each agent step.
     """
 
-    def __init__(self, policy: Trained) -> None:
+    def __init__(self, agent: TD3) -> None:
         try:
             import captum  # noqa: F401
         except ImportError as error:
             raise UserError(
                 "--explain needs captum, which is not installed; pip install 'td3sweep[explain]'"
             ) from error
-        self._policy = policy
-        self.agent: TD3 = policy.agent
+        self.agent, self._policy = agent, Trained(agent)
         self.moments: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
 
     def begin(self, seed: int, info: Any) -> None:

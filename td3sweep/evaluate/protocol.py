@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from td3sweep.assemble import build_env
+from td3sweep.assemble.environment import build_env
+from td3sweep.envs.protocol import Env
 from td3sweep.errors import SimulatorError
 from td3sweep.evaluate.drivers import Autopilot, Driver
 from td3sweep.evaluate.episodes import FIRST_SEED, RECORD_SEED, Outcome, drive
@@ -67,16 +68,15 @@ def run_protocol(
             old.unlink()
     label = simulator(settings)
     env = build_env(settings, out, detail=True, autopilot=isinstance(driver, Autopilot))
-    if shelf is not None:
-        env = Taping(env)
+    taping = None if shelf is None else Taping(env)
     measured, faults = [], 0
     try:
         for number in range(episodes):
             seed = (FIRST_SEED if shelf is None else RECORD_SEED) + number
-            outcome, recording, failed = _drive(env, driver, seed)
+            outcome, recording, failed = _drive(taping or env, driver, seed)
             faults += failed
-            if shelf is not None:
-                shelf.add(seed, env.tape(), outcome)
+            if shelf is not None and taping is not None:
+                shelf.add(seed, taping.tape(), outcome)
             episode = {"episode": number, "seed": seed, **measure(outcome, recording.ticks)}
             if "cars_spawned" in outcome.info:
                 episode |= {key: outcome.info[key] for key in ("cars_asked", "cars_spawned")}
@@ -124,7 +124,7 @@ def as_json(result: Mapping[str, Any]) -> str:
     return json.dumps(_without_nan(result), indent=2, allow_nan=False)
 
 
-def _drive(env: Any, driver: Driver, seed: int) -> tuple[Outcome, Recording, int]:
+def _drive(env: Env, driver: Driver, seed: int) -> tuple[Outcome, Recording, int]:
     """One whole episode, from its seed again after a simulator fault, and how many faults there were."""
     for attempt in range(TRIES):
         recording = Recording()
@@ -149,9 +149,9 @@ def _line(episode: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _rate(env: Any, settings: Settings) -> float:
+def _rate(env: Env, settings: Settings) -> float:
     """Agent steps a simulated second."""
-    return float(env.metadata.get("render_fps", 20)) / settings.env.action_repeat
+    return float(getattr(env, "metadata", {}).get("render_fps", 20)) / settings.env.action_repeat
 
 
 def _without_nan(value: Any) -> Any:

@@ -8,7 +8,9 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from td3sweep.assemble import build_agent, observed_sizes
+from td3sweep.agent.td3 import TD3
+from td3sweep.assemble.environment import observed_sizes
+from td3sweep.assemble.learner import build_agent
 from td3sweep.checkpoint import read_checkpoint
 from td3sweep.compose import COMPOSITION_ERRORS, override_saved
 from td3sweep.errors import UserError
@@ -68,7 +70,7 @@ def saved_settings(config: Path, overrides: list[str]) -> Settings:
     return settings
 
 
-def load_agent(settings: Settings, checkpoint: Path) -> tuple[Any, int]:
+def load_agent(settings: Settings, checkpoint: Path) -> tuple[TD3, int]:
     """The agent of a checkpoint, and the environment step at which it was saved.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from td3sweep.envs.protocol import FRAME_SIZE, Action, Observation, executed
+from td3sweep.envs.protocol import FRAME_SIZE, Action, Env, Observation, executed
 from td3sweep.errors import UserError
 from td3sweep.evaluate.episodes import Outcome
 from td3sweep.record.console import simulator
@@ -21,19 +21,19 @@ from td3sweep.tapes import FILE, FORMAT, TERMS, Tape
 
 
 class Taping:
-    """An environment that remembers its newest episode; everything else of it is the environment's own."""
+    """An environment that remembers its newest episode."""
 
-    def __init__(self, env: Any) -> None:
+    def __init__(self, env: Env) -> None:
         self._env = env
+        self.vector_size, self.action_size = env.vector_size, env.action_size
         self._observations: list[Observation] = []
         self._steps: list[tuple[Any, ...]] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._env, name)
-
-    def reset(self, **arguments: Any) -> tuple[Observation, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode, and forget the one before."""
-        observation, info = self._env.reset(**arguments)
+        observation, info = self._env.reset(seed=seed, options=options)
         self._observations, self._steps = [], []
         self._note(observation)
         return observation, info
@@ -47,6 +47,10 @@ class Taping:
             (np.array(executed(action, info), np.float32), float(reward), unlearnt, terminated, truncated)
         )
         return observation, reward, terminated, truncated, info
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._env.close()
 
     def _note(self, observation: Observation) -> None:
         self._observations.append({"image": observation["image"][-1].copy(), "vector": observation["vector"].copy()})

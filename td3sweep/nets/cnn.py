@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-FeatureNorm = Literal["none", "layernorm"]
+from td3sweep.names import FeatureNorm
+
 Activation = Literal["leaky_relu", "relu"]
 Scale = Literal["signed", "unit"]
 

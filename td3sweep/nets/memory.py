@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import nn
 
+from td3sweep.names import MemoryKind
 from td3sweep.nets.heads import build_trunk
-
-MemoryKind = Literal["none", "gru", "lstm"]
 
 
 class Memory(nn.Module):

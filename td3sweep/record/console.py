@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -15,6 +15,10 @@ from td3sweep.monitor.verdict import EXPLANATION
 from td3sweep.plan import stalest
 from td3sweep.record.progress import format_duration
 from td3sweep.settings import CarlaSettings, Settings
+
+if TYPE_CHECKING:
+    from td3sweep.run import Outcome
+    from td3sweep.trainer import Trainer
 
 STANDIN_MAPS = "StandIn"  # how all of its maps' names begin, and none of CARLA's
 DEMONSTRATORS = {
@@ -108,7 +112,7 @@ def simulator(settings: Settings) -> str:
     return f"env=carla ({what}) map={env.map} traffic={env.traffic} reward={settings.reward.name}"
 
 
-def closing(console: Console, settings: Settings, trainer: Any, outcome: Any) -> None:
+def closing(console: Console, settings: Settings, trainer: Trainer, outcome: Outcome) -> None:
     """How it drove, the verdict with its evidence, what to do next, and the one line that scripts read."""
     summary = outcome.summary
     for line in (*how_it_drove(settings, summary), *who_showed_it(settings)):

@@ -66,9 +66,9 @@ class FrameReplay:
     def __init__(
         self,
         capacity: int,
+        *,
         frame_shape: tuple[int, int] = (84, 84),
         stack: int = 4,
-        *,
         vector_size: int,
         action_size: int,
         state_sizes: tuple[int, ...] = (),
@@ -286,6 +286,9 @@ class FrameReplay:
             starts, run, warm, lengths, length=self._length, n_step=self._n_step, burn_in=self._burn_in
         )
         return self._gather(found, starts - warm)
+
+    def update_priorities(self, batch: Batch, errors: torch.Tensor) -> None:
+        """Draws are uniform, whatever the errors are."""
 
     def _draw(self, count: int) -> tuple[Ints, Ints]:
         """`count` windows: valid starts and the transitions to train from there, by rejection.

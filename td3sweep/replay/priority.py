@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,12 @@ import torch
 
 from td3sweep.replay.batch import Batch
 from td3sweep.replay.frames import TRANSITION, FrameReplay
+from td3sweep.replay.memory import Shape
 from td3sweep.replay.sequences import Bools, Floats, Ints
 from td3sweep.replay.tree import Doubles, SumTree
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 EPSILON = 1e-6  # keeps a transition without error drawable
 FIRST_PRIORITY = 1.0  # of new transitions before any error was seen
@@ -81,11 +85,13 @@ class PrioritizedReplay(FrameReplay):
 
     Args:
         rule: PER or LAP.
-        arguments: those of `FrameReplay`.
+        capacity: slots of the ring.
+        seed: of the draws.
+        shape: the further arguments of `FrameReplay`.
     """
 
-    def __init__(self, rule: PriorityRule, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, rule: PriorityRule, capacity: int, *, seed: int, **shape: Unpack[Shape]) -> None:
+        super().__init__(capacity, seed=seed, **shape)
         self._rule = rule
         self._tree = SumTree(self.capacity)
         self._largest = FIRST_PRIORITY

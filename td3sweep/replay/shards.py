@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,17 @@ import torch
 
 from td3sweep.replay.batch import Batch
 from td3sweep.replay.frames import FrameReplay
+from td3sweep.replay.memory import Arrays, Shape
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Shard(FrameReplay):
     """One actor's ring; its writes are numbered together with those of the others."""
 
-    def __init__(self, clock: list[int], *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, clock: list[int], capacity: int, *, seed: int, **shape: Unpack[Shape]) -> None:
+        super().__init__(capacity, seed=seed, **shape)
         self._clock = clock
 
     def _touch(self, slot: int) -> None:
@@ -44,7 +46,7 @@ class ShardedReplay:
         ValueError: as there.
     """
 
-    def __init__(self, shards: int, capacity: int, *, seed: int, **shape: Any) -> None:
+    def __init__(self, shards: int, capacity: int, *, seed: int, **shape: Unpack[Shape]) -> None:
         self._clock = [0]  # the number of the last write to any ring
         self.shards = [
             Shard(self._clock, capacity // shards, seed=int(state.generate_state(1)[0]), **shape)
@@ -52,7 +54,7 @@ class ShardedReplay:
         ]
         self.gamma = self.shards[0].gamma
         self._slots = self.shards[0].capacity
-        self._stride = int(shape.get("state_stride", 1))
+        self._stride = shape.get("state_stride", 1)
         self._rng = np.random.default_rng(seed)
 
     def __len__(self) -> int:
@@ -74,6 +76,9 @@ class ShardedReplay:
             raise ValueError("the replay holds nothing to sample yet")
         shares = self._rng.multinomial(windows, held / held.sum())
         return _joined([shard.sample(int(n)) for shard, n in zip(self.shards, shares, strict=True) if n > 0])
+
+    def update_priorities(self, batch: Batch, errors: torch.Tensor) -> None:
+        """Draws are uniform, whatever the errors are."""
 
     def discard_episodes(self) -> int:
         """Forget all open episodes; returns how many there were."""
@@ -108,8 +113,9 @@ class ShardedReplay:
         """As :attr:`FrameReplay.oldest_write`; an empty ring needs none."""
         return min((shard.oldest_write for shard in self.shards if shard.nbytes), default=self._clock[0])
 
-    def restore(self, state: Mapping[str, Any], segments: Sequence[Arrays] = ()) -> None:
+    def restore(self, state: Mapping[str, Any], segments: Iterable[Arrays] = ()) -> None:
         """As :meth:`FrameReplay.restore`."""
+        segments = list(segments)  # each ring reads them all
         for place, (shard, saved) in enumerate(zip(self.shards, state["shards"], strict=True)):
             shard.restore(saved, (self._part(segment, place) for segment in segments))
         self._clock[0] = max(saved["write_count"] for saved in state["shards"])

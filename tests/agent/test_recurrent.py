@@ -8,7 +8,7 @@ import torch
 from agents import make_agent, make_batch, parameters
 
 from td3sweep.agent.networks import Encoder
-from td3sweep.agent.policy import Policy
+from td3sweep.agent.policy import NetworkPolicy
 from td3sweep.nets import Memory
 from td3sweep.replay import FrameReplay
 
@@ -31,7 +31,7 @@ def test_feed_forward_equals_the_recurrent_path_of_length_one():
     plain, unrolled = make_agent(target_noise=0.0), make_agent(target_noise=0.0)
     for network in (unrolled.actor, unrolled.critic, unrolled.target_actor, unrolled.target_critic):
         network.encoder = Encoder(network.encoder.cnn, IdentityWithState())
-    unrolled.policy = Policy(unrolled.actor, unrolled.critic.encoder, device=unrolled.device, seed=0)
+    unrolled.policy = NetworkPolicy(unrolled.actor, unrolled.critic.encoder, device=unrolled.device, seed=0)
     assert unrolled.state_sizes == (1, 1, 0)
     batch = make_batch(3)
     for _ in range(2):

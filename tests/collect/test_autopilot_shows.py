@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from toy_env import DotEnv
 
-from td3sweep.assemble import build_demonstrator, build_env
+from td3sweep.assemble.environment import build_env
+from td3sweep.assemble.trainer import build_demonstrator
 from td3sweep.collect.demonstrate import Demonstrator
 from td3sweep.collect.episode import Chooser
 from td3sweep.collect.here import Here

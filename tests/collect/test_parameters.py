@@ -62,6 +62,8 @@ def test_a_reader_killed_within_its_copy_does_not_stop_the_writer():
 
 def test_an_actors_process_knows_neither_the_search_nor_the_tracking():
     heavy = "[m for m in ('optuna', 'wandb', 'hydra') if m in sys.modules]"
-    code = f"import sys, td3sweep.collect.actor, td3sweep.assemble, td3sweep.agent.build; print({heavy})"
+    code = (
+        f"import sys, td3sweep.collect.actor, td3sweep.assemble.learner, td3sweep.assemble.environment; print({heavy})"
+    )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

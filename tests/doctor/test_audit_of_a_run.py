@@ -3,9 +3,9 @@
 import pytest
 from toy_env import DotEnv
 
-from td3sweep import assemble
 from td3sweep import run as run_module
 from td3sweep.agent.faults import inject
+from td3sweep.assemble import trainer as assemble
 from td3sweep.run import run
 
 QUICK = (

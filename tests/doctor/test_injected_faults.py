@@ -7,7 +7,7 @@ import torch
 from patients import audited, finding, patient
 
 from td3sweep.agent.faults import FAULTS
-from td3sweep.settings import FAULTS as NAMES
+from td3sweep.names import Fault, words_of
 
 
 def named(*faults):
@@ -15,7 +15,7 @@ def named(*faults):
 
 
 def test_settings_offer_exactly_the_faults_there_are():
-    assert tuple(NAMES) == ("none", *FAULTS)
+    assert words_of(Fault) == ("none", *FAULTS)
     assert {hypothesis for hypothesis, _ in FAULTS.values()} >= {f"H{i}" for i in range(1, 7)}
 
 

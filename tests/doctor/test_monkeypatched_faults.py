@@ -11,7 +11,7 @@ from torch import nn
 import td3sweep.doctor
 from td3sweep.agent import td3
 from td3sweep.agent.gradients import clip_gradients
-from td3sweep.assemble import audit_agent, build_agent
+from td3sweep.assemble.learner import audit_agent, build_agent
 
 
 def never_clip(agent, patch):

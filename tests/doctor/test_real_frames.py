@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from td3sweep.agent.faults import FAULTS
-from td3sweep.assemble import audit_agent, build_agent, build_env, build_replay, random_bounds
+from td3sweep.assemble.environment import build_env, random_bounds
+from td3sweep.assemble.learner import audit_agent, build_agent, build_replay
 
 pytestmark = pytest.mark.slow
 STEPS = 60

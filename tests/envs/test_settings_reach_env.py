@@ -2,7 +2,7 @@
 
 import pytest
 
-from td3sweep.assemble import build_env, random_bounds
+from td3sweep.assemble.environment import build_env, random_bounds
 
 
 @pytest.fixture

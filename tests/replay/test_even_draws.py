@@ -11,8 +11,8 @@ STACK, STATE, WINDOWS = 4, 3, 60_000
 
 def played(capacity, lengths, *, length, burn_in, stride, even=True, end="truncated"):
     replay = FrameReplay(
-        capacity, FRAME, STACK, vector_size=1, action_size=2, state_sizes=(1, 2), state_stride=stride, even=even,
-        gamma=0.9, n_step=2, sequence_length=length, burn_in=burn_in, seed=1,
+        capacity, frame_shape=FRAME, stack=STACK, vector_size=1, action_size=2, state_sizes=(1, 2), state_stride=stride,
+        even=even, gamma=0.9, n_step=2, sequence_length=length, burn_in=burn_in, seed=1,
     )  # fmt: skip
     pair = Pair(replay, 3, STATE)
     for steps in lengths:

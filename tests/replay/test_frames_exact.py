@@ -10,7 +10,9 @@ GAMMA = 0.9
 
 
 def make(capacity, n, seed=0):
-    return FrameReplay(capacity, FRAME, 4, vector_size=1, action_size=2, gamma=GAMMA, n_step=n, seed=seed)
+    return FrameReplay(
+        capacity, frame_shape=FRAME, stack=4, vector_size=1, action_size=2, gamma=GAMMA, n_step=n, seed=seed
+    )
 
 
 def check_rows(pair, batch, n):

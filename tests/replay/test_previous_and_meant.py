@@ -13,7 +13,9 @@ MEMORY = {"state_sizes": (1,), "sequence_length": 2, "burn_in": 1}
 
 
 def make(stack=4, capacity=20, **shape):
-    return FrameReplay(capacity, FRAME, stack, vector_size=1, action_size=1, gamma=0.9, n_step=1, seed=0, **shape)
+    return FrameReplay(
+        capacity, frame_shape=FRAME, stack=stack, vector_size=1, action_size=1, gamma=0.9, n_step=1, seed=0, **shape
+    )
 
 
 def play(replay, steps, stack=4):

@@ -12,7 +12,16 @@ from td3sweep.replay.priority import window_errors
 
 def make(rule, *, capacity=40, n_step=1, seed=0, **memory):
     return PrioritizedReplay(
-        rule, capacity, FRAME, 4, vector_size=1, action_size=2, gamma=0.9, n_step=n_step, seed=seed, **memory
+        rule,
+        capacity,
+        frame_shape=FRAME,
+        stack=4,
+        vector_size=1,
+        action_size=2,
+        gamma=0.9,
+        n_step=n_step,
+        seed=seed,
+        **memory,
     )
 
 

@@ -14,7 +14,12 @@ COMMON = {"vector_size": 1, "action_size": 2, "gamma": 0.9, "n_step": 2, "seed":
 
 def make(memory=False, capacity=40):
     return PrioritizedReplay(
-        PER(beta_updates=30), capacity, FRAME, 4, **COMMON, **(MEMORY if memory else {"state_stride": 1})
+        PER(beta_updates=30),
+        capacity,
+        frame_shape=FRAME,
+        stack=4,
+        **COMMON,
+        **(MEMORY if memory else {"state_stride": 1}),
     )
 
 
@@ -58,12 +63,12 @@ def test_a_state_is_a_copy():
 
 
 def test_a_uniform_replays_state_is_refused():
-    uniform = FrameReplay(40, FRAME, 4, **COMMON)
+    uniform = FrameReplay(40, frame_shape=FRAME, stack=4, **COMMON)
     with pytest.raises(ValueError, match="no priorities for 40 slots"):
         make().restore(uniform.state())
 
 
 def test_a_uniform_replays_state_is_what_it_was():
     """Checkpoints of before there were priorities go on loading."""
-    state = FrameReplay(40, FRAME, 4, **COMMON).state()
+    state = FrameReplay(40, frame_shape=FRAME, stack=4, **COMMON).state()
     assert state.keys() == {"head", "oldest", "write_count", "open", "rng"}

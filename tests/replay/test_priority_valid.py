@@ -13,7 +13,16 @@ MEMORY = {"state_sizes": (1, 2), "state_stride": 2, "sequence_length": 4, "burn_
 
 def make(capacity, n_step, seed, memory=None):
     return PrioritizedReplay(
-        PER(), capacity, FRAME, 4, vector_size=1, action_size=2, gamma=0.9, n_step=n_step, seed=seed, **(memory or {})
+        PER(),
+        capacity,
+        frame_shape=FRAME,
+        stack=4,
+        vector_size=1,
+        action_size=2,
+        gamma=0.9,
+        n_step=n_step,
+        seed=seed,
+        **(memory or {}),
     )
 
 

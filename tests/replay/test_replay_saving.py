@@ -11,8 +11,8 @@ from td3sweep.replay import FrameReplay
 def make(capacity=40, memory=True):
     return FrameReplay(
         capacity,
-        FRAME,
-        4,
+        frame_shape=FRAME,
+        stack=4,
         vector_size=1,
         action_size=2,
         state_sizes=(3,) if memory else (),

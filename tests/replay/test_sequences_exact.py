@@ -13,8 +13,8 @@ STATE = 3
 def make(capacity, n, length, burn_in, stride, seed=0, even=True):  # noqa: PLR0917
     return FrameReplay(
         capacity,
-        FRAME,
-        4,
+        frame_shape=FRAME,
+        stack=4,
         vector_size=1,
         action_size=2,
         state_sizes=(1, 2),

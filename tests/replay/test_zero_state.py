@@ -9,8 +9,6 @@ from td3sweep.replay import FrameReplay
 def filled(stored):
     replay = FrameReplay(
         64,
-        (84, 84),
-        4,
         vector_size=1,
         action_size=1,
         state_sizes=(1, 1),

@@ -16,7 +16,6 @@ from td3sweep.envs.carla.observe import (
     Frame,
     FrameStack,
     Shutter,
-    VectorKind,
     bgra_pixels,
     camera_frame,
     drive_vector,
@@ -24,7 +23,7 @@ from td3sweep.envs.carla.observe import (
 )
 from td3sweep.envs.carla.reward import TARGET_SPEED, Preset, build_reward, reward_preset
 from td3sweep.envs.carla.route import Route
-from td3sweep.envs.carla.server import Server, ServerMode
+from td3sweep.envs.carla.server import Server
 from td3sweep.envs.carla.simulation import SUBSTEP, SUBSTEPS, Camera, Simulation, Timeouts
 from td3sweep.envs.carla.starts import Starts
 from td3sweep.envs.carla.state import DriveState, Tick
@@ -32,6 +31,7 @@ from td3sweep.envs.carla.terminate import ALWAYS, EndReason, build_ends, first_e
 from td3sweep.envs.carla.tracker import DriveTracker
 from td3sweep.envs.protocol import STACK, Action, Observation, check_ranges, observation_space
 from td3sweep.errors import SimulatorError, UserError
+from td3sweep.names import ServerMode, VectorKind
 
 ACTION_SIZE = 2  # steer; throttle or brake
 PLACES_TRIED = 10

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,8 @@ from PIL import Image
 from td3sweep.envs.carla.route import Place, Pose, Route
 from td3sweep.envs.protocol import FRAME_SIZE, STACK
 from td3sweep.errors import UserError
+from td3sweep.names import VectorKind
 
-VectorKind = Literal["full", "no_waypoints", "speed"]
 WAYPOINTS = 25
 VECTOR_SIZES = {"full": 3 + 3 * WAYPOINTS, "no_waypoints": 3, "speed": 1}
 

@@ -11,15 +11,15 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from td3sweep.envs.carla import guard
 from td3sweep.envs.carla.client import connect, load_carla
 from td3sweep.envs.carla.ports import PortBlock, block_at, free_block, port_allowed
 from td3sweep.errors import SimulatorError, UserError
+from td3sweep.names import ServerMode
 from td3sweep.standin.maps import DEFAULT_MAP, MAP_NAMES
 
-ServerMode = Literal["standin", "launch", "command", "connect"]
 LAUNCH_FLAGS = ("-RenderOffScreen", "-nosound", "-quality-level=Low")
 POLL_S = 0.02
 GRACE_S = {"standin": 5.0, "launch": 5.0, "command": 15.0}  # from SIGTERM to SIGKILL; containers take their time
