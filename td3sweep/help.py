@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from td3sweep.settings import CarlaSettings, GymSettings, Settings, choices
+from td3sweep.setting import choices
+from td3sweep.settings import CarlaSettings, GymSettings, Settings
 
 GROUP_ORDER = (
     *("cnn", "recurrent", "hyperparams", "demonstrations", "target", "replay", "clip", "wiring"),
@@ -40,7 +41,7 @@ def _entries(node: Any, prefix: str) -> Iterator[Entry]:
             yield from _entries(value, f"{prefix}{spec.name}.")
         else:
             words = " | ".join(choices(type(node), spec.name))
-            effect = spec.metadata["help"] + (f" ({words})" if words else "")
+            effect = spec.metadata["about"].help + (f" ({words})" if words else "")
             yield Entry(f"{prefix}{spec.name}", value, effect)
 
 

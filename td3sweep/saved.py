@@ -6,16 +6,9 @@ import copy
 import dataclasses
 from typing import Any
 
+from td3sweep.roles import role_of
+from td3sweep.setting import Role
 from td3sweep.settings import CarlaSettings, GymSettings, Settings
-
-# Differences that leave the training itself as it was; any other difference refuses a resume.
-FREE_ON_RESUME = frozenset(
-    {"steps", "name", "device", "compile", "cuda_graphs", "threads", "log_every", "save_every", "resume"}
-    | {"eval_every", "eval_episodes", "eval_spread", "space", "sweep", "tracking", "monitor"}
-    | {f"env.{key}" for key in ("host", "port", "path", "command", "gpu", "flags", "restart_every")}
-    | {f"env.timeouts.{key}" for key in ("start", "load", "tick", "frame")}
-)
-
 
 # What a key meant that an older configuration lacks, where the default has become another since.
 FORMER = {"eval_spread": False, "n_step": 1, "trunk": None, "critic_only_updates": 0, "precision": "fp32"}
@@ -68,5 +61,5 @@ def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return sorted(
         key
         for key in before.keys() | after.keys()
-        if before.get(key) != after.get(key) and key not in FREE_ON_RESUME and key.split(".")[0] not in FREE_ON_RESUME
+        if before.get(key) != after.get(key) and not role_of(key) & Role.FREE
     )

@@ -1,67 +1,47 @@
 """Every setting once: name, type, default, sane range and effect; :mod:`td3sweep.schema` makes Hydra's schema of them.
 
-YAML under ``conf/`` chooses and numbers; nothing is declared there that is not declared here. A field made by
-:func:`setting` carries one line on its effect and the bounds that :mod:`td3sweep.validate` enforces.
+YAML under ``conf/`` chooses and numbers; nothing is declared there that is not declared here. A field carries one
+line on its effect, the bounds that :mod:`td3sweep.validate` enforces, and its role (:class:`td3sweep.setting.Role`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from dataclasses import dataclass
+from typing import Any
 
 from td3sweep import names
 from td3sweep.monitor.detectors import CAN_FAIL
+from td3sweep.setting import Role, group, setting
 
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-) -> Any:
-    """A dataclass field with its effect in one line and, where it has them, closed bounds."""
-    metadata = {"help": help, "low": low, "high": high}
-    if isinstance(default, (dict, list)):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-def choices(cls: type, field: str) -> tuple[str, ...]:
-    """The words that a field of a settings dataclass may hold; none: it holds something else."""
-    return names.words_of(_hints(cls)[field])
-
-
-@functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
-
-
-def group(cls: type) -> Any:
-    """A dataclass field holding one config group."""
-    return field(default_factory=cls)
+LEARNT, FREE, TASK = Role.LEARNT, Role.FREE, Role.LEARNT | Role.TASK | Role.TIME
+SHAPE, TIME, COUNT, TUNED = (
+    LEARNT | Role.SHAPE | Role.TIME,
+    LEARNT | Role.TIME,
+    LEARNT | Role.COUNT,
+    LEARNT | Role.TUNED,
+)
+PLACE = FREE | Role.PLACE
 
 
 @dataclass(frozen=True)
 class CnnSettings:
     """Image encoder: 4x84x84 -> 3136 -> 512."""
 
-    name: names.CnnName = setting("nature", "nature: strided, 7.7M MACs; pooled: 12x the cost")
+    name: names.CnnName = setting("nature", "nature: strided, 7.7M MACs; pooled: 12x the cost", role=SHAPE)
 
 
 @dataclass(frozen=True)
 class RecurrentSettings:
     """Memory over the 512 image features; the vector joins at the heads."""
 
-    name: names.MemoryKind = setting("none", "cell type")
-    hidden: int = setting(0, "units of the cell; 48 to 256", low=0, high=2048)
+    name: names.MemoryKind = setting("none", "cell type", role=SHAPE)
+    hidden: int = setting(0, "units of the cell; 48 to 256", low=0, high=2048, role=SHAPE)
     sequence_length: int = setting(1, "transitions trained per window; 5 to 40", low=1, high=500)
     burn_in: int = setting(0, "observations unrolled without gradient first; 0 to sequence_length", low=0, high=254)
     stored_state: bool = setting(True, "sequences start from the state stored while acting; false: from zeros")
-    skip: bool = setting(False, "the heads read the image features beside the memory's output as well")
-    context: bool = setting(True, "it is fed the vector and the previous action beside the features")
+    skip: bool = setting(False, "the heads read the image features beside the memory's output as well", role=SHAPE)
+    context: bool = setting(True, "it is fed the vector and the previous action beside the features", role=SHAPE)
     even: bool = setting(True, "every transition is drawn equally often; false: an episode's first ones less often")
 
 
@@ -69,12 +49,14 @@ class RecurrentSettings:
 class HyperparamSettings:
     """TD3's own numbers (Fujimoto et al., 2018)."""
 
-    gamma: float = setting(0.99, "discount; values scale with 1/(1-gamma); .9 to .999", low=0.0, high=0.99999)
-    tau: float = setting(
-        0.005, "share of the network copied into its target an update; 1e-3 to 8e-2", low=1e-6, high=1.0
+    gamma: float = setting(
+        0.99, "discount; values scale with 1/(1-gamma); .9 to .999", low=0.0, high=0.99999, role=TUNED
     )
-    actor_lr: float = setting(1e-3, "Adam step of the actor; 1e-5 to 1e-3", low=0.0, high=1.0)
-    critic_lr: float = setting(1e-3, "Adam step of the critic; 1e-4 to 1e-2", low=0.0, high=1.0)
+    tau: float = setting(
+        0.005, "share of the network copied into its target an update; 1e-3 to 8e-2", low=1e-6, high=1.0, role=TUNED
+    )
+    actor_lr: float = setting(1e-3, "Adam step of the actor; 1e-5 to 1e-3", low=0.0, high=1.0, role=TUNED)
+    critic_lr: float = setting(1e-3, "Adam step of the critic; 1e-4 to 1e-2", low=0.0, high=1.0, role=TUNED)
     actor_cnn_lr: float | None = setting(None, "rate of the actor's CNN; null: actor_lr", low=0.0, high=1.0)
     critic_cnn_lr: float | None = setting(None, "rate of the critic's CNN; null: critic_lr", low=0.0, high=1.0)
     batch_size: int = setting(
@@ -83,8 +65,9 @@ class HyperparamSettings:
         "memory 8 to 64",
         low=1,
         high=8192,
+        role=TUNED | Role.TIME,
     )
-    policy_delay: int = setting(2, "critic updates an actor update; 2", low=1, high=100)
+    policy_delay: int = setting(2, "critic updates an actor update; 2", low=1, high=100, role=TIME)
     target_noise: float = setting(0.2, "SD of the target action's noise; .1 to .3", low=0.0, high=2.0)
     target_noise_clip: float = setting(0.5, "bound of that noise; .3 to .5", low=0.0, high=2.0)
     exploration_noise: float = setting(0.1, "SD of the acting noise; .05 to .3", low=0.0, high=2.0)
@@ -159,6 +142,7 @@ class WiringSettings:
     name: names.Wiring = setting(
         "separate",
         "separate: own encoders; critic_only: one, trained by the critic; crossed: the known fault, for study",
+        role=SHAPE,
     )
 
 
@@ -166,9 +150,11 @@ class WiringSettings:
 class EnvSettings:
     """What every environment has."""
 
-    name: names.EnvName = setting("carla", "environment")
+    name: names.EnvName = setting("carla", "environment", role=TASK | Role.SHAPE)
     action_repeat: int = setting(4, "simulator ticks an action; 1 to 4", low=1, high=20)
-    warmup_throttle: float = setting(-0.3, "lower bound of the random phase's throttle; -.5 to 0", low=-1.0, high=1.0)
+    warmup_throttle: float = setting(
+        -0.3, "lower bound of the random phase's throttle; -.5 to 0", low=-1.0, high=1.0, role=LEARNT
+    )
 
 
 @dataclass(frozen=True)
@@ -197,27 +183,37 @@ class TimeoutSettings:
 class CarlaSettings(EnvSettings):
     """CARLA 0.9.16 or the stand-in, by the same client and the same code."""
 
-    server: names.ServerMode = setting("standin", "who runs the server")
-    host: str = setting("127.0.0.1", "server=connect: its host")
+    server: names.ServerMode = setting("standin", "who runs the server", role=TIME)
+    host: str = setting("127.0.0.1", "server=connect: its host", role=FREE)
     port: int | None = setting(
         None,
         "RPC port; null: a free block of four; further actors and sweep slots: 4 above",
         low=1,
         high=65_532,
+        role=FREE,
     )
-    path: str | None = setting(None, "server=launch: CarlaUE4.sh")
-    command: list[str] = setting([], "server=command: a command line that runs a server, such as docker run ...")
-    gpu: int | None = setting(None, "GPU of a server of ours; null: the first of CUDA_VISIBLE_DEVICES", low=0, high=63)
-    flags: list[str] = setting([], "further command-line flags for a server of ours")
+    path: str | None = setting(None, "server=launch: CarlaUE4.sh", role=FREE)
+    command: list[str] = setting(
+        [], "server=command: a command line that runs a server, such as docker run ...", role=FREE
+    )
+    gpu: int | None = setting(
+        None, "GPU of a server of ours; null: the first of CUDA_VISIBLE_DEVICES", low=0, high=63, role=FREE
+    )
+    flags: list[str] = setting([], "further command-line flags for a server of ours", role=FREE)
     map: str = setting("StandInTown", "town or map name")
-    weather: str | None = setting(None, "preset of carla.WeatherParameters, such as WetSunset; null: the map's own")
-    vector: names.VectorKind = setting("full", "numbers beside the image: full has way-points")
-    speed_scale: float = setting(3.0, "m/s that the vector shows as 1, up to six times as many; 3", low=0.1, high=100.0)
-    camera: CameraSettings = group(CameraSettings)
+    weather: str | None = setting(
+        None, "preset of carla.WeatherParameters, such as WetSunset; null: the map's own", role=TIME
+    )
+    vector: names.VectorKind = setting("full", "numbers beside the image: full has way-points", role=SHAPE)
+    speed_scale: float = setting(
+        3.0, "m/s that the vector shows as 1, up to six times as many; 3", low=0.1, high=100.0, role=TIME
+    )
+    camera: CameraSettings = group(CameraSettings, TIME)
     dark: list[float] = setting(
         [],
         "[EVERY,LENGTH]: the agent's camera is black over LENGTH of every EVERY metres of route, equal: always; "
         "[EVERY,SHORTEST,LONGEST]: each length is drawn",
+        role=TIME,
     )
     traffic: int = setting(0, "other cars, driven by the Traffic Manager; 0 to 100", low=0, high=500)
     routes: list[list[int]] = setting(
@@ -227,7 +223,9 @@ class CarlaSettings(EnvSettings):
     route_max: float = setting(350.0, "longest route, metres", low=10.0, high=100_000.0)
     spawn_jitter: float = setting(0.6, "start up to so many metres off the lane's centre; 0 to 1", low=0.0, high=2.0)
     heading_jitter: float = setting(0.1, "start up to so many radians off its direction; 0 to .2", low=0.0, high=1.0)
-    steer_scale: float = setting(1.0, "share of the wheel's lock that action 1 asks for; .3 to 1", low=0.01, high=1.0)
+    steer_scale: float = setting(
+        1.0, "share of the wheel's lock that action 1 asks for; .3 to 1", low=0.01, high=1.0, role=TIME
+    )
     max_episode_steps: int = setting(250, "agent steps after which an episode is truncated", low=1, high=1_000_000)
     stalled_ticks: int | None = setting(100, "standing ticks that end an episode; null: never", low=1, high=1_000_000)
     terminate: list[str] = setting(
@@ -236,9 +234,9 @@ class CarlaSettings(EnvSettings):
         "where they are not named what would have followed still counts",
     )
     restart_every: int | None = setting(
-        None, "episodes after which client and (if ours) server are restarted; null: never; 50 to 500", low=1
+        None, "episodes after which client and (if ours) server are restarted; null: never; 50 to 500", low=1, role=FREE
     )
-    timeouts: TimeoutSettings = group(TimeoutSettings)
+    timeouts: TimeoutSettings = group(TimeoutSettings, FREE)
 
 
 PORTS = 4  # of one CARLA server
@@ -255,9 +253,11 @@ def on_block(env: EnvSettings, number: int) -> EnvSettings:
 class GymSettings(EnvSettings):
     """Any Gymnasium environment with image observations."""
 
-    id: str = setting("CarRacing-v3", "Gymnasium id")
+    id: str = setting("CarRacing-v3", "Gymnasium id", role=TASK | Role.SHAPE)
     pedals: list[int] = setting(
-        [], "[FIRST,SECOND]: two of its actions become a throttle: the first is what lies above 0, the second below"
+        [],
+        "[FIRST,SECOND]: two of its actions become a throttle: the first is what lies above 0, the second below",
+        role=SHAPE,
     )
     stalled_steps: int | None = setting(
         None, "actions in a row without a positive reward that truncate an episode; null: never; 20 to 100", low=1
@@ -271,7 +271,11 @@ class RewardSettings:
     name: str = setting("cruise", "preset name, printed with every return")
     terms: dict[str, float] = setting({}, "weight of each term")
     scale: float = setting(
-        1.0, "factor on what the learner sees; reported returns stay without it; .01 to 1", low=1e-6, high=1e6
+        1.0,
+        "factor on what the learner sees; reported returns stay without it; .01 to 1",
+        low=1e-6,
+        high=1e6,
+        role=LEARNT,
     )
     progress_scale: float = setting(
         1.0, "reward a metre of route gained, before the weight; .5 to 50", low=0.0, high=1e4
@@ -335,59 +339,82 @@ class SweepSettings:
 class Settings:
     """One run."""
 
-    steps: int = setting(1400, "environment steps in all; a larger number extends a finished run", low=1)
-    warmup: int = setting(1000, "steps that others drive before learning starts: a demonstrator, or chance", low=0)
-    seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1)
-    name: str = setting("drive", "folder below runs/ and W&B group")
-    device: names.Device = setting("auto", "where networks live")
-    precision: names.AskedPrecision = setting("auto", "arithmetic of the CNN; auto: bf16 where it is measured faster")
-    compile: bool = setting(False, "torch.compile CNNs and heads: a minute at the start, for GPUs")
-    cuda_graphs: bool = setting(False, "run updates as CUDA graphs, for GPUs")
-    threads: int | None = setting(None, "CPU threads of torch; null: all cores", low=1, high=1024)
+    steps: int = setting(
+        1400,
+        "environment steps in all; a larger number extends a finished run",
+        low=1,
+        role=FREE | Role.COUNT | Role.SCORED,
+    )
+    warmup: int = setting(
+        1000, "steps that others drive before learning starts: a demonstrator, or chance", low=0, role=COUNT
+    )
+    seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1, role=Role.SEED | Role.PLACE)
+    name: str = setting("drive", "folder below runs/ and W&B group", role=PLACE)
+    device: names.Device = setting("auto", "where networks live", role=PLACE | Role.TIME)
+    precision: names.AskedPrecision = setting(
+        "auto", "arithmetic of the CNN; auto: bf16 where it is measured faster", role=TIME
+    )
+    compile: bool = setting(
+        False, "torch.compile CNNs and heads: a minute at the start, for GPUs", role=FREE | Role.TIME
+    )
+    cuda_graphs: bool = setting(False, "run updates as CUDA graphs, for GPUs", role=FREE | Role.TIME)
+    threads: int | None = setting(
+        None, "CPU threads of torch; null: all cores", low=1, high=1024, role=PLACE | Role.TIME
+    )
     actors: int = setting(
         0,
         "processes that act while the learner learns, a simulator each; 0: none, resumable bit for bit; 1 to 4",
         low=0,
         high=64,
+        role=TIME,
     )
-    log_every: int = setting(25, "updates between two rows of metrics", low=1)
+    log_every: int = setting(25, "updates between two rows of metrics", low=1, role=FREE)
     eval_every: int = setting(
-        200, "environment steps between two evaluations after warm-up (at the next episode's end)", low=1
+        200,
+        "environment steps between two evaluations after warm-up (at the next episode's end)",
+        low=1,
+        role=FREE | Role.COUNT | Role.SCORED,
     )
-    eval_episodes: int = setting(10, "episodes an evaluation", low=1, high=1000)
-    eval_spread: bool = setting(True, "their starts are spread over lanes and directions; false: drawn")
-    save_every: int = setting(200, "environment steps between two checkpoints", low=1)
-    resume: names.Resume | None = setting(None, "last: go on with the newest unfinished run of this name")
-    updates_per_step: float = setting(1.0, "updates an environment step after warm-up; .1 to 1", low=0.0, high=100.0)
-    critic_only_updates: int = setting(300, "critic-only updates at the end of warm-up; 0 to 1000", low=0)
-    frame_stack: int = setting(4, "frames in an image stack; 1 leaves motion to a memory", low=1, high=16)
-    n_step: int = setting(3, "rewards summed before the bootstrap; 1 or 3", low=1, high=20)
-    loss: names.Loss = setting("mse", "critic's loss")
-    aug: names.Augmentation = setting("none", "image augmentation")
-    feature_norm: names.FeatureNorm = setting("none", "normalisation of the 512 features")
+    eval_episodes: int = setting(10, "episodes an evaluation", low=1, high=1000, role=FREE | Role.COUNT | Role.SCORED)
+    eval_spread: bool = setting(
+        True, "their starts are spread over lanes and directions; false: drawn", role=FREE | Role.SCORED
+    )
+    save_every: int = setting(200, "environment steps between two checkpoints", low=1, role=FREE)
+    resume: names.Resume | None = setting(None, "last: go on with the newest unfinished run of this name", role=PLACE)
+    updates_per_step: float = setting(
+        1.0, "updates an environment step after warm-up; .1 to 1", low=0.0, high=100.0, role=COUNT
+    )
+    critic_only_updates: int = setting(300, "critic-only updates at the end of warm-up; 0 to 1000", low=0, role=COUNT)
+    frame_stack: int = setting(4, "frames in an image stack; 1 leaves motion to a memory", low=1, high=16, role=SHAPE)
+    n_step: int = setting(3, "rewards summed before the bootstrap; 1 or 3", low=1, high=20, role=LEARNT)
+    loss: names.Loss = setting("mse", "critic's loss", role=LEARNT)
+    aug: names.Augmentation = setting("none", "image augmentation", role=TIME)
+    feature_norm: names.FeatureNorm = setting("none", "normalisation of the 512 features", role=SHAPE)
     trunk: int | None = setting(
-        50, "width of a LayerNorm+tanh bottleneck before memory or heads; null: none; 50", low=1, high=4096
+        50, "width of a LayerNorm+tanh bottleneck before memory or heads; null: none; 50", low=1, high=4096, role=SHAPE
     )
     pre_tanh_penalty: float = setting(
-        0.005, "weight of the actor's squared pre-tanh output; 0 to .01", low=0.0, high=10.0
+        0.005, "weight of the actor's squared pre-tanh output; 0 to .01", low=0.0, high=10.0, role=LEARNT
     )
-    actor_init_scale: float = setting(0.1, "factor on the actor's last layer at start; .01 to 1", low=1e-6, high=10.0)
-    weight_decay: float = setting(0.0, "AdamW's decay; 0 is Adam; 0 to .01", low=0.0, high=1.0)
-    fault: names.Fault = setting("none", "a known fault put in on purpose, for study (docs/doctor.md)")
-    cnn: CnnSettings = group(CnnSettings)
-    recurrent: RecurrentSettings = group(RecurrentSettings)
-    hyperparams: HyperparamSettings = group(HyperparamSettings)
-    demonstrations: DemonstrationSettings = group(DemonstrationSettings)
-    target: TargetSettings = group(TargetSettings)
-    replay: ReplaySettings = group(ReplaySettings)
-    clip: ClipSettings = group(ClipSettings)
-    wiring: WiringSettings = group(WiringSettings)
-    env: EnvSettings = group(EnvSettings)
-    reward: RewardSettings = group(RewardSettings)
-    tracking: TrackingSettings = group(TrackingSettings)
-    monitor: MonitorSettings = group(MonitorSettings)
-    space: SpaceSettings = group(SpaceSettings)
-    sweep: SweepSettings = group(SweepSettings)
+    actor_init_scale: float = setting(
+        0.1, "factor on the actor's last layer at start; .01 to 1", low=1e-6, high=10.0, role=LEARNT
+    )
+    weight_decay: float = setting(0.0, "AdamW's decay; 0 is Adam; 0 to .01", low=0.0, high=1.0, role=LEARNT)
+    fault: names.Fault = setting("none", "a known fault put in on purpose, for study (docs/doctor.md)", role=LEARNT)
+    cnn: CnnSettings = group(CnnSettings, SHAPE)
+    recurrent: RecurrentSettings = group(RecurrentSettings, TIME)
+    hyperparams: HyperparamSettings = group(HyperparamSettings, LEARNT)
+    demonstrations: DemonstrationSettings = group(DemonstrationSettings, LEARNT)
+    target: TargetSettings = group(TargetSettings, TIME)
+    replay: ReplaySettings = group(ReplaySettings, TIME)
+    clip: ClipSettings = group(ClipSettings, LEARNT)
+    wiring: WiringSettings = group(WiringSettings, SHAPE)
+    env: EnvSettings = group(EnvSettings, TASK)
+    reward: RewardSettings = group(RewardSettings, LEARNT | Role.TASK)
+    tracking: TrackingSettings = group(TrackingSettings, PLACE)
+    monitor: MonitorSettings = group(MonitorSettings, FREE | Role.SEARCH)
+    space: SpaceSettings = group(SpaceSettings, FREE | Role.SEARCH)
+    sweep: SweepSettings = group(SweepSettings, FREE | Role.SEARCH)
 
 
 def on_slot(settings: Settings, slot: int) -> EnvSettings:

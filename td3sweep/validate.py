@@ -9,6 +9,7 @@ from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
+from td3sweep.setting import About, choices
 from td3sweep.settings import (
     CarlaSettings,
     ClipSettings,
@@ -16,7 +17,6 @@ from td3sweep.settings import (
     GymSettings,
     ReplaySettings,
     Settings,
-    choices,
 )
 
 OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "stored_state", "context", "even")  # of recurrent.*
@@ -36,18 +36,18 @@ def _check_fields(node: Any, prefix: str) -> None:
         if dataclasses.is_dataclass(value):
             _check_fields(value, f"{key}.")
         elif value is not None:
-            _check_value(key, value, spec.metadata, choices(type(node), spec.name))
+            _check_value(key, value, spec.metadata["about"], choices(type(node), spec.name))
 
 
-def _check_value(key: str, value: Any, spec: Any, words: tuple[str, ...]) -> None:
-    effect, low, high = spec["help"], spec["low"], spec["high"]
+def _check_value(key: str, value: Any, about: About, words: tuple[str, ...]) -> None:
     if words and value not in words:
-        raise UserError(f"{key}={value}: choose one of {', '.join(words)} ({effect})")
+        raise UserError(f"{key}={value}: choose one of {', '.join(words)} ({about.help})")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
+    low, high = about.low, about.high
     outside = (low is not None and value < low) or (high is not None and value > high)
     if outside or not math.isfinite(value):
-        raise UserError(f"{key}={value}: must lie {_interval(low, high)} ({effect})")
+        raise UserError(f"{key}={value}: must lie {_interval(low, high)} ({about.help})")
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -14,14 +14,10 @@ from td3sweep.assemble.learner import build_agent
 from td3sweep.checkpoint import read_checkpoint
 from td3sweep.compose import COMPOSITION_ERRORS, override_saved
 from td3sweep.errors import UserError
+from td3sweep.roles import keys_of
 from td3sweep.saved import flatten
+from td3sweep.setting import Role
 from td3sweep.settings import Settings
-
-ARCHITECTURE = (
-    *("cnn.name", "recurrent.name", "recurrent.hidden", "recurrent.skip", "frame_stack", "trunk", "recurrent.context"),
-    *("feature_norm", "wiring.name"),
-    *("env.name", "env.vector", "env.id", "env.pedals"),
-)
 
 
 def find(path: Path) -> tuple[Path | None, Path]:
@@ -61,7 +57,7 @@ def saved_settings(config: Path, overrides: list[str]) -> Settings:
         raise UserError(f"{config}: not this version's config.yaml ({' '.join(str(error).split())})") from error
     settings = override_saved(saved, overrides)
     old, new = flatten(before), flatten(settings)
-    for key in ARCHITECTURE:
+    for key in keys_of(Role.SHAPE):
         if old.get(key) != new.get(key):
             raise UserError(
                 f"{key}={new.get(key)}: the checkpoint was trained with {old.get(key)}, and another architecture "

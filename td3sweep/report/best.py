@@ -16,10 +16,11 @@ from td3sweep.report.factors import FOLDER, Factor
 from td3sweep.report.frame import SCORE
 from td3sweep.report.runs import Run
 from td3sweep.report.stats import Estimate
+from td3sweep.roles import role_of
 from td3sweep.saved import flatten
+from td3sweep.setting import Role
 
 FRESH = 10  # seeds that a claim takes (Eimer et al., 2023)
-RESTS = "name", "seed", "resume", "tracking", "device", "threads"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def best(runs: Sequence[Run], frame: pd.DataFrame, factors: Sequence[Factor]) ->
 
 def _words(run: Run, factors: Sequence[Factor]) -> dict[str, str]:
     """The overrides that make the run's configuration; a multirun's own command does not tell which choice it was."""
-    words = {key: value for key, value in run.overrides.items() if key not in RESTS}
+    words = {key: value for key, value in run.overrides.items() if not role_of(key) & Role.PLACE}
     for factor in factors if words or run.provenance else ():
         for key in factor.keys if factor.name not in words else ():
             if key != FOLDER:

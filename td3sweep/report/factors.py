@@ -8,13 +8,13 @@ from statistics import median
 from typing import Any
 
 from td3sweep.report.runs import Run
-from td3sweep.saved import FREE_ON_RESUME, flatten
+from td3sweep.roles import role_of
+from td3sweep.saved import flatten
+from td3sweep.setting import Role
 from td3sweep.settings import Settings
 
-NOT_FACTORS = FREE_ON_RESUME | {"seed", "warmup_seed", "_wandb", "wandb_version"}
+OTHERS_OWN = {"warmup_seed", "_wandb", "wandb_version"}  # of other tools' logs: no factors
 FEW = 4  # levels up to which a number is taken as a category; more are halved at their median
-RESCALES = ("reward", "env")  # groups under whose settings returns of two runs cannot be compared
-TUNED = ("gamma", "tau", "actor_lr", "critic_lr", "batch_size")
 NOT_SET = "-"
 FOLDER = "folder"  # a factor that is no setting: which of several sources a run lies in
 
@@ -50,7 +50,7 @@ class Factor:
     @property
     def rescales(self) -> bool:
         """Whether returns under its levels have different scales."""
-        return any(key.partition(".")[0] in RESCALES for key in self.keys)
+        return any(role_of(key) & Role.TASK for key in self.keys)
 
 
 def factors(runs: Sequence[Run], sources: int = 1) -> list[Factor]:
@@ -59,7 +59,7 @@ def factors(runs: Sequence[Run], sources: int = 1) -> list[Factor]:
     keys = list(dict.fromkeys(key for run in known for key in run.config))
     columns: dict[str, list[Any]] = {}
     for key in keys:
-        if key in NOT_FACTORS or key.partition(".")[0] in NOT_FACTORS:
+        if role_of(key) & (Role.FREE | Role.SEED) or key.partition(".")[0] in OTHERS_OWN:
             continue
         values = [run.config.get(key) for run in runs]
         if len({_word(value) for value, run in zip(values, runs, strict=True) if run.config}) > 1:

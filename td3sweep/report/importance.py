@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from td3sweep.report.factors import NOT_SET, TUNED, Factor
+from td3sweep.report.factors import NOT_SET, Factor
 from td3sweep.report.frame import SCORE
 from td3sweep.report.runs import Run
+from td3sweep.roles import keys_of
+from td3sweep.setting import Role
 
 FEWEST = 16  # runs; the best quarter must be more than a few
 BEST = 0.25  # share of the runs that counts as best
@@ -57,8 +59,9 @@ def _choices(factor: Factor, runs: Sequence[Run], usable: Sequence[int]) -> list
 def tuned(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """``hyperparams.gamma`` and its like that differ between runs: each run's value, None where unknown."""
     found = {}
-    for short in TUNED:
-        values = [run.config.get(f"hyperparams.{short}", run.config.get(short)) for run in runs]
+    for key in keys_of(Role.TUNED):
+        short = key.rpartition(".")[2]
+        values = [run.config.get(key, run.config.get(short)) for run in runs]
         if len({value for value in values if value is not None}) > 1:
             found[short] = values
     return found

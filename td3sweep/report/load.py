@@ -13,10 +13,11 @@ from td3sweep.errors import UserError, may_not_read
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.report.runs import CRASHED, FINISHED, MISSING, PRUNED, STOPPED, UNREADABLE, Run, override_words, read_run
 from td3sweep.report.wandb_project import PREFIX, read_project
+from td3sweep.roles import role_of
+from td3sweep.setting import Role
 
 SWEEP = "sweep.json"
 RUN_FILES = ("config.yaml", "provenance.json", "summary.json")
-NOT_A_RUNS = ("monitor", "space", "sweep")  # what a sweep fixes for its own sake
 ENDED = {"PRUNED": PRUNED, "FAIL": CRASHED}
 
 
@@ -123,7 +124,7 @@ def _places_of(trial: dict[str, Any], folder: Path, found: Sequence[Run]) -> dic
 def _fixed_words(base: Sequence[str]) -> dict[str, str]:
     """``{"steps": "900"}`` from the overrides that all trials share: what makes a run of the same kind by itself."""
     pairs = [word.partition("=") for word in base if "=" in word]
-    return {key: value for key, _, value in pairs if key.lstrip("+").partition(".")[0] not in NOT_A_RUNS}
+    return {key: value for key, _, value in pairs if not role_of(key.lstrip("+")) & Role.SEARCH}
 
 
 def _mark(run: Run, trial: dict[str, Any], name: str) -> None:

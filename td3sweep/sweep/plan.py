@@ -25,15 +25,15 @@ from rich.table import Table
 from td3sweep.compose import compose_settings, words_of
 from td3sweep.errors import UserError
 from td3sweep.record.progress import format_duration
+from td3sweep.roles import keys_of, role_of
+from td3sweep.setting import Role
 from td3sweep.settings import CarlaSettings, Settings, on_slot
 from td3sweep.sweep.space import Parameter, Space, Value
 from td3sweep.sweep.spec import Spec
 
 PROBE_UPDATES, PROBE_STEPS = 24, 60  # after warm-up
 SAMPLES = 500  # random points whose cost is averaged
-ARCHITECTURE = ("cnn", "recurrent", "wiring", "aug", "precision", "target", "replay", "feature_norm", "trunk", "env")
 BATCH = "hyperparams.batch_size"
-COUNTS = ("steps", "warmup", "critic_only_updates", "updates_per_step", "eval_every", "eval_episodes")
 CHECKPOINTS_KEPT = 3  # the newest two and best.pt
 
 
@@ -106,7 +106,7 @@ def rows(width: int) -> list[tuple[str, int]]:
 
 def kinds_of(space: Space) -> dict[tuple[Any, ...], dict[str, Value]]:
     """A point for every combination of choices that decide the cost, with the smallest and the largest batch."""
-    deciding = [p for p in space.parameters if p.key.partition(".")[0] in ARCHITECTURE or p.key == BATCH]
+    deciding = [p for p in space.parameters if role_of(p.key) & Role.TIME]
     middle = {p.name: p.edges()[0] for p in space.parameters}
     points = [middle]
     for parameter in deciding:
@@ -116,7 +116,7 @@ def kinds_of(space: Space) -> dict[tuple[Any, ...], dict[str, Value]]:
 
 def kind(space: Space, point: Mapping[str, Value]) -> tuple[Any, ...]:
     """The choices of a point that decide the cost, its batch last; a number counts as the nearest one measured."""
-    deciding = [p for p in space.parameters if p.key.partition(".")[0] in ARCHITECTURE]
+    deciding = [p for p in space.parameters if role_of(p.key) & Role.TIME and p.key != BATCH]
     chosen = [min(_ends(p), key=partial(_distance, point[p.name])) for p in deciding]
     batch = next((point[p.name] for p in space.parameters if p.key == BATCH), None)
     return (*chosen, batch)
@@ -155,7 +155,7 @@ def cost(
     low, high = same[0][1], same[-1][1]
     share = 0.0 if same[0][0] == same[-1][0] else (batch - same[0][0]) / (same[-1][0] - same[0][0])
     update_s = low.update_s + share * (high.update_s - low.update_s)
-    numbers = spec.numbers(space, point, COUNTS)
+    numbers = spec.numbers(space, point, keys_of(Role.COUNT))
     steps, warmup = int(numbers["steps"]), int(numbers["warmup"])
     updates = int(numbers["critic_only_updates"]) + (steps - warmup) * float(numbers["updates_per_step"])
     evaluations = math.ceil(steps / int(numbers["eval_every"])) - warmup // int(numbers["eval_every"])

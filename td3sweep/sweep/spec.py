@@ -13,7 +13,7 @@ from td3sweep.compose import compose_settings
 from td3sweep.errors import UserError
 from td3sweep.record.rundir import write_atomically
 from td3sweep.saved import flatten
-from td3sweep.settings import SweepSettings
+from td3sweep.settings import Settings, SweepSettings
 from td3sweep.sweep.space import Space, Value
 
 FILE = "spec.json"
@@ -81,7 +81,8 @@ class Spec:
         Raises:
             UserError: the directory's sweep searches, fixes or scores something else; the line names the keys.
         """
-        mine, theirs = self._identity(), old._identity()
+        usual = flatten(Settings())  # what a sweep of an older version had of a setting that it does not name
+        mine, theirs = usual | self._identity(), usual | old._identity()
         changed = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
         if changed:
             raise UserError(

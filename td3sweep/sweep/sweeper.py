@@ -17,7 +17,9 @@ from rich.console import Console
 
 from td3sweep.compose import chooses, compose_settings, config_directory
 from td3sweep.errors import UserError
-from td3sweep.saved import FREE_ON_RESUME, flatten
+from td3sweep.roles import role_of
+from td3sweep.saved import flatten
+from td3sweep.setting import Role
 from td3sweep.settings import CarlaSettings, Settings, SweepSettings
 from td3sweep.sweep.controller import Controller
 from td3sweep.sweep.engines import Engine
@@ -28,7 +30,6 @@ from td3sweep.sweep.study import Ledger
 from td3sweep.tapes import check_recording
 
 # What a score depends on, though a single run may change it when it resumes.
-SCORED_BY = {"steps", "eval_every", "eval_episodes"}
 LARGEST_GRID = 10_000
 
 
@@ -74,7 +75,6 @@ def describe(config: DictConfig, arguments: Sequence[str]) -> tuple[SweepSetting
     search = settings.sweep
     _check(search, settings, space, listed)  # what one corner shows is refused before the others are composed
     seeds = listed or [settings.seed + i for i in range(search.seeds)]
-    free = FREE_ON_RESUME - SCORED_BY
     spec = Spec(
         name="",
         space=settings.space.name,
@@ -84,11 +84,16 @@ def describe(config: DictConfig, arguments: Sequence[str]) -> tuple[SweepSetting
         fixed={
             key: value
             for key, value in _shared([settings, *corners]).items()
-            if key not in free and key.split(".")[0] not in free and key != "seed" and key not in space.words
+            if _decides(role_of(key)) and key not in space.words
         },
         search=search,
     )
     return search, spec, space
+
+
+def _decides(role: Role) -> bool:
+    """Whether a setting of this role is part of what the sweep is: it decides what a run learns, or what it scores."""
+    return bool(role & (Role.LEARNT | Role.SCORED))
 
 
 def _shared(corners: Sequence[Settings]) -> dict[str, Any]:

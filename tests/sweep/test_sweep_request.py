@@ -247,3 +247,11 @@ def test_every_sampler_is_built(name):
 def test_every_pruner_is_built(name):
     search = asked("cnn=nature,pooled", f"sweep.pruner={name}", "sweep.seeds=2")[0]
     assert build_pruner(search, warmup=100, every=50, steps=2000) is not None
+
+
+def test_how_evaluations_start_is_part_of_what_a_sweep_scores(tmp_path):
+    spread, drawn = (asked("hyperparams.tau=.01,.02", f"eval_spread={word}")[1] for word in ("true", "false"))
+    with pytest.raises(UserError, match=r"^eval_spread: the sweep in"):
+        drawn.check_same(spread, tmp_path)
+    del spread.fixed["eval_spread"]  # as an older version wrote it
+    asked("hyperparams.tau=.01,.02")[1].check_same(spread, tmp_path)

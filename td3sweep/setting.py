@@ -1,0 +1,70 @@
+"""How a setting is declared: default, effect in one line, bounds, and what it is to the rest of the program."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from enum import Flag, auto
+from typing import Any, get_type_hints
+
+from td3sweep import names
+
+
+class Role(Flag):
+    """What a setting is. Whoever treats some settings otherwise than others goes by this, never by a list of keys."""
+
+    LEARNT = auto()  # decides what is learnt: a resume may not change it, reports compare runs by it
+    FREE = auto()  # leaves the training as it was: a resume may change it, reports do not compare by it
+    SEED = auto()  # which of several equal runs it is
+    SEARCH = auto()  # how a multirun searches, or what it sets in its runs for its own sake
+    SHAPE = auto()  # decides the networks: a checkpoint's weights fit one value alone
+    TASK = auto()  # decides what is driven or paid: returns under two values of it cannot be compared
+    TIME = auto()  # decides what a step or an update costs
+    COUNT = auto()  # decides how many of them a run has
+    SCORED = auto()  # free, but it decides what a run is scored by: a sweep holds it fast
+    TUNED = auto()  # a number that sweeps usually tune: pictures show returns along it
+    PLACE = auto()  # where a run lives: not repeated in a command that runs its configuration again
+
+
+KINDS = Role.LEARNT | Role.FREE | Role.SEED | Role.SEARCH  # every setting is one of these, or free and a search's
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a setting beside its type and default.
+
+    Attributes:
+        help: effect in one line, with its sane range.
+        low, high: closed bounds.
+        role: see :class:`Role`; None: that of its group.
+    """
+
+    help: str
+    low: float | None = None
+    high: float | None = None
+    role: Role | None = None
+
+
+def setting(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None, role: Role | None = None
+) -> Any:
+    """A dataclass field with what :class:`About` says of it."""
+    metadata = {"about": About(help, low, high, role)}
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def group(cls: type, role: Role | None = None) -> Any:
+    """A dataclass field holding one config group; ``role``: of all in it that say nothing of their own."""
+    return field(default_factory=cls, metadata={"about": About("", role=role)})
+
+
+def choices(cls: type, name: str) -> tuple[str, ...]:
+    """The words that a field of a settings dataclass may hold; none: it holds something else."""
+    return names.words_of(_hints(cls)[name])
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
