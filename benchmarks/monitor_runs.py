@@ -51,7 +51,8 @@ def run_ours(overrides: list[str], folder: Path) -> tuple[Any, dict[str, Any]]:
     """One run of the product in ``folder``: its settings and its summary."""
     from hydra import compose, initialize_config_dir
 
-    from td3sweep.compose import config_directory, register, to_settings
+    from td3sweep.compose import register, to_settings
+    from td3sweep.presets import config_directory
     from td3sweep.run import run
 
     register()

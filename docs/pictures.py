@@ -17,8 +17,9 @@ HEIGHT = 288
 def main() -> None:
     """Drive some seconds by the way-points and save one moment."""
     env = gymnasium.make(
-        "td3sweep/CarlaDrive-v0", camera_width=512, camera_height=HEIGHT, traffic=6, render_mode="rgb_array"
-    )
+        "td3sweep/CarlaDrive-v0", camera={"width": 512, "height": HEIGHT}, traffic=6, render_mode="rgb_array",
+        vector="full", action_repeat=1, steer_scale=1.0, stalled_ticks=None,
+    )  # fmt: skip
     observation, _ = env.reset(seed=7)
     best, picture, stack = -1.0, None, None
     for _ in range(500):

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from td3sweep import shorthand
 from td3sweep.errors import UserError
 from td3sweep.help import GROUP_ORDER, entries, help_text
+from td3sweep.presets import config_directory
 from td3sweep.saved import modern
 from td3sweep.schema import schema, typed
 from td3sweep.settings import CarlaSettings, GymSettings, Settings
@@ -31,13 +32,6 @@ from td3sweep.validate import check
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)
 
 
-def config_directory() -> str:
-    """``conf/``: inside the package when installed from a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    inside = package / "conf"
-    return str(inside if inside.is_dir() else package.parent / "conf")
-
-
 @functools.cache
 def register() -> None:
     """Give Hydra the schema and the resolver of run directories: once a process, they take a while to build."""
@@ -45,7 +39,7 @@ def register() -> None:
     store.store(name="schema", node=schema(Settings))
     store.store(group="env", name="schema_carla", node=schema(CarlaSettings))
     store.store(group="env", name="schema_gym", node=schema(GymSettings))
-    OmegaConf.register_new_resolver("td3sweep.help", lambda: help_text(config_directory()), replace=True)
+    OmegaConf.register_new_resolver("td3sweep.help", help_text, replace=True)
     OmegaConf.register_new_resolver("td3sweep.by_memory", _by_memory, replace=True)
     teach()
     shorthand.teach()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from td3sweep.presets import options
 from td3sweep.setting import choices
 from td3sweep.settings import CarlaSettings, GymSettings, Settings
 
@@ -45,16 +45,10 @@ def _entries(node: Any, prefix: str) -> Iterator[Entry]:
             yield Entry(f"{prefix}{spec.name}", value, effect)
 
 
-def groups(config_directory: str) -> dict[str, list[str]]:
-    """The options of every config group."""
-    root = Path(config_directory)
-    return {group: sorted(path.stem for path in (root / group).glob("*.yaml")) for group in GROUP_ORDER}
-
-
-def help_text(config_directory: str) -> str:
+def help_text() -> str:
     """Groups and keys for a terminal."""
     lines = ["Groups (GROUP=OPTION):"]
-    lines += [f"  {group:12} {' | '.join(options)}" for group, options in groups(config_directory).items()]
+    lines += [f"  {group:12} {' | '.join(options(group))}" for group in GROUP_ORDER]
     lines += ["", "Keys (KEY=VALUE), their default, effect and range; a group's option may set another default:"]
     for entry in entries():
         if entry.key.partition(".")[2] != "name":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from typing import Any, get_type_hints
 
 from td3sweep import names
+from td3sweep.errors import UserError
 
 
 class Role(Flag):
@@ -68,3 +71,34 @@ def choices(cls: type, name: str) -> tuple[str, ...]:
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
+
+
+def check_bounds(node: Any, prefix: str = "") -> None:
+    """Refuse the first value of a settings dataclass that lies out of its bounds or is none of its words.
+
+    Raises:
+        UserError: naming its key, which begins with ``prefix``.
+    """
+    for spec in dataclasses.fields(node):
+        key, value = f"{prefix}{spec.name}", getattr(node, spec.name)
+        if dataclasses.is_dataclass(value):
+            check_bounds(value, f"{key}.")
+        elif value is not None:
+            _check_value(key, value, spec.metadata["about"], choices(type(node), spec.name))
+
+
+def _check_value(key: str, value: Any, about: About, words: tuple[str, ...]) -> None:
+    if words and value not in words:
+        raise UserError(f"{key}={value}: choose one of {', '.join(words)} ({about.help})")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return
+    low, high = about.low, about.high
+    outside = (low is not None and value < low) or (high is not None and value > high)
+    if outside or not math.isfinite(value):
+        raise UserError(f"{key}={value}: must lie {_interval(low, high)} ({about.help})")
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"between {low:g} and {high:g}"
+    return f"at or above {low:g}" if low is not None else f"at or below {high:g}" if high is not None else "in reach"

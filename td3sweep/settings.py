@@ -204,7 +204,7 @@ class CarlaSettings(EnvSettings):
     weather: str | None = setting(
         None, "preset of carla.WeatherParameters, such as WetSunset; null: the map's own", role=TIME
     )
-    vector: names.VectorKind = setting("full", "numbers beside the image: full has way-points", role=SHAPE)
+    vector: names.VectorKind = setting("speed", "numbers beside the image: full has way-points", role=SHAPE)
     speed_scale: float = setting(
         3.0, "m/s that the vector shows as 1, up to six times as many; 3", low=0.1, high=100.0, role=TIME
     )
@@ -224,9 +224,9 @@ class CarlaSettings(EnvSettings):
     spawn_jitter: float = setting(0.6, "start up to so many metres off the lane's centre; 0 to 1", low=0.0, high=2.0)
     heading_jitter: float = setting(0.1, "start up to so many radians off its direction; 0 to .2", low=0.0, high=1.0)
     steer_scale: float = setting(
-        1.0, "share of the wheel's lock that action 1 asks for; .3 to 1", low=0.01, high=1.0, role=TIME
+        0.4, "share of the wheel's lock that action 1 asks for; .3 to 1", low=0.01, high=1.0, role=TIME
     )
-    max_episode_steps: int = setting(250, "agent steps after which an episode is truncated", low=1, high=1_000_000)
+    max_episode_steps: int = setting(400, "agent steps after which an episode is truncated", low=1, high=1_000_000)
     stalled_ticks: int | None = setting(100, "standing ticks that end an episode; null: never", low=1, high=1_000_000)
     terminate: list[str] = setting(
         ["collision", "off_road", "stalled"],

@@ -7,6 +7,8 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
+from td3sweep.presets import options
+
 GROUP = "demonstrations"
 OPTION = "recorded"
 SWEPT = re.compile(r"[,(\[{]")  # several values, which are written out one by one when they are composed
@@ -39,9 +41,7 @@ def _is_path(value: str, quoted: bool) -> bool:
 
 
 def _is_option(name: str) -> bool:
-    from td3sweep.compose import config_directory
-
-    return (Path(config_directory()) / GROUP / f"{name}.yaml").is_file()
+    return name in options(GROUP)
 
 
 def _parse(self: OverridesParser, overrides: list[str]) -> list[Override]:

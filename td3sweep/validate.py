@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-from typing import Any
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
-from td3sweep.setting import About, choices
+from td3sweep.setting import check_bounds
 from td3sweep.settings import (
     CarlaSettings,
     ClipSettings,
@@ -26,34 +24,8 @@ MEMORIES = "recurrent=gru48 or recurrent=lstm256"
 
 def check(settings: Settings) -> None:
     """Raise :class:`UserError` for the first value out of range or combination that cannot work."""
-    _check_fields(settings, "")
+    check_bounds(settings)
     _check_combinations(settings)
-
-
-def _check_fields(node: Any, prefix: str) -> None:
-    for spec in dataclasses.fields(node):
-        key, value = f"{prefix}{spec.name}", getattr(node, spec.name)
-        if dataclasses.is_dataclass(value):
-            _check_fields(value, f"{key}.")
-        elif value is not None:
-            _check_value(key, value, spec.metadata["about"], choices(type(node), spec.name))
-
-
-def _check_value(key: str, value: Any, about: About, words: tuple[str, ...]) -> None:
-    if words and value not in words:
-        raise UserError(f"{key}={value}: choose one of {', '.join(words)} ({about.help})")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return
-    low, high = about.low, about.high
-    outside = (low is not None and value < low) or (high is not None and value > high)
-    if outside or not math.isfinite(value):
-        raise UserError(f"{key}={value}: must lie {_interval(low, high)} ({about.help})")
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    if low is not None and high is not None:
-        return f"between {low:g} and {high:g}"
-    return f"at or above {low:g}" if low is not None else f"at or below {high:g}" if high is not None else "in reach"
 
 
 def _check_unused(s: Settings) -> None:
@@ -214,6 +186,11 @@ def _check_env(s: Settings) -> None:
     odd = [pair for pair in env.routes if len(pair) != 2 or min(pair) < 0]
     if odd:
         raise UserError(f"env.routes={odd[0]}: give pairs of spawn points, first and last, such as [[0,9],[4,17]]")
+    check_routes(env)
+
+
+def check_routes(env: CarlaSettings) -> None:
+    """Raise UserError where the shortest route would be longer than the longest."""
     if env.route_min > env.route_max:
         raise UserError(f"env.route_min={env.route_min} exceeds env.route_max={env.route_max}: lower env.route_min")
 

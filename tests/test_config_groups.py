@@ -8,7 +8,7 @@ from torch.nn import LayerNorm
 
 from td3sweep.agent import MPGTarget, TD3Target
 from td3sweep.assemble.learner import build_agent, build_replay
-from td3sweep.compose import config_directory
+from td3sweep.presets import config_directory
 from td3sweep.replay import LAP, PER, FrameReplay
 from td3sweep.settings import CarlaSettings, DemonstrationSettings, GymSettings
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bare_drive import bare
 
 from td3sweep.assemble.learner import audit_agent, build_agent, build_replay
 from td3sweep.envs.carla.env import CarlaDriveEnv
@@ -36,9 +37,9 @@ def test_an_episode_of_smaller_stacks_is_stored_drawn_and_learnt(frames, recurre
 
 
 def test_environments_show_as_many_frames_as_asked_for():
-    env = CarlaDriveEnv(frame_stack=1)  # nothing is started
+    env = CarlaDriveEnv(bare(frame_stack=1))  # nothing is started
     assert env.observation_space["image"].shape == (1, 84, 84)
-    with pytest.raises(UserError, match=r"env\.frame_stack=0: must be at least 1"):
-        CarlaDriveEnv(frame_stack=0)
-    with pytest.raises(UserError, match=r"env\.frame_stack=0: must be at least 1"):
+    with pytest.raises(UserError, match=r"^frame_stack=0: must lie between 1 and 16"):
+        CarlaDriveEnv(bare(frame_stack=0))
+    with pytest.raises(UserError, match=r"^frame_stack=0: must lie between 1 and 16"):
         GymImageEnv("CartPole-v1", frame_stack=0)

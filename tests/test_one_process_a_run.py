@@ -8,8 +8,9 @@ from omegaconf import OmegaConf
 from toy_env import DotEnv
 
 from td3sweep import run as run_module
-from td3sweep.compose import config_directory, register
+from td3sweep.compose import register
 from td3sweep.errors import DirectoryInUseError
+from td3sweep.presets import config_directory
 from td3sweep.record.lock import alone_in, in_use
 from td3sweep.run import run
 

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from bare_drive import bare
 
 from td3sweep.processes import end
 
@@ -32,7 +33,7 @@ def test_the_environments_process_leaves_a_jobs_signals_to_the_trainer():
     pytest.importorskip("carla")
     from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
 
-    with IsolatedCarlaEnv() as env:
+    with IsolatedCarlaEnv(bare()) as env:
         env.reset(seed=0)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
             env._worker.send_signal(number)

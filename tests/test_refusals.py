@@ -8,8 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from td3sweep.assemble.learner import build_replay
-from td3sweep.compose import COMPOSITION_ERRORS, config_directory, explain, register, to_settings
+from td3sweep.compose import COMPOSITION_ERRORS, explain, register, to_settings
 from td3sweep.errors import UserError
+from td3sweep.presets import config_directory
 
 A_MEMORY = "choose recurrent=gru48 or recurrent=lstm256"
 NOBODY = ("nobody shows how to drive", "choose demonstrations=pid")

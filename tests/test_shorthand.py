@@ -8,8 +8,9 @@ from command import QUICK, command
 from hydra import compose, initialize_config_dir
 from tapes import record, tape
 
-from td3sweep.compose import compose_settings, config_directory, override_saved, register
+from td3sweep.compose import compose_settings, override_saved, register
 from td3sweep.errors import UserError
+from td3sweep.presets import config_directory
 from td3sweep.shorthand import written_out
 from td3sweep.sweep.sweeper import describe
 

@@ -26,51 +26,20 @@ def build_env(settings: Settings, log_dir: Path, *, detail: bool = False, autopi
             stalled_steps=env.stalled_steps,
         )
     assert isinstance(env, CarlaSettings)
+    from td3sweep.envs.carla.config import DriveConfig
     from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
 
-    camera = env.camera
     # In a process of its own: the client library can take its process down, and must not take the learner with it.
     carla_env = IsolatedCarlaEnv(
-        server=env.server,
-        host=env.host,
-        port=env.port,
-        path=env.path,
-        command=env.command,
-        gpu=env.gpu,
-        flags=env.flags,
-        map_name=env.map,
-        weather=env.weather,
-        vector=env.vector,
-        speed_scale=env.speed_scale,
-        camera_width=camera.width,
-        camera_height=camera.height,
-        camera_fov=camera.fov,
-        camera_x=camera.x,
-        camera_z=camera.z,
-        camera_pitch=camera.pitch,
-        dark=env.dark,
-        frame_stack=settings.frame_stack,
-        action_repeat=env.action_repeat,
-        max_episode_steps=env.max_episode_steps,
-        stalled_ticks=env.stalled_ticks,
-        terminate=env.terminate,
-        traffic=env.traffic,
-        autopilot=settings.demonstrations.name == "autopilot" if autopilot is None else autopilot,
-        reward=settings.reward.terms,
-        gamma=settings.hyperparams.gamma,
-        progress_scale=settings.reward.progress_scale,
-        routes=env.routes,
-        route_length=(env.route_min, env.route_max),
-        spawn_jitter=env.spawn_jitter,
-        heading_jitter=env.heading_jitter,
-        steer_scale=env.steer_scale,
-        restart_every_episodes=env.restart_every,
-        start_timeout=env.timeouts.start,
-        load_timeout=env.timeouts.load,
-        tick_timeout=env.timeouts.tick,
-        frame_timeout=env.timeouts.frame,
-        log_dir=str(log_dir),
-        detail=detail,
+        DriveConfig(
+            env,
+            settings.reward,
+            frame_stack=settings.frame_stack,
+            gamma=settings.hyperparams.gamma,
+            autopilot=settings.demonstrations.name == "autopilot" if autopilot is None else autopilot,
+            detail=detail,
+            log_dir=str(log_dir),
+        )
     )
     carla_env.start()
     return carla_env

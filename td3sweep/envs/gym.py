@@ -11,8 +11,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from td3sweep.envs.carla.observe import Frame, FrameStack, gray, shrink
-from td3sweep.envs.protocol import STACK, Action, Observation, check_ranges, observation_space
+from td3sweep.envs.protocol import STACK, Action, Observation, observation_space
 from td3sweep.errors import UserError
+from td3sweep.setting import check_bounds
+from td3sweep.settings import GymSettings, Settings
 
 COLOURS = (1, 3, 4)  # gray, RGB, RGBA
 
@@ -52,12 +54,9 @@ class GymImageEnv(gymnasium.Env[Observation, Action]):
             UserError: no such environment, a dependency is missing, its actions are not a bounded Box, the pedals are
                 not two of them, or a number is out of range.
         """
+        check_bounds(GymSettings(action_repeat=action_repeat, stalled_steps=stalled_steps), "env.")
+        check_bounds(Settings(frame_stack=frame_stack))
         self._patience = math.inf if stalled_steps is None else stalled_steps
-        check_ranges(
-            frame_stack=(frame_stack, 1, math.inf),
-            action_repeat=(action_repeat, 1, math.inf),
-            stalled_steps=(self._patience, 1, math.inf),
-        )
         self._id, self._env = id, _make(id, kwargs)
         self.render_mode = render_mode
         self._renders = not _is_image(self._env, id)

@@ -1,14 +1,11 @@
 """What the trainer needs of an environment: a Gymnasium environment plus two sizes."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-
-from td3sweep.errors import UserError
 
 FRAME_SIZE = 84
 STACK = 4
@@ -64,15 +61,3 @@ def observation_space(vector_size: int, frame_stack: int = STACK, bound: float =
             "vector": spaces.Box(-bound, bound, (vector_size,), np.float32),
         }
     )
-
-
-def check_ranges(**values: tuple[float, float, float]) -> None:
-    """Refuse a setting, given as (value, lowest, highest), that lies outside; the highest may be infinite.
-
-    Raises:
-        UserError: naming its key.
-    """
-    for key, (value, low, high) in values.items():
-        if not low <= value <= high:
-            bound = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
-            raise UserError(f"env.{key}={value}: must be {bound}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from td3sweep.compose import config_directory
+from td3sweep.presets import config_directory
 from td3sweep.report import stats
 from td3sweep.report.factors import FOLDER, Factor
 from td3sweep.report.frame import SCORE

@@ -15,8 +15,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from td3sweep.compose import chooses, compose_settings, config_directory
+from td3sweep.compose import chooses, compose_settings
 from td3sweep.errors import UserError
+from td3sweep.presets import config_directory
 from td3sweep.roles import role_of
 from td3sweep.saved import flatten
 from td3sweep.setting import Role

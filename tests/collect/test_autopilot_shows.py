@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bare_drive import made
 from toy_env import DotEnv
 
 from td3sweep.assemble.environment import build_env
@@ -12,7 +13,6 @@ from td3sweep.assemble.trainer import build_demonstrator
 from td3sweep.collect.demonstrate import Demonstrator
 from td3sweep.collect.episode import Chooser
 from td3sweep.collect.here import Here
-from td3sweep.envs.carla.make import make_carla_env
 from td3sweep.evaluate.drivers import Autopilot
 from td3sweep.evaluate.episodes import drive
 from td3sweep.plan import Acting, Plan
@@ -159,25 +159,24 @@ def test_no_noise_disturbs_it(settings):
 
 @pytest.mark.parametrize(("choice", "ready"), [("autopilot", True), ("pid", False), ("none", False)])
 def test_the_environment_is_ready_for_it_where_it_shows(choice, ready, settings, tmp_path, monkeypatch):
-    told = {}
-    made = SimpleNamespace(start=lambda: None)
-    monkeypatch.setattr("td3sweep.envs.carla.isolated.IsolatedCarlaEnv", lambda **some: told.update(some) or made)
+    told = []
+    env = SimpleNamespace(start=lambda: None)
+    monkeypatch.setattr("td3sweep.envs.carla.isolated.IsolatedCarlaEnv", lambda config: told.append(config) or env)
     build_env(settings(f"demonstrations={choice}"), tmp_path)
-    assert told["autopilot"] is ready
     build_env(settings(f"demonstrations={choice}"), tmp_path, autopilot=not ready)  # an evaluation knows who drives
-    assert told["autopilot"] is not ready
+    assert [config.autopilot for config in told] == [ready, not ready]
 
 
 @pytest.mark.slow
 def test_on_the_stand_in_a_resume_in_another_process_goes_on_to_the_bit():
     pytest.importorskip("carla")
     ways = []
-    with make_carla_env(autopilot=True, action_repeat=4) as env:
+    with made(autopilot=True, action_repeat=4) as env:
         here = collector(env, Kept())
         for _ in range(14):  # 6 random ones and 8 of the autopilot
             here.collect()
         saved = here.state_dict()
-        with make_carla_env(autopilot=True, action_repeat=4) as other:
+        with made(autopilot=True, action_repeat=4) as other:
             resumed = collector(other, Kept())
             resumed.load_state_dict(saved)
             assert resumed.episode is not None

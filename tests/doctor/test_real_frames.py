@@ -16,7 +16,8 @@ def episodes(tmp_path_factory):
     """Random driving on the stand-in, as (observation, action, reward, terminated, truncated, next observation)."""
     from hydra import compose, initialize_config_dir
 
-    from td3sweep.compose import config_directory, register, to_settings
+    from td3sweep.compose import register, to_settings
+    from td3sweep.presets import config_directory
 
     register()
     with initialize_config_dir(config_directory(), version_base="1.3"):

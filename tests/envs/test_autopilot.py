@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bare_drive import bare, made
 
 from td3sweep.envs.carla.autopilot import SPACING, Autopilot
 from td3sweep.envs.carla.control import Control, action_of, control_of
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
-from td3sweep.envs.carla.make import make_carla_env
 from td3sweep.envs.carla.route import Route
 from td3sweep.errors import SimulatorError
 
@@ -23,7 +23,7 @@ BRAKE, COAST = np.array([0.0, -1.0], np.float32), np.zeros(2, np.float32)
 
 @pytest.fixture(scope="module")
 def env():
-    env = make_carla_env(autopilot=True, action_repeat=4)
+    env = made(autopilot=True, action_repeat=4)
     yield env
     env.close()
 
@@ -55,7 +55,7 @@ def test_it_drives_a_whole_route_at_30_km_h(env):
 
 def test_its_control_played_as_actions_moves_the_car_alike(env):
     """Tick by tick: what is reported is what was done, in sign, scale and time."""
-    with make_carla_env(autopilot=True, steer_scale=0.8) as single:  # which it never exceeds
+    with made(autopilot=True, steer_scale=0.8) as single:  # which it never exceeds
         single.reset(seed=3)
         shown = play(single, [None] * 200)
         single.reset(seed=3)
@@ -113,14 +113,14 @@ def test_seed_and_actions_decide_the_episode_whatever_came_before(env):
     env.reset(seed=6)
     play(env, [None] * 30)
     assert seen(env, 5) == first
-    with make_carla_env(autopilot=True, action_repeat=4) as other:
+    with made(autopilot=True, action_repeat=4) as other:
         assert seen(other, 5) == first
 
 
 @pytest.mark.slow
 def test_it_minds_the_other_cars():
     """They drive at 12 to 24 km/h: who does not see them runs into one within the first 100 m."""
-    with make_carla_env(autopilot=True, action_repeat=4, traffic=20, map_name="StandInRing") as env:
+    with made(autopilot=True, action_repeat=4, traffic=20, map="StandInRing") as env:
         env.reset(seed=1)
         infos = play(env, [None] * 100)
     assert {info["end"] for info in infos} == {""}
@@ -128,19 +128,20 @@ def test_it_minds_the_other_cars():
 
 
 def test_after_a_fault_the_next_episode_is_driven_by_actions():
-    slow, fault = {"action_repeat": 4, "target_speed": 5.0}, {"flags": ["-fault-crash-after=150"], "tick_timeout": 1.5}
-    with make_carla_env(autopilot=True, **slow, **fault) as env:
+    with made(
+        autopilot=True, action_repeat=4, flags=["-fault-crash-after=300"], timeouts={"tick": 1.5, "frame": 5.0}
+    ) as env:
         env.reset(seed=4)
         with pytest.raises(SimulatorError):
             play(env, [None] * 100)
         assert env.faults == 1
         env.reset(seed=4)
         assert play(env, [COAST] * 10)[-1]["speed"] < 0.1
-        assert play(env, [None] * 20)[-1]["speed"] == pytest.approx(5.0, abs=0.4)
+        assert play(env, [None] * 50)[-1]["speed"] == pytest.approx(8.33, abs=0.4)
 
 
 def test_without_it_the_action_is_refused_and_the_episode_goes_on():
-    with CarlaDriveEnv() as env:
+    with CarlaDriveEnv(bare()) as env:
         env.reset(seed=0)
         with pytest.raises(ValueError, match=r"CarlaDriveEnv\(autopilot=True\)"):
             env.step(None)
@@ -148,7 +149,7 @@ def test_without_it_the_action_is_refused_and_the_episode_goes_on():
 
 
 def test_its_traffic_manager_gets_a_process_of_its_own():
-    assert isinstance(make_carla_env(autopilot=True), IsolatedCarlaEnv)
+    assert isinstance(made(autopilot=True), IsolatedCarlaEnv)
 
 
 def test_actions_and_controls():

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import gymnasium
 import numpy as np
 import pytest
+from bare_drive import OF_TESTS, bare, made
 from gymnasium.utils.env_checker import check_env
 
 import td3sweep.envs
 from td3sweep.envs.carla.env import CarlaDriveEnv
-from td3sweep.envs.carla.make import make_carla_env
 from td3sweep.envs.carla.simulation import Simulation
 from td3sweep.envs.carla.traffic import SPEEDS
 from td3sweep.errors import UserError
@@ -24,7 +24,7 @@ pytest.importorskip("carla")
 
 @pytest.fixture(scope="module")
 def env():
-    env = CarlaDriveEnv(route_length=(60.0, 80.0))
+    env = CarlaDriveEnv(bare(route_min=60.0, route_max=80.0))
     yield env
     env.close()
 
@@ -63,12 +63,12 @@ def test_a_seed_decides_the_episode_whatever_came_before(env):
 
 
 def test_a_fresh_server_plays_the_same_episode(env):
-    with CarlaDriveEnv(route_length=(60.0, 80.0)) as other:
+    with CarlaDriveEnv(bare(route_min=60.0, route_max=80.0)) as other:
         assert play(other, 11, steps=60) == play(env, 11, steps=60)
 
 
 def test_traffic_comes_by_the_number_and_by_the_seed():
-    with make_carla_env(traffic=6) as env:
+    with made(traffic=6) as env:
         first = play(env, 5, steps=60)
         assert play(env, 5, steps=60) == first
         _, info = env.reset(seed=5)
@@ -77,7 +77,9 @@ def test_traffic_comes_by_the_number_and_by_the_seed():
 
 def test_each_car_of_the_traffic_keeps_a_speed_of_its_own_below_the_egos():
     """Alone on the road, or behind a slower one; in a process of its own, as is every Traffic Manager here."""
-    done = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, __file__], env=OF_TESTS, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     speeds = np.array(json.loads(done.stdout.splitlines()[-1]))
     low, high = SPEEDS
@@ -103,7 +105,7 @@ def test_a_new_traffic_manager_is_in_step_before_it_is_given_cars():
 
 
 def test_asking_for_more_cars_than_places_is_told(caplog):
-    with make_carla_env(traffic=500) as env:
+    with made(traffic=500) as env:
         _, info = env.reset(seed=0)
     assert info["cars_asked"] == 500
     assert 0 < info["cars_spawned"] < 500
@@ -121,7 +123,7 @@ def test_the_image_is_a_stack_of_the_last_four_steps(env):
 
 
 def test_frames_advance_by_the_action_repeat():
-    with CarlaDriveEnv(action_repeat=4) as env:
+    with CarlaDriveEnv(bare(action_repeat=4)) as env:
         env.reset(seed=2)
         for step in range(1, 6):
             _, _, _, _, info = env.step(np.array([0.0, 0.5], np.float32))
@@ -130,7 +132,10 @@ def test_frames_advance_by_the_action_repeat():
 
 def test_the_reward_is_the_sum_of_its_terms_and_the_repeat_adds_ticks_up():
     action = np.array([0.0, 0.6], np.float32)
-    with CarlaDriveEnv(reward="seed_later") as single, CarlaDriveEnv(reward="seed_later", action_repeat=3) as triple:
+    with (
+        CarlaDriveEnv(bare(reward="seed_later")) as single,
+        CarlaDriveEnv(bare(reward="seed_later", action_repeat=3)) as triple,
+    ):
         single.reset(seed=4)
         triple.reset(seed=4)
         for _ in range(8):
@@ -164,7 +169,7 @@ def test_a_driver_who_follows_the_waypoints_succeeds_and_the_road_goes_on(env):
 
 
 def test_a_goal_that_is_named_ends_the_task():
-    with CarlaDriveEnv(route_length=(60.0, 80.0), terminate=["collision", "off_road", "route_done"]) as env:
+    with CarlaDriveEnv(bare(route_min=60.0, route_max=80.0, terminate=["collision", "off_road", "route_done"])) as env:
         _, terminated, truncated, info = drive_to_the_goal(env)
     assert (terminated, truncated) == (True, False)
     assert "unlearnt" not in info
@@ -183,7 +188,7 @@ def test_hard_steering_ends_off_the_road(env):
 
 def test_running_into_a_car_is_a_collision():
     ends = set()
-    with make_carla_env(traffic=40, stalled_ticks=100, reward="seed_later") as env:
+    with made(traffic=40, stalled_ticks=100, reward="seed_later") as env:
         for seed in range(8):
             observation, _ = env.reset(seed=seed)
             terminated = truncated = False
@@ -203,7 +208,7 @@ def test_running_into_a_car_is_a_collision():
     ("ends", "terminates", "cost"), [({}, True, -10.0), ({"terminate": ["collision"]}, False, 0.0)]
 )
 def test_standing_still_ends_the_task_and_costs_as_a_failure_where_it_is_named(ends, terminates, cost):
-    with CarlaDriveEnv(stalled_ticks=3, **ends) as env:
+    with CarlaDriveEnv(bare(stalled_ticks=3, **ends)) as env:
         env.reset(seed=0)
         for step in range(3):
             _, reward, terminated, truncated, info = env.step(np.array([0.0, -1.0], np.float32))
@@ -214,7 +219,7 @@ def test_standing_still_ends_the_task_and_costs_as_a_failure_where_it_is_named(e
 
 
 def test_the_time_limit_truncates():
-    with CarlaDriveEnv(max_episode_steps=5, stalled_ticks=3) as env:
+    with CarlaDriveEnv(bare(max_episode_steps=5, stalled_ticks=3)) as env:
         env.reset(seed=0)
         for _ in range(5):
             _, _, terminated, truncated, info = env.step(np.array([0.0, 1.0], np.float32))
@@ -233,7 +238,7 @@ def test_fixed_routes_do_not_depend_on_the_seed(env):
 
 @pytest.mark.parametrize(("vector", "size"), [("full", 78), ("no_waypoints", 3), ("speed", 1)])
 def test_vector_sizes(vector, size):
-    with CarlaDriveEnv(vector=vector, camera_width=256, camera_height=144) as env:
+    with CarlaDriveEnv(bare(vector=vector, camera={"width": 256, "height": 144})) as env:
         observation, _ = env.reset(seed=0)
         assert observation["vector"].shape == (size,) == (env.vector_size,)
         assert observation["image"].shape == (4, 84, 84)
@@ -241,7 +246,7 @@ def test_vector_sizes(vector, size):
 
 
 def test_render_is_the_camera_in_rgb():
-    with CarlaDriveEnv(camera_width=120, camera_height=90, render_mode="rgb_array") as env:
+    with CarlaDriveEnv(bare(render_mode="rgb_array", camera={"width": 120, "height": 90})) as env:
         assert env.render() is None
         env.reset(seed=0)
         assert env.render().shape == (90, 120, 3)
@@ -262,7 +267,7 @@ def test_stable_baselines_accepts_it(env):
 @pytest.mark.slow
 def test_stable_baselines_trains_on_it():
     sb3 = pytest.importorskip("stable_baselines3")
-    with gymnasium.make(td3sweep.envs.CARLA_DRIVE, route_length=(60.0, 80.0)) as made:
+    with gymnasium.make(td3sweep.envs.CARLA_DRIVE, route_min=60.0, route_max=80.0) as made:
         model = sb3.TD3("MultiInputPolicy", made, learning_starts=100, buffer_size=500, batch_size=16, seed=0)
         before = model.actor.mu[0].weight.detach().clone()
         model.learn(300)
@@ -273,11 +278,14 @@ def test_stable_baselines_trains_on_it():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"fixed_delta": 0.2}, r"env\.fixed_delta=0\.2"),
+        ({"fixed_delta": 0.2}, r"fixed_delta: CarlaDrive has no such argument"),
+        ({"map_name": "Town01"}, r"map_name: CarlaDrive has no such argument; did you mean map\?"),
+        ({"camera": {"widht": 9}}, r"camera: widht is no key of it; it has width, height"),
+        ({"camera": {"width": 9}}, r"env\.camera\.width=9: must lie between 16 and 4096"),
         ({"action_repeat": 0}, r"env\.action_repeat=0"),
         ({"steer_scale": 1.5}, r"env\.steer_scale=1\.5"),
-        ({"route_length": (300.0, 200.0)}, r"env\.route_length=\[300\.0, 200\.0\]"),
-        ({"map_name": "Town01"}, r"env\.map=Town01: the stand-in has only .*StandInTown"),
+        ({"route_min": 300.0, "route_max": 200.0}, r"env\.route_min=300\.0 exceeds env\.route_max=200\.0"),
+        ({"map": "Town01"}, r"env\.map=Town01: the stand-in has only .*StandInTown"),
         ({"reward": "best"}, r"reward=best"),
         ({"reward": {"lanes": 1.0}}, r"reward\.terms\.lanes"),
         ({"server": "docker"}, r"env\.server=docker"),
@@ -285,11 +293,11 @@ def test_stable_baselines_trains_on_it():
 )
 def test_bad_arguments_are_named_before_anything_starts(arguments, message):
     with pytest.raises(UserError, match=message):
-        CarlaDriveEnv(**arguments)
+        CarlaDriveEnv(bare(**arguments))
 
 
 def test_misuse_is_an_error(env):
-    with CarlaDriveEnv() as fresh, pytest.raises(gymnasium.error.ResetNeeded):
+    with CarlaDriveEnv(bare()) as fresh, pytest.raises(gymnasium.error.ResetNeeded):
         fresh.step(np.zeros(2, np.float32))
     env.reset(seed=0)
     with pytest.raises(ValueError, match="not finite"):
@@ -297,7 +305,7 @@ def test_misuse_is_an_error(env):
 
 
 def test_in_detail_every_tick_is_told_and_the_sensor_sees_markings_crossed():
-    with CarlaDriveEnv(detail=True, action_repeat=4, spawn_jitter=0.0, heading_jitter=0.0) as env:
+    with CarlaDriveEnv(bare(detail=True, action_repeat=4, spawn_jitter=0.0, heading_jitter=0.0)) as env:
         _, info = env.reset(seed=0)
         assert info["max_steer"] == pytest.approx(np.radians(40.0))
         ticks, ended = [], False
@@ -313,7 +321,7 @@ def test_in_detail_every_tick_is_told_and_the_sensor_sees_markings_crossed():
 
 def speeds_of_traffic():
     """km/h of six cars after ten seconds; the ego stands."""
-    env = CarlaDriveEnv(traffic=6, action_repeat=10)
+    env = CarlaDriveEnv(bare(traffic=6, action_repeat=10))
     env.reset(seed=3)
     for _ in range(20):
         env.step(np.array([0.0, -1.0], np.float32))

@@ -17,6 +17,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from bare_drive import OF_TESTS, bare
 
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
@@ -34,7 +35,7 @@ def in_a_child(test):
     def run(**arguments):
         for _ in range(3):
             command = [sys.executable, __file__, test.__name__, json.dumps(arguments)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=55)
+            done = subprocess.run(command, env=OF_TESTS, capture_output=True, text=True, check=False, timeout=55)
             if done.returncode >= 0:
                 break
         assert done.returncode == 0, done.stderr
@@ -78,7 +79,7 @@ FAULTS = [
 @pytest.mark.parametrize(("flag", "kind", "message"), FAULTS)
 @in_a_child
 def test_after_a_fault_the_next_reset_starts_anew(flag, kind, message):
-    with CarlaDriveEnv(flags=[flag], tick_timeout=1.5, frame_timeout=0.5) as env:
+    with CarlaDriveEnv(bare(flags=[flag], timeouts={"tick": 1.5, "frame": 0.5})) as env:
         expected = hash_of(env, seed=3)
         first = server_pid(env)
         with pytest.raises(SimulatorError, match=message) as caught:
@@ -100,7 +101,7 @@ def test_with_traffic_the_isolated_environment_survives_too(flag, tmp_path):
     port = block.first
     block.release()
     with IsolatedCarlaEnv(
-        port=port, flags=[flag], tick_timeout=1.5, frame_timeout=0.5, traffic=4, log_dir=str(tmp_path)
+        bare(port=port, flags=[flag], traffic=4, log_dir=str(tmp_path), timeouts={"tick": 1.5, "frame": 0.5})
     ) as env:
         expected = hash_of(env, seed=3)
         for faults in (1, 2):
@@ -116,7 +117,7 @@ def test_with_traffic_the_isolated_environment_survives_too(flag, tmp_path):
 def test_a_worker_that_is_killed_or_hangs_is_replaced(monkeypatch, tmp_path):
     monkeypatch.setattr("td3sweep.envs.carla.isolated.MARGIN_S", 0.5)
     monkeypatch.setattr("td3sweep.envs.carla.isolated.GRACE_S", 0.5)
-    with IsolatedCarlaEnv(tick_timeout=2.0, frame_timeout=0.5, log_dir=str(tmp_path)) as env:
+    with IsolatedCarlaEnv(bare(log_dir=str(tmp_path), timeouts={"tick": 2.0, "frame": 0.5})) as env:
         expected = hash_of(env, seed=3)
         env._worker.kill()
         said = rf"process was ended by SIGKILL; see {tmp_path}/environment\.log"
@@ -132,7 +133,7 @@ def test_a_worker_that_is_killed_or_hangs_is_replaced(monkeypatch, tmp_path):
 
 
 def test_isolation_changes_nothing_else():
-    with CarlaDriveEnv() as plain, IsolatedCarlaEnv() as isolated:
+    with CarlaDriveEnv(bare()) as plain, IsolatedCarlaEnv(bare()) as isolated:
         assert hash_of(isolated, seed=6) == hash_of(plain, seed=6)
         assert isolated.server_version == plain.server_version != ""
         assert (isolated.render() == plain.render()).all()
@@ -142,19 +143,19 @@ def test_isolation_changes_nothing_else():
         isolated.step(ACTION)  # an error of the caller's does not void the episode
         assert isolated.faults == 0
     with pytest.raises(UserError, match=r"env\.action_repeat=0"):
-        IsolatedCarlaEnv(action_repeat=0)
+        IsolatedCarlaEnv(bare(action_repeat=0))
 
 
 def test_the_isolated_worker_reports_a_taken_port():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with IsolatedCarlaEnv(port=port) as env, pytest.raises(UserError, match=rf"env\.port={port}"):
+        with IsolatedCarlaEnv(bare(port=port)) as env, pytest.raises(UserError, match=rf"env\.port={port}"):
             env.reset(seed=0)
 
 
 @in_a_child
 def test_a_killed_server_is_replaced():
-    with CarlaDriveEnv(tick_timeout=1.5) as env:
+    with CarlaDriveEnv(bare(timeouts={"tick": 1.5})) as env:
         expected = hash_of(env, seed=3)
         os.kill(server_pid(env), signal.SIGKILL)
         with pytest.raises(SimulatorError):
@@ -166,7 +167,7 @@ def test_a_killed_server_is_replaced():
 def test_a_server_that_never_loads_ends_in_time():
     begin = time.monotonic()
     with (
-        CarlaDriveEnv(flags=["-fault-hang-after=1"], start_timeout=2.0, load_timeout=2.0, tick_timeout=1.0) as env,
+        CarlaDriveEnv(bare(flags=["-fault-hang-after=1"], timeouts={"start": 2.0, "load": 2.0, "tick": 1.0})) as env,
         pytest.raises(SimulatorError),
     ):
         env.reset(seed=0)
@@ -176,7 +177,7 @@ def test_a_server_that_never_loads_ends_in_time():
 
 @in_a_child
 def test_restart_every_so_many_episodes():
-    with CarlaDriveEnv(restart_every_episodes=2) as env:
+    with CarlaDriveEnv(bare(restart_every=2)) as env:
         pids = []
         for _ in range(5):
             env.reset(seed=1)
@@ -186,7 +187,7 @@ def test_restart_every_so_many_episodes():
 
 
 def test_client_and_server_are_replaced_together_every_so_many_episodes():
-    with IsolatedCarlaEnv(restart_every_episodes=2) as env:
+    with IsolatedCarlaEnv(bare(restart_every=2)) as env:
         workers, firsts = [], []
         for _ in range(5):
             observation, _ = env.reset(seed=1)
@@ -200,7 +201,7 @@ def test_client_and_server_are_replaced_together_every_so_many_episodes():
 @in_a_child
 def test_a_slow_load_is_a_fault_of_its_kind():
     with (
-        CarlaDriveEnv(flags=["-fault-slow-load=9"], load_timeout=1.0) as env,
+        CarlaDriveEnv(bare(flags=["-fault-slow-load=9"], timeouts={"load": 1.0})) as env,
         pytest.raises(SimulatorError, match="loading the map") as caught,
     ):
         env.reset(seed=0)
@@ -218,8 +219,10 @@ def descendants(pid):
 )
 def test_kill_9_of_the_trainer_leaves_no_process(flag):
     code = (
-        "import numpy as np\nfrom td3sweep.envs.carla.isolated import IsolatedCarlaEnv\n"
-        f"env = IsolatedCarlaEnv(flags=[{flag!r}, '-fault-count-driven'], tick_timeout=4.0)\n"
+        "import numpy as np\nfrom td3sweep.envs.carla.config import drive_config\n"
+        "from td3sweep.envs.carla.isolated import IsolatedCarlaEnv\n"
+        f"told = drive_config(flags=[{flag!r}, '-fault-count-driven'], timeouts={{'tick': 4.0}}, stalled_ticks=None)\n"
+        "env = IsolatedCarlaEnv(told)\n"
         "env.reset(seed=0)\nprint('ready', flush=True)\n"
         "while True: env.step(np.zeros(2, np.float32))\n"
     )
@@ -238,17 +241,17 @@ def test_kill_9_of_the_trainer_leaves_no_process(flag):
 
 @in_a_child
 def test_connect_leaves_the_server_running_and_the_world_empty():
-    with CarlaDriveEnv() as owner:
+    with CarlaDriveEnv(bare()) as owner:
         expected = hash_of(owner, seed=4)
         owner._simulation.close = lambda: None  # hand the running server over
         port, pid = owner._server.port, server_pid(owner)
         owner._simulation._clear()
-        with CarlaDriveEnv(server="connect", port=port) as guest:
+        with CarlaDriveEnv(bare(server="connect", port=port)) as guest:
             assert hash_of(guest, seed=4) == expected
             world = guest._simulation._world
             assert len(world.get_actors().filter("vehicle.*")) == 1
         os.kill(pid, 0)  # still there
-        with CarlaDriveEnv(server="connect", port=port) as guest:
+        with CarlaDriveEnv(bare(server="connect", port=port)) as guest:
             assert hash_of(guest, seed=4) == expected
         owner._server.stop()
 
@@ -260,7 +263,7 @@ def test_an_unknown_map_of_a_running_server_lists_its_maps():
     server.start()
     try:
         with (
-            CarlaDriveEnv(server="connect", port=server.port, map_name="Town01") as env,
+            CarlaDriveEnv(bare(server="connect", port=server.port, map="Town01")) as env,
             pytest.raises(UserError, match=r"env\.map=Town01: the server has no such map; .*StandInTown"),
         ):
             env.reset()

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from bare_drive import bare
 
 from td3sweep.envs.carla.conditions import check_world
 from td3sweep.envs.carla.env import CarlaDriveEnv
@@ -12,18 +13,21 @@ carla = pytest.importorskip("carla")
 
 
 def test_a_weather_preset_holds_on_the_server_over_episodes():
-    with CarlaDriveEnv(weather="WetSunset") as env:
+    with CarlaDriveEnv(bare(weather="WetSunset")) as env:
         for seed in (0, 1):
             env.reset(seed=seed)
             assert env._simulation._world.get_weather() == carla.WeatherParameters.WetSunset
-    with CarlaDriveEnv() as env:
+    with CarlaDriveEnv(bare()) as env:
         env.reset(seed=0)
         assert env._simulation._world.get_weather() != carla.WeatherParameters.WetSunset
 
 
 @pytest.mark.parametrize("name", ["Sunny", "cloudiness"])
 def test_an_unknown_weather_names_the_choices(name):
-    with CarlaDriveEnv(weather=name) as env, pytest.raises(UserError, match=rf"^env\.weather={name}: .*ClearNoon, .*"):
+    with (
+        CarlaDriveEnv(bare(weather=name)) as env,
+        pytest.raises(UserError, match=rf"^env\.weather={name}: .*ClearNoon, .*"),
+    ):
         env.reset(seed=0)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bare_drive import bare
 
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.carla.observe import Shutter
@@ -66,13 +67,13 @@ def test_without_stretches_nothing_is_dark():
 )
 def test_impossible_stretches_are_refused(dark):
     with pytest.raises(UserError, match=r"env\.dark=.*EVERY"):
-        CarlaDriveEnv(dark=dark)
+        CarlaDriveEnv(bare(dark=dark))
 
 
 def test_an_episode_on_the_stand_in():
     pytest.importorskip("carla")
-    env = CarlaDriveEnv(dark=[8.0, 4.0], action_repeat=4, spawn_jitter=0.0, heading_jitter=0.0)
-    plain = CarlaDriveEnv(action_repeat=4, spawn_jitter=0.0, heading_jitter=0.0)
+    env = CarlaDriveEnv(bare(dark=[8.0, 4.0], action_repeat=4, spawn_jitter=0.0, heading_jitter=0.0))
+    plain = CarlaDriveEnv(bare(action_repeat=4, spawn_jitter=0.0, heading_jitter=0.0))
     try:
         seen = {}
         for name, world in (("dark", env), ("again", env), ("plain", plain)):

@@ -26,13 +26,13 @@ def test_first_end(state, reason):
 
 
 def test_ends_are_chosen_by_name_and_the_routes_end_always_is_one():
-    assert build_ends(["collision", "off_road"], off_road=2.5, stalled_ticks=100) == ENDS
-    assert build_ends([], off_road=2.5, stalled_ticks=None) == [RouteDone()]
+    assert build_ends(["collision", "off_road"], stalled_ticks=100) == ENDS
+    assert build_ends([], stalled_ticks=None) == [RouteDone()]
     named = ["stalled", "route_done", "off_road", "collision"]  # whether it terminates; it ends an episode either way
-    assert set(build_ends(named, off_road=2.5, stalled_ticks=100)) == set(ENDS)
-    assert first_end(build_ends(["collision"], off_road=1.0, stalled_ticks=None), DriveState(lateral=9.0)) == ""
-    assert first_end(build_ends(["off_road"], off_road=1.0, stalled_ticks=None), DriveState(lateral=1.1)) == "off_road"
+    assert set(build_ends(named, stalled_ticks=100)) == set(ENDS)
+    assert first_end(build_ends(["collision"], stalled_ticks=None), DriveState(lateral=9.0)) == ""
+    assert first_end(build_ends(["off_road"], stalled_ticks=None), DriveState(lateral=2.6)) == "off_road"
     with pytest.raises(
         UserError, match=r"env\.terminate=lane: no such end; choose from collision, off_road, route_done, stalled"
     ):
-        build_ends(["lane"], off_road=2.5, stalled_ticks=None)
+        build_ends(["lane"], stalled_ticks=None)

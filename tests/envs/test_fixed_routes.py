@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bare_drive import bare
 
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.errors import UserError
@@ -12,7 +13,7 @@ ROUTES = [[1, 11], [20, 8]]  # even numbers lie on one side of the road, odd one
 
 @pytest.fixture(scope="module")
 def env():
-    env = CarlaDriveEnv(routes=ROUTES, spawn_jitter=0.5, heading_jitter=0.05)
+    env = CarlaDriveEnv(bare(routes=ROUTES, spawn_jitter=0.5, heading_jitter=0.05))
     yield env
     env.close()
 
@@ -54,5 +55,5 @@ def test_by_number_and_without_jitter(env):
     ],
 )
 def test_routes_that_the_map_lacks_are_refused(routes, message):
-    with CarlaDriveEnv(routes=routes) as env, pytest.raises(UserError, match=message):
+    with CarlaDriveEnv(bare(routes=routes)) as env, pytest.raises(UserError, match=message):
         env.reset(seed=0)

@@ -184,7 +184,7 @@ def test_faults_of_the_user_are_one_line(monkeypatch):
         GymImageEnv("CartPole-v1")
     with pytest.raises(UserError, match=r"env\.action_repeat=0"):
         GymImageEnv(action_repeat=0)
-    with pytest.raises(UserError, match=r"env\.stalled_steps=0: must be at least 1"):
+    with pytest.raises(UserError, match=r"env\.stalled_steps=0: must lie at or above 1"):
         GymImageEnv(stalled_steps=0)
     with pytest.raises(UserError, match=r"env\.pedals=\[1, 2\]: give two of the actions 0 to 1 of td3sweep-test"):
         GymImageEnv("td3sweep-test/Painter-v0", pedals=[1, 2])

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import msgpack
 import numpy as np
 import pytest
+from bare_drive import bare
 
 from td3sweep.envs.carla.isolated import IsolatedCarlaEnv
 from td3sweep.envs.carla.ports import free_block
@@ -83,8 +84,8 @@ def talk(sock, answer):
 def test_nonsense_over_rpc(answer, monkeypatch):
     monkeypatch.setattr("td3sweep.envs.carla.isolated.MARGIN_S", 2.0)
     with server(answer) as port:
-        limits = {"start_timeout": 2.0, "load_timeout": 1.0, "tick_timeout": 1.0}
-        with IsolatedCarlaEnv(server="connect", port=port, **limits) as env, pytest.raises(SimulatorError):
+        limits = {"timeouts": {"start": 2.0, "load": 1.0, "tick": 1.0}}
+        with IsolatedCarlaEnv(bare(server="connect", port=port, **limits)) as env, pytest.raises(SimulatorError):
             env.reset(seed=0)
 
 
@@ -94,7 +95,7 @@ def drive(env, steps):
 
 
 def test_a_garbled_camera_frame_costs_the_client_its_process_and_the_trainer_nothing():
-    with IsolatedCarlaEnv(flags=["-fault-garble-frame-every=40"], tick_timeout=2.0, frame_timeout=1.0) as env:
+    with IsolatedCarlaEnv(bare(flags=["-fault-garble-frame-every=40"], timeouts={"tick": 2.0, "frame": 1.0})) as env:
         first, _ = env.reset(seed=3)
         with pytest.raises(SimulatorError) as caught:
             drive(env, 60)

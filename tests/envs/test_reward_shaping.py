@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from bare_drive import bare
 
 from td3sweep.envs.carla.env import CarlaDriveEnv
-from td3sweep.envs.carla.reward import PRESETS, build_reward
+from td3sweep.envs.carla.reward import build_reward
 from td3sweep.envs.carla.shaping import Shaping, apf, centre
 from td3sweep.envs.carla.state import DriveState
 from td3sweep.evaluate.episodes import drive
+from td3sweep.presets import preset
 
 
 @pytest.mark.parametrize(
@@ -56,13 +58,13 @@ def test_the_discounted_sum_depends_on_the_first_and_last_state_alone(terminated
 
 
 def test_the_preset_adds_it_to_the_described_reward():
-    shaped, plain = PRESETS["seed_phase3"], PRESETS["seed_20nov"]
-    assert shaped.weights == {**plain.weights, "centre": 1.0, "apf": 1.0}
-    assert shaped.progress_scale == plain.progress_scale
-    reward = build_reward(shaped.weights, gamma=0.5, scale=4.0)
-    assert reward.names == tuple(shaped.weights)
+    shaped, plain = preset("reward", "seed_phase3"), preset("reward", "seed_20nov")
+    assert shaped["terms"] == {**plain["terms"], "centre": 1.0, "apf": 1.0}
+    assert shaped["progress_scale"] == plain["progress_scale"]
+    reward = build_reward(shaped["terms"], gamma=0.5)
+    assert reward.names == tuple(shaped["terms"])
     reward.shaping.begin(DriveState())
-    assert reward.shaping(DriveState(), False) == pytest.approx({"centre": -2.0, "apf": -2.0})  # 4 x (.5 x 1 - 1)
+    assert reward.shaping(DriveState(), False) == pytest.approx({"centre": -0.5, "apf": -0.5})  # .5 x 1 - 1
 
 
 class Straight:
@@ -76,7 +78,7 @@ class Straight:
 def test_on_the_stand_in_it_telescopes_by_the_agents_step_and_evaluations_leave_it_out():
     pytest.importorskip("carla")
     shaped = {"goal": 1.0, "failure": 1.0, "centre": 2.0}
-    with CarlaDriveEnv(action_repeat=4, reward=shaped, gamma=0.9) as env:
+    with CarlaDriveEnv(bare(action_repeat=4, reward=shaped, gamma=0.9)) as env:
         _, info = env.reset(seed=3)
         first, total, seen, t, ended = info["lateral"], 0.0, 0.0, 0, False
         while not ended:

@@ -1,13 +1,10 @@
 """Every reward term against numbers worked out by hand from its formula."""
 
 import math
-from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from td3sweep.envs.carla.reward import (
-    PRESETS,
     Comfort,
     CruiseSpeed,
     Efficiency,
@@ -18,10 +15,10 @@ from td3sweep.envs.carla.reward import (
     Race,
     Safety,
     build_reward,
-    reward_preset,
 )
 from td3sweep.envs.carla.state import DriveState
 from td3sweep.errors import UserError
+from td3sweep.presets import preset
 
 CASES = [
     (Efficiency(), {"speed": 4.165}, 0.5),
@@ -84,25 +81,18 @@ def test_term(term, state, value):
 def test_the_two_described_presets_weigh_the_same_tick_very_differently():
     state = DriveState(speed=8.33, metres_gained=0.4165)
     first, later = (
-        build_reward(preset.weights, progress_scale=preset.progress_scale)(state)
-        for preset in (PRESETS["seed_20nov"], PRESETS["seed_later"])
+        build_reward(said["terms"], progress_scale=said["progress_scale"])(state)
+        for said in (preset("reward", "seed_20nov"), preset("reward", "seed_later"))
     )
     assert first == pytest.approx({"efficiency": 1.0, "lane": 1.0, "comfort": 0.15, "safety": 0.0, "progress": 41.65})
     assert later == pytest.approx({"efficiency": 2.0, "lane": 1.0, "comfort": 0.3, "safety": 0.0, "progress": 0.62475})
 
 
 def test_cruise_is_best_at_the_target_speed():
-    reward = build_reward(PRESETS["cruise"].weights)
+    reward = build_reward(preset("reward", "cruise")["terms"])
     totals = [sum(reward(DriveState(speed=speed)).values()) for speed in (0.0, 4.0, 8.33, 10.0, 14.0)]
     assert totals.index(max(totals)) == 2
     assert totals[2] == pytest.approx(1.0)
-
-
-def test_scale_multiplies_every_term():
-    state = DriveState(speed=5.0, route_done=True)
-    full = build_reward({"goal": 10.0, "race": 1.0})(state)
-    tenth = build_reward({"goal": 10.0, "race": 1.0}, scale=0.1)(state)
-    assert tenth == pytest.approx({name: value / 10 for name, value in full.items()})
 
 
 def test_the_bonus_is_what_the_routes_end_pays_beside_the_way_there():
@@ -117,13 +107,4 @@ def test_unknown_names_list_the_choices():
     with pytest.raises(UserError, match=r"reward\.terms\.speeed: no such term; choose from .*race"):
         build_reward({"speeed": 1.0})
     with pytest.raises(UserError, match=r"reward=best: .*seed_20nov"):
-        reward_preset("best")
-
-
-def test_the_yaml_presets_are_the_same_numbers():
-    folder = Path(__file__).parents[2] / "conf" / "reward"
-    for name, preset in PRESETS.items():
-        chosen = OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml"))
-        assert chosen["terms"] == dict(preset.weights)
-        if "progress" in preset.weights:
-            assert chosen["progress_scale"] == preset.progress_scale
+        preset("reward", "best")

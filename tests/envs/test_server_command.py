@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from bare_drive import bare
 
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.carla.server import GRACE_S, Server
@@ -54,7 +55,7 @@ def pids(log):
 
 
 def test_any_command_that_serves_is_driven():
-    with CarlaDriveEnv(server="command", command=STANDIN) as env:
+    with CarlaDriveEnv(bare(server="command", command=STANDIN)) as env:
         env.reset(seed=0)
         assert env.server_version == "0.9.16"
         pid = env._server._process.pid

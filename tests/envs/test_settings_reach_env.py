@@ -3,16 +3,18 @@
 import pytest
 
 from td3sweep.assemble.environment import build_env, random_bounds
+from td3sweep.envs.carla.config import drive_config
+from td3sweep.settings import CarlaSettings
 
 
 @pytest.fixture
 def built(settings, tmp_path, monkeypatch):
     """The arguments with which the environment of some overrides is built; nothing is started."""
-    caught = {}
+    caught = []
 
     class Recorder:
-        def __init__(self, **arguments):
-            caught.update(arguments)
+        def __init__(self, config):
+            caught.append(config)
 
         def start(self):
             pass
@@ -21,32 +23,40 @@ def built(settings, tmp_path, monkeypatch):
 
     def build(*overrides):
         build_env(settings(*overrides), tmp_path)
-        return dict(caught)
+        return caught[-1]
 
     return build
 
 
 def test_rewards_are_shaped_with_the_runs_own_gamma(built):
     found = built("reward=seed_phase3", "hyperparams.gamma=.93")
-    assert found["gamma"] == 0.93
-    assert found["reward"]["centre"] == found["reward"]["apf"] == 1.0
-    assert built("+reward.terms.centre=.5")["reward"]["centre"] == 0.5
+    assert found.gamma == 0.93
+    assert found.reward.terms["centre"] == found.reward.terms["apf"] == 1.0
+    assert built("+reward.terms.centre=.5").reward.terms["centre"] == 0.5
 
 
 def test_weather_routes_and_ends(built):
-    plain = built()
-    assert (plain["weather"], plain["routes"], plain["terminate"]) == (None, [], ["collision", "off_road", "stalled"])
-    found = built("env.weather=WetSunset", "env.routes=[[1,11],[20,8]]", "env.terminate=[collision]")
-    assert built("env.dark=[40,10]")["dark"] == [40.0, 10.0]
-    assert (found["weather"], found["routes"], found["terminate"]) == ("WetSunset", [[1, 11], [20, 8]], ["collision"])
+    plain = built().env
+    assert (plain.weather, plain.routes, plain.terminate) == (None, [], ["collision", "off_road", "stalled"])
+    found = built("env.weather=WetSunset", "env.routes=[[1,11],[20,8]]", "env.terminate=[collision]").env
+    assert built("env.dark=[40,10]").env.dark == [40.0, 10.0]
+    assert (found.weather, found.routes, found.terminate) == ("WetSunset", [[1, 11], [20, 8]], ["collision"])
 
 
 def test_what_the_agent_is_told_of_its_speed(built):
-    assert (built()["vector"], built()["speed_scale"], built()["steer_scale"]) == ("speed", 3.0, 0.4)
-    assert built("env.speed_scale=12")["speed_scale"] == 12.0
-    seed = built("experiment=seed_5k")
-    assert (seed["vector"], seed["speed_scale"], seed["steer_scale"]) == ("full", 30.0, 1.0)
-    assert seed["terminate"] == ["collision", "off_road", "route_done"]
+    plain = built().env
+    assert (plain.vector, plain.speed_scale, plain.steer_scale) == ("speed", 3.0, 0.4)
+    assert built("env.speed_scale=12").env.speed_scale == 12.0
+    seed = built("experiment=seed_5k").env
+    assert (seed.vector, seed.speed_scale, seed.steer_scale) == ("full", 30.0, 1.0)
+    assert seed.terminate == ["collision", "off_road", "route_done"]
+
+
+def test_the_default_is_the_one_of_gymnasium_make(built):
+    """But for what a learner adds: its discount, and the factor on what it sees."""
+    here, made = built(), drive_config()
+    assert here.env == made.env == CarlaSettings()
+    assert (here.reward, here.frame_stack) == (made.reward, made.frame_stack)
 
 
 def test_pedals_and_patience_reach_a_gymnasium_environment(settings, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from td3sweep.envs.carla import isolated
 class Stuck:
     time_limits = (0.1, 0.1)
     server_version = ""
-    def __init__(self, **_): pass
+    def __init__(self, config): pass
     def start(self, again): pass
     def close(self): pass
     def reset(self, **_): ctypes.PyDLL(None).sleep(1000)  # with the lock: no thread of Python's runs
@@ -38,7 +38,7 @@ def test_a_stuck_worker_ends_itself():
         text=True,
     )
     theirs.close()
-    ours.send(({}, False))
+    ours.send((None, False))
     ours.send(("reset", (0, None)))
     begin = time.monotonic()
     ours.close()  # as when the trainer is killed

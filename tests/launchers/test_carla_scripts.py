@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from bare_drive import bare
 
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.carla.ports import block_at
@@ -166,7 +167,7 @@ def test_what_it_starts_can_be_driven(tmp_path):
     )  # fmt: skip
     try:
         for port in (first, first + 4):
-            with CarlaDriveEnv(server="connect", port=port) as env:
+            with CarlaDriveEnv(bare(server="connect", port=port)) as env:
                 env.reset(seed=0)
                 assert env.server_version.startswith("0.9.16")
     finally:

@@ -1,18 +1,17 @@
 """`td3sweep/CarlaDrive-v0`: drive a route through CARLA, or through its stand-in, by camera."""
 
 import math
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from td3sweep.envs.carla.config import DriveConfig
 from td3sweep.envs.carla.control import Control, action_of, control_of
 from td3sweep.envs.carla.observe import (
     FASTEST,
-    SPEED_SCALE,
     Frame,
     FrameStack,
     Shutter,
@@ -21,17 +20,16 @@ from td3sweep.envs.carla.observe import (
     drive_vector,
     vector_size,
 )
-from td3sweep.envs.carla.reward import TARGET_SPEED, Preset, build_reward, reward_preset
+from td3sweep.envs.carla.reward import build_reward
 from td3sweep.envs.carla.route import Route
 from td3sweep.envs.carla.server import Server
-from td3sweep.envs.carla.simulation import SUBSTEP, SUBSTEPS, Camera, Simulation, Timeouts
+from td3sweep.envs.carla.simulation import FIXED_DELTA, Simulation
 from td3sweep.envs.carla.starts import Starts
 from td3sweep.envs.carla.state import DriveState, Tick
 from td3sweep.envs.carla.terminate import ALWAYS, EndReason, build_ends, first_end
 from td3sweep.envs.carla.tracker import DriveTracker
-from td3sweep.envs.protocol import STACK, Action, Observation, check_ranges, observation_space
-from td3sweep.errors import SimulatorError, UserError
-from td3sweep.names import ServerMode, VectorKind
+from td3sweep.envs.protocol import Action, Observation, observation_space
+from td3sweep.errors import SimulatorError
 
 ACTION_SIZE = 2  # steer; throttle or brake
 PLACES_TRIED = 10
@@ -51,166 +49,45 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012 - Gymnasium declares it so
 
-    def __init__(
-        self,
-        *,
-        server: ServerMode = "standin",
-        host: str = "127.0.0.1",
-        port: int | None = None,
-        path: str | None = None,
-        command: Sequence[str] = (),
-        gpu: int | None = None,
-        flags: Sequence[str] = (),
-        map_name: str = "StandInTown",
-        weather: str | None = None,
-        vector: VectorKind = "full",
-        speed_scale: float = SPEED_SCALE,
-        camera_width: int = 84,
-        camera_height: int = 84,
-        camera_fov: float = 90.0,
-        camera_x: float = 1.6,
-        camera_z: float = 1.5,
-        camera_pitch: float = 0.0,
-        dark: Sequence[float] = (),
-        frame_stack: int = STACK,
-        action_repeat: int = 1,
-        steer_scale: float = 1.0,
-        max_episode_steps: int = 1000,
-        stalled_ticks: int | None = None,
-        terminate: Sequence[str] = ("collision", "off_road", "stalled"),
-        off_road: float = 2.5,
-        fixed_delta: float = 0.05,
-        traffic: int = 0,
-        autopilot: bool = False,
-        routes: Sequence[Sequence[int]] = (),
-        route_length: tuple[float, float] = (250.0, 350.0),
-        spawn_jitter: float = 0.6,
-        heading_jitter: float = 0.1,
-        reward: str | Mapping[str, float] = "cruise",
-        progress_scale: float | None = None,
-        target_speed: float = TARGET_SPEED,
-        reward_scale: float = 1.0,
-        gamma: float = 0.99,
-        restart_every_episodes: int | None = None,
-        start_timeout: float = 60.0,
-        load_timeout: float = 60.0,
-        tick_timeout: float = 10.0,
-        frame_timeout: float = 5.0,
-        log_dir: str | None = None,
-        detail: bool = False,
-        render_mode: str | None = None,
-    ) -> None:
+    def __init__(self, config: DriveConfig | None = None) -> None:
         """Nothing is started here; `start()` or the first `reset()` does.
 
-        Args:
-            server: `standin` | `launch` (CarlaUE4.sh at `path`) | `command` (any command line) | `connect` (one
-                running at `host`, `port`).
-            host: where to connect.
-            port: RPC port of the server; None takes a free block of ports.
-            path: CarlaUE4.sh.
-            command: what runs a server in the foreground; see `Server`.
-            gpu: what the server renders on; None takes the first of CUDA_VISIBLE_DEVICES.
-            flags: more command-line flags for a server started here.
-            map_name: a map of the server, without its folder.
-            weather: one of the presets of `carla.WeatherParameters`; None leaves the map's.
-            vector: `full` (78 numbers) | `no_waypoints` (3) | `speed` (1).
-            speed_scale: m/s that the vector shows as 1.
-            camera_width, camera_height: pixels; resized to 84 x 84 by areas.
-            camera_fov: horizontal, degrees.
-            camera_x, camera_z, camera_pitch: metres ahead of the car's centre, metres above it, degrees.
-            dark: metres (every, length): the agent's frames are black over `length` of every `every` along the route,
-                from a place on that the seed decides; three: see `Shutter`; equal: always; none: never.
-            frame_stack: frames in the image stack.
-            action_repeat: simulator ticks an agent step; rewards add up.
-            steer_scale: share of the car's steering range that an action of 1 uses.
-            max_episode_steps: agent steps until truncation; `gymnasium.make` keeps this name for itself and
-                adds a TimeLimit wrapper, which can only shorten the default.
-            stalled_ticks: ticks at a standstill that end an episode; None never.
-            terminate: what ends the task: `collision`, `off_road`, `stalled`, `route_done`. The last two end an
-                episode in any case, and truncate it where they are not named.
-            off_road: metres from the lane's centre at which the road ends.
-            fixed_delta: simulated seconds a tick.
-            traffic: other cars to ask for; `info` says how many came.
-            autopilot: be ready for `step(None)`: CARLA's Traffic Manager drives.
-            routes: fixed routes by the numbers of their first and last spawn point; none: random ones.
-            route_length: shortest and longest random route, metres.
-            spawn_jitter, heading_jitter: uniform offset of the start, metres to a side and radians.
-            reward: a preset's name, or weights by term (`reward.py`).
-            progress_scale: reward of a metre in the `progress` term; None keeps the preset's.
-            target_speed: m/s, of the terms `efficiency` and `cruise_speed`, and of the autopilot.
-            reward_scale: multiplies the whole reward.
-            gamma: the learner's discount, for the terms `centre` and `apf` (`shaping.py`).
-            restart_every_episodes: restart an own server so often (real servers leak); None never.
-            start_timeout, load_timeout, tick_timeout, frame_timeout: seconds; see `Timeouts`.
-            log_dir: folder for `server.log`; None uses a temporary file.
-            detail: `info["ticks"]` of a step lists the `DriveState` of each of its ticks, with the crossings that
-                CARLA's lane-invasion sensor saw; `info["fixed_delta"]` is a tick's length in seconds.
-            render_mode: None or `rgb_array`, the camera's picture.
-
         Raises:
-            UserError: an argument is out of range, naming its key.
+            UserError: the server's mode lacks something, or a name is unknown.
         """
-        check_ranges(
-            action_repeat=(action_repeat, 1, math.inf),
-            frame_stack=(frame_stack, 1, math.inf),
-            max_episode_steps=(max_episode_steps, 1, math.inf),
-            traffic=(traffic, 0, math.inf),
-            steer_scale=(steer_scale, 0.01, 1.0),
-            off_road=(off_road, 0.1, math.inf),
-        )
-        if not 0.0 < fixed_delta <= SUBSTEP * SUBSTEPS:
-            raise UserError(
-                f"env.fixed_delta={fixed_delta}: must be above 0 and at most {SUBSTEP * SUBSTEPS:g} s "
-                "(CARLA's longest substep times its substeps)"
-            )
-        if not 0.0 < route_length[0] <= route_length[1]:
-            raise UserError(f"env.route_length={list(route_length)}: give the shortest, then the longest, in metres")
-        self.vector_size = vector_size(vector)
+        config = self._told = DriveConfig() if config is None else config
+        env = self._config = config.env
+        self.vector_size = vector_size(env.vector)
         self.action_size = ACTION_SIZE
-        self.observation_space = observation_space(self.vector_size, frame_stack, FASTEST)
+        self.observation_space = observation_space(self.vector_size, config.frame_stack, FASTEST)
         self.action_space = spaces.Box(-1.0, 1.0, (self.action_size,), np.float32)
-        self.render_mode = render_mode
+        self.render_mode = config.render_mode
         self.faults = 0
-        preset = reward_preset(reward) if isinstance(reward, str) else Preset(reward)
         self._reward = build_reward(
-            preset.weights,
-            progress_scale=preset.progress_scale if progress_scale is None else progress_scale,
-            target_speed=target_speed,
-            off_road=off_road,
-            stalled=stalled_ticks if stalled_ticks and "stalled" in terminate else math.inf,
-            gamma=gamma,
-            scale=reward_scale,
+            config.reward.terms,
+            progress_scale=config.reward.progress_scale,
+            stalled=env.stalled_ticks if env.stalled_ticks and "stalled" in env.terminate else math.inf,
+            gamma=config.gamma,
         )
-        self._truncating = {"time_limit", *ALWAYS} - set(terminate)
-        self._ends = build_ends(terminate, off_road=off_road, stalled_ticks=stalled_ticks)
+        self._truncating = {"time_limit", *ALWAYS} - set(env.terminate)
+        self._ends = build_ends(env.terminate, stalled_ticks=env.stalled_ticks)
         self._server = Server(
-            server,
-            host=host,
-            port=port,
-            path=path,
-            command=command,
-            gpu=gpu,
-            flags=flags,
-            map_name=map_name,
-            log_dir=log_dir,
+            env.server,
+            host=env.host,
+            port=env.port,
+            path=env.path,
+            command=env.command,
+            gpu=env.gpu,
+            flags=env.flags,
+            map_name=env.map,
+            log_dir=config.log_dir,
         )
-        self._map_name, self._weather = map_name, weather
-        self._camera = Camera(camera_width, camera_height, camera_fov, camera_x, camera_z, camera_pitch)
-        self._timeouts = Timeouts(start_timeout, load_timeout, tick_timeout, frame_timeout)
-        self._shutter = Shutter(dark)
-        self._fixed_delta = fixed_delta
-        self._vector, self._speed_scale = vector, speed_scale
-        self._action_repeat = action_repeat
-        self._steer_scale = steer_scale
-        self._max_episode_steps = max_episode_steps
-        self._traffic, self._autopilot = traffic, target_speed if autopilot else None
-        self._starts_on = partial(Starts, length=route_length, pairs=routes, jitter=(spawn_jitter, heading_jitter))
-        self._detail = detail
-        self._restart_every = restart_every_episodes
+        self._shutter = Shutter(env.dark)
+        self._autopilot, self._detail = config.autopilot, config.detail
         self._simulation: Simulation | None = None
         self._starts: Starts | None = None
         self._episodes = 0
-        self._stack = FrameStack(frame_stack)
+        self._stack = FrameStack(config.frame_stack)
         self._tick: Tick | None = None
         self._tracker: DriveTracker | None = None
         self._first_frame = 0
@@ -224,8 +101,8 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
     @property
     def time_limits(self) -> tuple[float, float]:
         """Seconds that a step and a reset may take at the very most, going by the time limits inside."""
-        limits = self._timeouts
-        step = self._action_repeat * (2.0 * limits.tick + limits.frame)
+        limits = self._config.timeouts
+        step = self._config.action_repeat * (2.0 * limits.tick + limits.frame)
         return step, limits.start + 3.0 * limits.load
 
     def start(self, again: bool = False) -> None:
@@ -269,7 +146,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._tracker = DriveTracker(
             route,
             tick,
-            fixed_delta=self._fixed_delta,
+            fixed_delta=FIXED_DELTA,
             half_length=simulation.half_length,
             half_width=simulation.half_width,
         )
@@ -280,7 +157,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         self._shutter.begin(self.np_random)
         self._stack.restart(self._frame(tick))
         info = self._info(tick, dict.fromkeys(self._reward.names, 0.0), "")
-        begun = {"route": route.points, "max_steer": max_steer * self._steer_scale}
+        begun = {"route": route.points, "max_steer": max_steer * self._config.steer_scale}
         return self._observation(tick), info | begun
 
     def step(self, action: Action | None) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -295,12 +172,12 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
         """
         if self._simulation is None or self._tracker is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
-        control = control_of(action, self._steer_scale, autopilot=self._autopilot is not None)
+        control = control_of(action, self._config.steer_scale, autopilot=self._autopilot)
         terms = dict.fromkeys(self._reward.names, 0.0)
         ticks: list[DriveState] = []
         driven: list[Control] = []
         end: EndReason = ""
-        for _ in range(self._action_repeat):
+        for _ in range(self._config.action_repeat):
             try:
                 if control is None:
                     self._simulation.hand_over(self._tracker.route, self._tracker.place.distance)
@@ -317,19 +194,19 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
                 break
         self._tick = tick
         self._steps += 1
-        if not end and self._steps >= self._max_episode_steps:
+        if not end and self._steps >= self._config.max_episode_steps:
             end = "time_limit"
         self._stack.push(self._frame(tick))
         truncated = end in self._truncating
         terminated = bool(end) and not truncated
         terms |= self._reward.shaping(state, terminated)
-        info = self._info(tick, terms, end) | {"seconds": len(ticks) * self._fixed_delta}
+        info = self._info(tick, terms, end) | {"seconds": len(ticks) * FIXED_DELTA}
         if action is None:
-            info["control"] = action_of(driven, self._steer_scale)
+            info["control"] = action_of(driven, self._config.steer_scale)
         if end == "route_done" and truncated:
             info["unlearnt"] = self._reward.bonus(state)
         if self._detail:
-            info |= {"ticks": ticks, "fixed_delta": self._fixed_delta}
+            info |= {"ticks": ticks, "fixed_delta": FIXED_DELTA}
         return self._observation(tick), sum(terms.values()), terminated, truncated, info
 
     def render(self) -> Any:
@@ -348,21 +225,18 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             self._server.stop()
 
     def _ready_simulation(self) -> Simulation:
-        if self._simulation and self._restart_every and self._episodes >= self._restart_every:
+        every = self._config.restart_every
+        if self._simulation and every and self._episodes >= every:
             self.close()
         if self._simulation is None:
             self._episodes = 0
-            self._simulation = world = Simulation(
-                self._server,
-                map_name=self._map_name,
-                weather=self._weather,
-                camera=self._camera,
-                fixed_delta=self._fixed_delta,
-                timeouts=self._timeouts,
-                watch_markings=self._detail,
-                autopilot=self._autopilot,
+            self._simulation = world = Simulation(self._server, self._told)
+            self._starts = Starts(
+                *(world.lanes, world.places, world.waypoints),
+                length=(self._config.route_min, self._config.route_max),
+                pairs=self._config.routes,
+                jitter=(self._config.spawn_jitter, self._config.heading_jitter),
             )
-            self._starts = self._starts_on(world.lanes, world.places, world.waypoints)
         self._episodes += 1
         return self._simulation
 
@@ -376,16 +250,18 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             else:
                 route, pose, height = starts.numbered(index, attempt)
             seed = int(self.np_random.integers(2**31))
-            if tick := simulation.begin(pose, height, traffic=self._traffic, seed=seed):
+            if tick := simulation.begin(pose, height, traffic=self._config.traffic, seed=seed):
                 return tick, route
-        raise SimulatorError(f"the ego car found no free place in {PLACES_TRIED} tries on {self._map_name}")
+        raise SimulatorError(f"the ego car found no free place in {PLACES_TRIED} tries on {self._config.map}")
 
     def _observation(self, tick: Tick) -> Observation:
         assert self._tracker is not None
         place, route = self._tracker.place, self._tracker.route
         return {
             "image": self._stack.array(),
-            "vector": drive_vector(self._vector, tick.speed, tick.pose, place, route, speed_scale=self._speed_scale),
+            "vector": drive_vector(
+                self._config.vector, tick.speed, tick.pose, place, route, speed_scale=self._config.speed_scale
+            ),
         }
 
     def _frame(self, tick: Tick) -> Frame:
@@ -408,7 +284,7 @@ class CarlaDriveEnv(gymnasium.Env[Observation, Action]):
             "success": end == "route_done",
             "end": end,
             "frame": tick.frame - self._first_frame,
-            "cars_asked": self._traffic,
+            "cars_asked": self._config.traffic,
             "cars_spawned": len(self._simulation.cars),
         }
 

@@ -13,12 +13,14 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import gymnasium
 
+from td3sweep.envs.carla.config import DriveConfig
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.protocol import Action, Observation
 from td3sweep.errors import SimulatorError, UserError
@@ -36,20 +38,20 @@ PASSED_ON = (UserError, SimulatorError, ValueError, gymnasium.error.ResetNeeded)
 
 
 class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
-    """`CarlaDriveEnv`, with the same arguments and the same episodes, in a worker process."""
+    """`CarlaDriveEnv`, told the same and with the same episodes, in a worker process."""
 
     metadata = CarlaDriveEnv.metadata
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, config: DriveConfig) -> None:
         """
         Args:
-            arguments: see `CarlaDriveEnv`; checked here at once. `restart_every_episodes` replaces the client's process
-                with the server, or alone where the server is not ours.
+            config: see `CarlaDriveEnv`; checked here at once. Its `restart_every` replaces the client's process with
+                the server, or alone where the server is not ours.
 
         Raises:
             UserError: as there.
         """
-        prototype = CarlaDriveEnv(**arguments)  # starts nothing, and knows the spaces
+        prototype = CarlaDriveEnv(config)  # starts nothing, and knows the spaces
         self.observation_space = prototype.observation_space
         self.action_space = prototype.action_space
         self.vector_size, self.action_size = prototype.vector_size, prototype.action_size
@@ -57,8 +59,8 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
         self.faults = 0
         self.server_version = ""
         self._step_limit, self._reset_limit = (limit + MARGIN_S for limit in prototype.time_limits)
-        self._restart_every = arguments.pop("restart_every_episodes", None)
-        self._arguments = arguments
+        self._restart_every = config.env.restart_every
+        self._config = replace(config, env=replace(config.env, restart_every=None))
         self._workers = 0
         self._episodes = 0  # of the present worker
         self._worker: subprocess.Popen[bytes] | None = None
@@ -71,7 +73,7 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
         self._episodes = 0
         self._workers += 1
         self._pipe, theirs = Pipe()
-        with theirs, _log(self._arguments.get("log_dir")) as output:
+        with theirs, _log(self._config.log_dir) as output:
             self._worker = subprocess.Popen(
                 [sys.executable, "-m", "td3sweep.envs.carla.isolated", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -80,7 +82,7 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
                 stderr=output,
                 start_new_session=True,  # an interrupt from the terminal is the trainer's to handle
             )
-        self._pipe.send((self._arguments, self._workers > 1))
+        self._pipe.send((self._config, self._workers > 1))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -123,7 +125,7 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
             how = self._end_worker(GRACE_S)
             if isinstance(error, SimulatorError):
                 raise
-            folder = self._arguments.get("log_dir")
+            folder = self._config.log_dir
             where = f"; see {Path(folder) / LOG}" if folder else ""
             raise SimulatorError(f"{method}: the environment's process {how}{where}", "client") from error
         if isinstance(answer, Exception):
@@ -154,8 +156,8 @@ def _log(folder: str | None) -> Any:
 
 def serve(pipe: Any) -> None:
     """The worker: answer calls until the pipe ends."""
-    arguments, again = pipe.recv()
-    env = CarlaDriveEnv(**arguments)
+    config, again = pipe.recv()
+    env = CarlaDriveEnv(config)
     limit = sum(env.time_limits) + WATCHDOG_S
     failure: Exception | None = None
     try:

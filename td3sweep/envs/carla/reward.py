@@ -1,7 +1,7 @@
 """Rewards as weighted sums of small terms, each a class with its formula, over one simulator tick.
 
-A preset is data: weights by term, and the progress term's scale. `seed_20nov` and `seed_later` are the
-described system's, whose progress scales differ a hundredfold, so their returns do not compare; `race` is
+A preset is data, in `conf/reward/`: weights by term, and the progress term's scale. `seed_20nov` and `seed_later` are
+the described system's, whose progress scales differ a hundredfold, so their returns do not compare; `race` is
 v (cos a - |d|) (Jaritz et al. 2018, "End-to-end race driving with deep reinforcement learning"); `cruise`
 has its optimum at the target speed; `seed_phase3` adds the shaping (`shaping.py`) that the described
 system's plan names for its third phase, without weights.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from td3sweep.envs.carla.shaping import POTENTIALS, Shaping
-from td3sweep.envs.carla.state import DriveState
+from td3sweep.envs.carla.state import OFF_ROAD, DriveState
 from td3sweep.errors import UserError
 
 TARGET_SPEED = 8.33  # m/s, 30 km/h
@@ -79,7 +79,7 @@ class Safety:
     standing costs .01 at once to .05 after 100 ticks.
     """
 
-    off_road: float = 2.5
+    off_road: float = OFF_ROAD
 
     def __call__(self, state: DriveState) -> float:
         """The term's value for this tick."""
@@ -126,7 +126,7 @@ class Race:
 class Failure:
     """-1 at a collision, off the road (`off_road`: metres from the lane's centre) or after so many `stalled` ticks."""
 
-    off_road: float = 2.5
+    off_road: float = OFF_ROAD
     stalled: float = math.inf
 
     def __call__(self, state: DriveState) -> float:
@@ -142,30 +142,6 @@ class Goal:
     def __call__(self, state: DriveState) -> float:
         """The term's value for this tick."""
         return 1.0 if state.route_done else 0.0
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Weights by term, and the scale of the progress term."""
-
-    weights: Mapping[str, float]
-    progress_scale: float = 0.5
-
-
-PRESETS: Mapping[str, Preset] = {
-    "cruise": Preset({"cruise_speed": 0.5, "lane": 1.0, "failure": 10.0, "goal": 10.0}),
-    "race": Preset({"race": 1.0}),
-    "seed_20nov": Preset(
-        {"efficiency": 1.0, "lane": 2.0, "comfort": 0.5, "safety": 1.0, "progress": 2.0}, progress_scale=50.0
-    ),
-    "seed_phase3": Preset(
-        {"efficiency": 1.0, "lane": 2.0, "comfort": 0.5, "safety": 1.0, "progress": 2.0, "centre": 1.0, "apf": 1.0},
-        progress_scale=50.0,
-    ),
-    "seed_later": Preset(
-        {"efficiency": 2.0, "lane": 2.0, "comfort": 1.0, "safety": 1.0, "progress": 3.0}, progress_scale=0.5
-    ),
-}
 
 
 class Reward:
@@ -193,59 +169,37 @@ class Reward:
 
 
 def build_reward(
-    terms: Mapping[str, float],
-    *,
-    progress_scale: float = 0.5,
-    target_speed: float = TARGET_SPEED,
-    off_road: float = 2.5,
-    stalled: float = math.inf,
-    gamma: float = 0.99,
-    scale: float = 1.0,
+    terms: Mapping[str, float], *, progress_scale: float = 1.0, stalled: float = math.inf, gamma: float = 0.99
 ) -> Reward:
     """Build a reward from weights by term name.
 
     Args:
         terms: weight of each term; see the classes of this module, and `shaping.py`, for the formulas.
         progress_scale: reward of one metre in `progress`, before its weight.
-        target_speed: m/s, for `efficiency` and `cruise_speed`.
-        off_road: metres from the lane's centre at which the road ends, for `safety` and `failure`.
         stalled: ticks at a standstill that are a `failure`.
         gamma: the learner's discount, for the shaping.
-        scale: multiplies every weight.
 
     Raises:
         UserError: a term is unknown.
     """
     makers: dict[str, Callable[[], Term]] = {
         "comfort": Comfort,
-        "cruise_speed": lambda: CruiseSpeed(target_speed),
-        "efficiency": lambda: Efficiency(target_speed),
-        "failure": lambda: Failure(off_road, stalled),
+        "cruise_speed": CruiseSpeed,
+        "efficiency": Efficiency,
+        "failure": lambda: Failure(stalled=stalled),
         "goal": Goal,
         "lane": Lane,
         "progress": lambda: Progress(progress_scale),
         "race": Race,
-        "safety": lambda: Safety(off_road),
+        "safety": Safety,
     }
     for name in terms:
         if name not in makers and name not in POTENTIALS:
             raise UserError(f"reward.terms.{name}: no such term; choose from {', '.join([*makers, *POTENTIALS])}")
-    weights = {name: weight * scale for name, weight in terms.items()}
     return Reward(
-        {name: (weight, makers[name]()) for name, weight in weights.items() if name in makers},
-        Shaping({name: weight for name, weight in weights.items() if name in POTENTIALS}, gamma),
+        {name: (weight, makers[name]()) for name, weight in terms.items() if name in makers},
+        Shaping({name: weight for name, weight in terms.items() if name in POTENTIALS}, gamma),
     )
-
-
-def reward_preset(name: str) -> Preset:
-    """The preset of that name.
-
-    Raises:
-        UserError: there is none.
-    """
-    if name not in PRESETS:
-        raise UserError(f"reward={name}: no such preset; choose from {', '.join(PRESETS)}")
-    return PRESETS[name]
 
 
 def _clip(value: float, low: float, high: float) -> float:

@@ -11,14 +11,15 @@ import queue
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
 
 from td3sweep.envs.carla.autopilot import Autopilot
 from td3sweep.envs.carla.client import load_carla
 from td3sweep.envs.carla.conditions import check_world, weather_preset
+from td3sweep.envs.carla.config import DriveConfig
 from td3sweep.envs.carla.control import Control
+from td3sweep.envs.carla.reward import TARGET_SPEED
 from td3sweep.envs.carla.route import LaneGraph, Pose, Route
 from td3sweep.envs.carla.server import Server
 from td3sweep.envs.carla.state import Tick
@@ -26,31 +27,10 @@ from td3sweep.envs.carla.traffic import Car, spawn_traffic
 from td3sweep.errors import SimulatorError, UserError
 
 EGO_MODEL = "vehicle.tesla.model3"
+FIXED_DELTA = 0.05  # simulated seconds a tick; at most the longest substep times their number
 SUBSTEP, SUBSTEPS = 0.01, 10
 WARM_UP_TICKS = 10  # a spawned car drops onto the road, and the first camera frames may be lost
 SPAWN_HEIGHT = 0.3  # m above the spawn point's height, so that wheels do not start in the ground
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Size in pixels, horizontal field of view in degrees, and place on the car in metres and degrees."""
-
-    width: int = 84
-    height: int = 84
-    fov: float = 90.0
-    x: float = 1.6
-    z: float = 1.5
-    pitch: float = 0.0
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """Seconds: a server's start, a map load, one tick, one camera frame after its tick."""
-
-    start: float = 60.0
-    load: float = 60.0
-    tick: float = 10.0
-    frame: float = 5.0
 
 
 class Simulation:
@@ -61,36 +41,30 @@ class Simulation:
     def __init__(
         self,
         server: Server,
-        *,
-        map_name: str,
-        weather: str | None,
-        camera: Camera,
-        fixed_delta: float,
-        timeouts: Timeouts,
-        watch_markings: bool = False,
-        autopilot: float | None = None,
+        config: DriveConfig,
     ) -> None:
         """Connect, load the map, and go into synchronous mode.
 
-        `watch_markings` adds the lane-invasion sensor; with `autopilot` the ego can be handed over to the Traffic
-        Manager, which drives at so many m/s.
+        With `config.detail` there is a lane-invasion sensor as well; with `config.autopilot` the ego can be handed over
+        to the Traffic Manager, which drives at ``TARGET_SPEED``.
 
         Raises:
             SimulatorError: the server does not start, answer or load.
             UserError: the server has no such map, or is of another version; there is no such weather.
         """
         self._carla: ModuleType = load_carla()
-        sky = None if weather is None else weather_preset(self._carla, weather)
+        env = config.env
+        sky = None if env.weather is None else weather_preset(self._carla, env.weather)
         self._server = server
-        self._camera_settings = camera
-        self._timeouts = timeouts
+        self._camera_settings = env.camera
+        self._timeouts = env.timeouts
         self._manager: Any = None
         self._sensors: list[Any] = []
         self._images: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._impacts: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
         self._crossings: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._watch_markings = watch_markings
-        self._autopilot_speed = autopilot
+        self._watch_markings = config.detail
+        self._autopilot_speed = TARGET_SPEED if config.autopilot else None
         self._autopilot: Autopilot | None = None
         self._ego: Any = None
         self._ego_id = 0
@@ -99,11 +73,11 @@ class Simulation:
         self._open.add(self)
         with self._faults("loading the map", "load"):
             server.start()
-            self._client = server.wait_ready(timeouts.start)
+            self._client = server.wait_ready(env.timeouts.start)
             self.version: str = self._client.get_server_version()
-            self._client.set_timeout(timeouts.load)
-            self._world = self._load(map_name)
-            self._set_synchronous(fixed_delta)
+            self._client.set_timeout(env.timeouts.load)
+            self._world = self._load(env.map)
+            self._set_synchronous()
             # Actors of an earlier client go, settings stay; determinism needs a load in synchronous mode.
             self._world = self._client.reload_world(False)
             carla_map = self._world.get_map()
@@ -112,8 +86,8 @@ class Simulation:
             self.lanes = LaneGraph(carla_map)
             if sky is not None:
                 self._world.set_weather(sky)
-            check_world(self._world, map_name=map_name, fixed_delta=fixed_delta, weather=sky)
-            self._client.set_timeout(timeouts.tick)
+            check_world(self._world, map_name=env.map, fixed_delta=FIXED_DELTA, weather=sky)
+            self._client.set_timeout(env.timeouts.tick)
 
     def begin(self, pose: Pose, height: float, *, traffic: int, seed: int) -> Tick | None:
         """Clear the world, spawn traffic, the ego at rest and its sensors, and let everything settle.
@@ -223,10 +197,10 @@ class Simulation:
             world = self._client.load_world(name)
         return world
 
-    def _set_synchronous(self, fixed_delta: float) -> None:
+    def _set_synchronous(self) -> None:
         settings = self._world.get_settings()
         settings.synchronous_mode = True
-        settings.fixed_delta_seconds = fixed_delta
+        settings.fixed_delta_seconds = FIXED_DELTA
         settings.substepping = True
         settings.max_substep_delta_time = SUBSTEP
         settings.max_substeps = SUBSTEPS

@@ -6,6 +6,8 @@ from typing import Any
 from td3sweep.envs.carla.control import Control
 from td3sweep.envs.carla.route import Pose
 
+OFF_ROAD = 2.5  # m from its lane's centre at which a car has left the road
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from td3sweep.envs.carla.state import DriveState
+from td3sweep.envs.carla.state import OFF_ROAD, DriveState
 from td3sweep.errors import UserError
 
 EndReason = Literal["", "collision", "off_road", "route_done", "time_limit", "stalled"]
@@ -25,7 +25,7 @@ class Collision:
 class OffRoad:
     """The car's centre is over `limit` metres from its lane's centre; touching a marking is not enough."""
 
-    limit: float = 2.5
+    limit: float = OFF_ROAD
     reason: EndReason = "off_road"
 
     def holds(self, state: DriveState) -> bool:
@@ -64,13 +64,13 @@ ALWAYS: tuple[EndReason, ...] = ("route_done", "stalled")  # end an episode whet
 End = Collision | OffRoad | RouteDone | Stalled
 
 
-def build_ends(names: Sequence[str], *, off_road: float, stalled_ticks: int | None) -> list[End]:
+def build_ends(names: Sequence[str], *, stalled_ticks: int | None) -> list[End]:
     """Every end that can come: those of these names that may be left out, the route's, and a standstill.
 
     Raises:
         UserError: a name is unknown.
     """
-    known: Mapping[str, End] = {"collision": Collision(), "off_road": OffRoad(off_road)}
+    known: Mapping[str, End] = {"collision": Collision(), "off_road": OffRoad()}
     choices = (*known, *ALWAYS)
     for name in names:
         if name not in choices:
