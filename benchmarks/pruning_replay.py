@@ -214,7 +214,7 @@ def course(runs: Sequence[Run], settings: Settings) -> Course:
         for position, run in enumerate(runs):
             path = Path(folder) / str(position)
             path.mkdir()
-            judge = Judge(work, settings, path, position, scores)
+            judge = Judge(work, settings, position, scores)
             before = position * settings.steps
             if run.alarm is not None and alarm is None:
                 alarm = before + run.alarm
@@ -222,8 +222,9 @@ def course(runs: Sequence[Run], settings: Settings) -> Course:
                 row = {"phase": "evaluation", "updates": max(0, step - run.warmup + 1), "eval/return": value}
                 with (path / "metrics.jsonl").open("a") as file:
                     file.write(json.dumps(row) + "\n")
-                if step < run.steps:  # the trainer asks no judge at the end
-                    judge(step)
+                if step < run.steps:  # nothing is pruned at the end, nor before it has learnt
+                    if row["updates"]:
+                        judge.hears(step, value)
                     judged.append((before + step, tuple(told)))
                     told.clear()
             score = final_window(path, spec.search.window)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from td3sweep.assemble.environment import build_env
+from td3sweep.callbacks import Callback
 from td3sweep.record.console import banner, closing, console_log, simulator
 from td3sweep.record.lock import alone_in
-from td3sweep.record.rundir import ENDINGS, NO_MONITOR, RunDirectory
+from td3sweep.record.rundir import CRASHED, FINISHED, INTERRUPTED, NO_MONITOR, STOPPED, RunDirectory
 from td3sweep.settings import Settings
 from td3sweep.tapes import check_recording
+from td3sweep.watching import Watching
 
 if TYPE_CHECKING:
-    from td3sweep.trainer import Judge, Trainer
+    from td3sweep.trainer import Trainer
 
-FINISHED, STOPPED, PRUNED, INTERRUPTED, CRASHED = ENDINGS
 STOPPED_BY_MONITOR = 3
 SIGNALLED = 128  # plus the signal's number
 UNWATCHED: dict[str, Any] = {  # what a monitor's report says, with monitor=off
@@ -68,13 +69,13 @@ class Outcome:
         return f"run={self.directory} steps={self.summary['env_steps']} {shown} verdict={verdict}"
 
 
-def run(settings: Settings, path: Path, judge: Judge | None = None, *, horizon: int | None = None) -> Outcome:
+def run(settings: Settings, path: Path, callbacks: Sequence[Callback] = (), *, horizon: int | None = None) -> Outcome:
     """Train as ``settings`` say in directory ``path``, resuming what is there.
 
     Args:
         settings: what to train, and how.
         path: the run's directory.
-        judge: asked after every evaluation, with the environment step, whether to end the run there as hopeless.
+        callbacks: who looks on beside the monitor, and may end the run.
         horizon: environment steps over which a run that begins here lets noise and learning rates fall, where it will
             be extended that far; None: its own ``steps``.
 
@@ -85,10 +86,10 @@ def run(settings: Settings, path: Path, judge: Judge | None = None, *, horizon: 
     """
     check_recording(settings)
     with alone_in(path):
-        return _run(settings, path, judge, horizon)
+        return _run(settings, path, callbacks, horizon)
 
 
-def _run(settings: Settings, path: Path, judge: Judge | None, horizon: int | None) -> Outcome:
+def _run(settings: Settings, path: Path, callbacks: Sequence[Callback], horizon: int | None) -> Outcome:
     directory = RunDirectory(path)
     directory.agree(settings)
     done = directory.read(directory.summary)
@@ -110,7 +111,7 @@ def _run(settings: Settings, path: Path, judge: Judge | None, horizon: int | Non
                 env,
                 console=console,
                 interrupted=lambda: bool(received),
-                judge=judge,
+                callbacks=callbacks,
                 horizon=horizon,
             )
             directory.write_provenance(settings.seed, simulator(settings))
@@ -125,7 +126,7 @@ def _run(settings: Settings, path: Path, judge: Judge | None, horizon: int | Non
         finally:
             env.close()
         directory.write_summary(summary)
-        code = SIGNALLED + received[0] if received else STOPPED_BY_MONITOR if trainer.stopped_by_monitor else 0
+        code = SIGNALLED + received[0] if received else STOPPED_BY_MONITOR if trainer.stopped == STOPPED else 0
         outcome = Outcome(path, summary, code)
         closing(console, settings, trainer, outcome)
     return outcome
@@ -148,26 +149,25 @@ def _close(settings: Settings, trainer: Trainer) -> dict[str, Any]:
 def finished(trainer: Trainer) -> bool:
     """Whether all steps are taken and evaluated; a run that a signal or the monitor ended is not."""
     taken = trainer.step >= trainer.plan.steps and trainer.evaluated_at == trainer.step
-    return taken and not trainer.stopped_by_monitor and not trainer.judged_hopeless
+    return taken and not trainer.stopped
 
 
 def ending(trainer: Trainer) -> str:
     """How a run ended: one of ``ENDINGS``. Where nobody asked for the end, an error was it."""
     if finished(trainer):
         return FINISHED
-    if trainer.stopped_by_monitor:
-        return STOPPED
-    if trainer.judged_hopeless:
-        return PRUNED
+    if trainer.stopped:
+        return trainer.stopped
     return INTERRUPTED if trainer.interrupted() else CRASHED
 
 
 def summarise(trainer: Trainer) -> dict[str, Any]:
     """``summary.json`` of a run in its present state."""
-    monitor, recorder = trainer.monitor, trainer.recorder
+    recorder = trainer.recorder
+    watching = next((one for one in trainer.callbacks if isinstance(one, Watching)), None)
     per_update, per_step = recorder.seconds_per("update"), recorder.seconds_per("step")
     return {
-        **(UNWATCHED if monitor is None else monitor.report().as_dict()),
+        **(UNWATCHED if watching is None else watching.monitor.report().as_dict()),
         "final_return": trainer.evaluation.get("eval/return"),
         "final_length": trainer.evaluation.get("eval/length"),
         "evaluation": trainer.evaluation,

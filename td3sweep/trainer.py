@@ -5,27 +5,24 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from td3sweep.agent.td3 import TD3
+from td3sweep.callbacks import Callback
 from td3sweep.checkpoint import Checkpoints
 from td3sweep.collect.collector import Collector
 from td3sweep.collect.episode import Episode
 from td3sweep.errors import SimulatorError
-from td3sweep.monitor.detectors import Alarm
-from td3sweep.monitor.verdict import Monitor
 from td3sweep.plan import Plan
 from td3sweep.record.recorder import Recorder
 from td3sweep.replay.batch import Batch
 from td3sweep.replay.memory import Replay
 
 log = logging.getLogger(__name__)
-
-Judge = Callable[[int], bool]
 
 
 class Trainer:
@@ -38,28 +35,34 @@ class Trainer:
         collector: Collector,
         agent: TD3,
         replay: Replay,
-        monitor: Monitor | None,
-        stop_on_alarm: bool,
         recorder: Recorder,
         checkpoints: Checkpoints,
         interrupted: Callable[[], bool],
-        wiring: tuple[Sequence[str], Sequence[str]] | None = None,
-        judge: Judge | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
+        """
+        Args:
+            plan: when what is done.
+            collector: who acts.
+            agent: who learns.
+            replay: from what.
+            recorder: where numbers go.
+            checkpoints: where states go.
+            interrupted: asked at every step whether a signal asks for the end.
+            callbacks: who looks on.
+        """
         self.plan = plan
-        self._wiring = wiring  # faults that an audit of this agent found, and its evidence
         self.collector, self.agent, self.replay = collector, agent, replay
-        self.monitor, self.stop_on_alarm = monitor, stop_on_alarm
         self.recorder, self.checkpoints = recorder, checkpoints
         self.interrupted = interrupted
-        self._judge = judge  # told of every evaluation; says whether the run is hopeless
-        self.judged_hopeless = False
+        self.callbacks = list(callbacks)
+        self.stopped = ""  # how a callback ended the run, one of ``record.rundir.ENDINGS``
         self.evaluation: dict[str, float] = {}
         self.evaluated_at = 0
         self.best_return, self.best_at, self.best_success = -math.inf, 0, 0.0  # of the evaluations so far
         self._evaluation_due = False
         self._told_of_small_replay = False
-        self._unwatched: dict[str, Any] | None = None  # the monitor's saved state, kept through a sitting without one
+        self._carried: dict[str, Any] = {}  # what a callback that is absent in this sitting had saved
 
     def run(self) -> None:
         """Go on from the newest checkpoint, if there is one, until all steps are taken or something ends the run.
@@ -69,8 +72,8 @@ class Trainer:
             UserError: the checkpoint cannot be used with these settings.
         """
         self._restore()
-        if self.monitor is not None and self._wiring is not None:
-            self._tell(self.monitor.wiring(self.step, *self._wiring))
+        for callback in self.callbacks:
+            callback.on_start(self)
         with self.recorder.progress(self.plan.steps, self.step):
             self._learn()  # what a signal left of the critic's burst comes before the next step
             while self.step < self.plan.steps and not self.ended_early:
@@ -84,9 +87,9 @@ class Trainer:
                     continue
                 if step is None:
                     continue
-                if self.monitor is not None:
-                    self.monitor.reward(step.reward)
                 self.recorder.spent("step", step.seconds)
+                for callback in self.callbacks:
+                    callback.on_step(self, step)
                 self._learn()
                 if step.finished is not None:
                     self._finish_episode(step.finished)
@@ -119,13 +122,16 @@ class Trainer:
 
     @property
     def ended_early(self) -> bool:
-        """Whether a signal, the monitor or the judge asks for the end."""
-        return self.interrupted() or self.stopped_by_monitor or self.judged_hopeless
+        """Whether a signal or a callback asks for the end."""
+        return self.interrupted() or bool(self.stopped)
 
-    @property
-    def stopped_by_monitor(self) -> bool:
-        """Whether an alarm ends this run."""
-        return self.stop_on_alarm and self.monitor is not None and self.monitor.must_stop
+    def stop(self, ending: str) -> None:
+        """End the run after the present step, evaluated or not; the first ending of several stands.
+
+        Args:
+            ending: how, one of ``record.rundir.ENDINGS``.
+        """
+        self.stopped = self.stopped or ending
 
     @property
     def phase(self) -> str:
@@ -183,18 +189,10 @@ class Trainer:
         row = self.recorder.gathered() | self.agent.learning_rates() | self.collector.row()
         row["gamma"] = self.replay.gamma
         row |= {"replay/size": float(len(self.replay)), "replay/trained": float(batch.transitions)}
-        if self.monitor is not None:
-            broken = row["nonfinite"] > 0 or not all(math.isfinite(value) for value in row.values())
-            tensors = self.agent.nonfinite_tensors() if broken else ()
-            statistics, alarms = self.monitor.watch(self.step, row, self.phase, tensors)
-            row |= statistics | {"reward/max": self.monitor.r_max}
-            self._tell(alarms)
+        for callback in self.callbacks:
+            callback.on_log(self, row)
         self.recorder.log(self.step, self.agent.updates, self.phase, row)
         self._show()
-
-    def _tell(self, alarms: Iterable[Alarm]) -> None:
-        for alarm in alarms:
-            self.recorder.alarm(alarm)
 
     def _show(self) -> None:
         self.recorder.show(self.step, self.phase, self._updates_left())
@@ -202,13 +200,8 @@ class Trainer:
     # Between steps
 
     def _finish_episode(self, episode: Episode) -> None:
-        if self.monitor is not None and episode.of_one_kind and not episode.shown:
-            phase = "warm-up" if episode.random else "learning"
-            self._tell(
-                self.monitor.episode(
-                    self.step, length=episode.length, ret=episode.total, phase=phase, speed=episode.speed
-                )
-            )
+        for callback in self.callbacks:
+            callback.on_episode(self, episode)
         self.recorder.episode(
             self.step,
             self.agent.updates,
@@ -242,8 +235,6 @@ class Trainer:
             return
         if found is not None:
             self.evaluation, self.evaluated_at, self._evaluation_due = found, self.step, False
-            if self.monitor is not None:
-                self._tell(self.monitor.evaluation(self.step, found["eval/return"], int(found["eval/episodes"])))
             self.recorder.log(self.step, self.agent.updates, "evaluation", dict(found))
             if found["eval/return"] >= self.best_return:
                 self.checkpoints.save_best({"env_step": self.step, "agent": self.agent.state_dict()} | found)
@@ -254,8 +245,8 @@ class Trainer:
                 )
             if strip is not None:
                 self.recorder.save_film(strip)
-            if self._judge is not None and self.step < self.plan.steps:
-                self.judged_hopeless = self._judge(self.step)
+            for callback in self.callbacks:
+                callback.on_evaluation(self, found)
 
     def _survive(self, error: SimulatorError) -> None:
         """Go on after a simulator fault, or save and end where there are too many."""
@@ -271,16 +262,18 @@ class Trainer:
     # Save and restore
 
     def _save(self) -> None:
-        payload = {
+        payload: dict[str, Any] = {
+            **self._carried,
             **self.collector.state_dict(),
             "horizon": self.plan.horizon,
             "evaluation": self.evaluation,
             "evaluated_at": self.evaluated_at,
             "evaluation_due": self._evaluation_due,
             "agent": self.agent.state_dict(),
-            "monitor": self._unwatched if self.monitor is None else self.monitor.state_dict(),
             "recorder": self.recorder.state_dict(),
         }
+        for callback in self.callbacks:
+            callback.on_save(self, payload)
         self.checkpoints.save(self.step, payload, self.replay)
 
     def _restore(self) -> None:
@@ -294,12 +287,13 @@ class Trainer:
         self.collector.plan = self.plan
         self.agent.load_state_dict(payload["agent"])
         self.replay.restore(payload["replay"], saved.segments)
-        self._unwatched = payload["monitor"]
-        if self.monitor is not None and payload["monitor"] is not None:
-            self.monitor.load_state_dict(payload["monitor"])
         self.recorder.load_state_dict(payload["recorder"])
         self.evaluation, self.evaluated_at = payload["evaluation"], payload["evaluated_at"]
         self._evaluation_due = payload["evaluation_due"]
         self.best_return, self.best_at, self.best_success = self.checkpoints.best()
         self.collector.load_state_dict(payload)
+        for callback in self.callbacks:
+            callback.on_restore(self, payload)
+        own = {"agent", "replay", "recorder", "horizon", "evaluation", "evaluated_at", "evaluation_due"}
+        self._carried = {key: payload[key] for key in payload.keys() - own - self.collector.state_dict().keys()}
         self.recorder.say(f"resumed at step {self.step} from {saved.path.name}")

@@ -9,6 +9,7 @@ from test_trainer import make
 from toy_env import DotEnv
 
 from td3sweep import run as run_module
+from td3sweep.callbacks import Callback
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
 from td3sweep.errors import SimulatorError
 from td3sweep.record.rundir import RunDirectory
@@ -34,9 +35,18 @@ def test_the_monitor(tmp_path):
     assert ending(trainer) == "stopped by the monitor"
 
 
+class StopsAt(Callback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_evaluation(self, trainer, found):
+        if trainer.step >= self.step:
+            trainer.stop("pruned")
+
+
 def test_a_sweep_that_calls_it_hopeless(tmp_path):
     trainer = make(tmp_path, eval_every=5)
-    trainer._judge = lambda step: step >= 20
+    trainer.callbacks.append(StopsAt(20))
     trainer.run()
     assert ending(trainer) == "pruned"
 

@@ -22,6 +22,7 @@ from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.replay import LAP, PER, FrameReplay, PrioritizedReplay
 from td3sweep.trainer import Trainer
+from td3sweep.watching import Watching
 
 PLAN = {
     "steps": 40, "horizon": 40, "warmup": 16, "updates_per_step": 1.0, "critic_only_updates": 0, "batch_size": 8,
@@ -66,13 +67,12 @@ def make(
         collector=Here(numbers, env, agent, replay, demonstrator),
         agent=agent,
         replay=replay,
-        monitor=watcher if monitor else None,
-        stop_on_alarm=stop,
+        callbacks=[Watching(watcher, stop=stop)] if monitor else [],
         recorder=Recorder(run, Console(quiet=True), None),
         checkpoints=Checkpoints(run.checkpoints, run.replay),
         interrupted=lambda: stop_after is not None and next(questions) >= stop_after,
     )
-    trainer.env = env
+    trainer.env, trainer.monitor = env, watcher if monitor else None
     return trainer
 
 
@@ -389,7 +389,7 @@ def test_an_audit_reaches_the_monitor_after_the_restored_state_and_is_told_once(
     told = []
     for _ in range(2):
         trainer = make(tmp_path, stop_after=0)
-        trainer._wiring = (["H6"], ["crossed"])
+        trainer.callbacks = [Watching(trainer.monitor, wiring=(["H6"], ["crossed"]))]
         trainer.recorder.alarm = told.append
         trainer.run()
         assert trainer.monitor.verdict == "faulty wiring"
@@ -417,7 +417,7 @@ def test_an_alarm_stops_the_run_only_where_asked(tmp_path):
         trainer.agent._tau = math.nan  # poisons every target at the first soft update
         trainer.run()
         assert trainer.monitor.verdict == "diverging"
-        assert trainer.stopped_by_monitor is stop
+        assert bool(trainer.stopped) is stop
         assert (trainer.step < 40) is stop
 
 

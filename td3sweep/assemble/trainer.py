@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from td3sweep.assemble.learner import (
     faults_asked_for,
     speed_up,
 )
+from td3sweep.callbacks import Callback
 from td3sweep.checkpoint import Checkpoints
 from td3sweep.collect.away import Away
 from td3sweep.collect.collector import Collector
@@ -40,7 +41,8 @@ from td3sweep.record.wandb import WandbMirror
 from td3sweep.replay import FrameReplay, ShardedReplay
 from td3sweep.settings import DemonstrationSettings, Settings, on_block
 from td3sweep.tapes import Tapes
-from td3sweep.trainer import Judge, Trainer
+from td3sweep.trainer import Trainer
+from td3sweep.watching import Watching
 
 
 def build_actors(settings: Settings, path: Path) -> Fleet:
@@ -67,18 +69,18 @@ def build_trainer(
     *,
     console: Console,
     interrupted: Callable[[], bool],
-    judge: Judge | None = None,
+    callbacks: Sequence[Callback] = (),
     horizon: int | None = None,
 ) -> Trainer:
     """Agent, replay, monitor, recorder and checkpoints around ``env`` (or the actors' fleet), ready to run.
 
-    ``horizon``: see :func:`td3sweep.run.run`.
+    ``callbacks`` look on beside the monitor; ``horizon``: see :func:`td3sweep.run.run`.
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    watched, sizes = settings.monitor.name != "off", (env.vector_size, env.action_size)
+    sizes = env.vector_size, env.action_size
     agent = build_agent(settings, *sizes)
-    audit = audit_agent(settings, agent, *sizes) if watched else None
+    audit = None if settings.monitor.name == "off" else audit_agent(settings, agent, *sizes)
     speed_up(settings, agent)
     expected = audit is not None and set(audit.faults) <= faults_asked_for(settings)
     replay = build_replay(settings, agent, *sizes)
@@ -95,18 +97,20 @@ def build_trainer(
     plan = build_plan(
         settings, random_bounds(settings, env.action_size), shown=demonstrator is not None, horizon=horizon
     )
+    watching = []
+    if audit is not None:
+        monitor = build_monitor(settings, ignored=("d0",) if expected else ())
+        stop = settings.monitor.name == "stop"
+        watching.append(Watching(monitor, stop=stop, wiring=(audit.faults, audit.evidence)))
     return Trainer(
         plan,
         collector=build_collector(plan, env, agent, replay, demonstrator),
         agent=agent,
         replay=replay,
-        monitor=build_monitor(settings, ignored=("d0",) if expected else ()) if watched else None,
-        stop_on_alarm=settings.monitor.name == "stop",
         recorder=recorder,
         checkpoints=Checkpoints(directory.checkpoints, directory.replay),
         interrupted=interrupted,
-        wiring=None if audit is None else (audit.faults, audit.evidence),
-        judge=judge,
+        callbacks=[*watching, *callbacks],
     )
 
 

@@ -23,7 +23,9 @@ from td3sweep.record.lock import in_use
 from td3sweep.saved import changed_keys
 from td3sweep.settings import Settings
 
-ENDINGS = ("finished", "stopped by the monitor", "pruned", "interrupted", "crashed")  # as a summary tells them
+FINISHED, STOPPED, PRUNED = "finished", "stopped by the monitor", "pruned"  # as a summary tells how a run ended
+INTERRUPTED, CRASHED = "interrupted", "crashed"
+ENDINGS = (FINISHED, STOPPED, PRUNED, INTERRUPTED, CRASHED)
 NO_MONITOR = "monitor=off"  # in a summary: why it holds no alarm and no verdict
 PACKAGES = ("torch", "numpy", "gymnasium", "carla", "hydra-core", "wandb")
 

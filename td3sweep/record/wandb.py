@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from td3sweep.record.rundir import ENDINGS
+from td3sweep.record.rundir import CRASHED
 
 log = logging.getLogger(__name__)
-*_, CRASHED = ENDINGS
 INIT_S = 20  # for W&B to answer at the start; after that the run is tracked offline
 FINISH_S = 30  # for what is left to be sent at the end; after that it waits on disk for `wandb sync`
 

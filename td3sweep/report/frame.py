@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from td3sweep.record.rundir import FINISHED
 from td3sweep.report.factors import Factor
-from td3sweep.report.runs import EVAL, FINISHED, RETURN, Run
+from td3sweep.report.runs import EVAL, RETURN, Run
 
 WINDOW = 0.2  # the final share of the steps whose mean return is compared
 DIVERGED, SCORE = "diverged", "return"

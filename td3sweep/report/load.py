@@ -10,8 +10,8 @@ from typing import Any
 from td3sweep.diagnose.find import reader_of
 from td3sweep.diagnose.rundir import METRICS
 from td3sweep.errors import UserError, may_not_read
-from td3sweep.record.rundir import RunDirectory
-from td3sweep.report.runs import CRASHED, FINISHED, MISSING, PRUNED, STOPPED, UNREADABLE, Run, override_words, read_run
+from td3sweep.record.rundir import CRASHED, FINISHED, PRUNED, STOPPED, RunDirectory
+from td3sweep.report.runs import MISSING, UNREADABLE, Run, override_words, read_run
 from td3sweep.report.wandb_project import PREFIX, read_project
 from td3sweep.roles import role_of
 from td3sweep.setting import Role

@@ -17,11 +17,10 @@ from td3sweep.diagnose.log import EVALUATION, Log, NothingYetError, number
 from td3sweep.diagnose.named import under_our_names
 from td3sweep.diagnose.rundir import CONFIG, METRICS, SUMMARY
 from td3sweep.errors import UserError
-from td3sweep.record.rundir import ENDINGS, NO_MONITOR, RunDirectory
+from td3sweep.record.rundir import CRASHED, ENDINGS, FINISHED, INTERRUPTED, NO_MONITOR, PRUNED, STOPPED, RunDirectory
 from td3sweep.report.stats import Floats
 from td3sweep.saved import completed, flatten
 
-FINISHED, STOPPED, PRUNED, INTERRUPTED, CRASHED = ENDINGS
 UNFINISHED, EMPTY, UNREADABLE, MISSING = "unfinished", "empty", "unreadable", "missing"
 STATES = (FINISHED, STOPPED, PRUNED, INTERRUPTED, UNFINISHED, CRASHED, EMPTY, UNREADABLE, MISSING)
 COMPARED = (FINISHED, STOPPED, PRUNED)  # an ending that says something about the settings

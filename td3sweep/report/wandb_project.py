@@ -9,7 +9,8 @@ from typing import Any
 from td3sweep.diagnose.log import Log, NothingYetError, Row, numbers
 from td3sweep.diagnose.named import under_our_names
 from td3sweep.errors import UserError
-from td3sweep.report.runs import CRASHED, EMPTY, INTERRUPTED, UNFINISHED, UNREADABLE, Run, from_log
+from td3sweep.record.rundir import CRASHED, INTERRUPTED
+from td3sweep.report.runs import EMPTY, UNFINISHED, UNREADABLE, Run, from_log
 
 PREFIX = "wandb:"
 ENDED = "finished"  # also where a signal or the monitor ended a run of ours: its summary tells

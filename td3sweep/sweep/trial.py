@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from td3sweep.callbacks import Callback
 from td3sweep.compose import compose_settings
 from td3sweep.errors import UserError
+from td3sweep.record.rundir import PRUNED
 from td3sweep.settings import Settings, on_slot
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec
+
+if TYPE_CHECKING:
+    from td3sweep.trainer import Trainer
 
 FAILED = ("faulty wiring", "collapsed", "diverging")
 
@@ -75,8 +80,10 @@ def train(work: Work) -> Ending | int:
     for position, seed in enumerate(order(work.spec.seeds, work.first)):
         settings = settings_of(work, seed)
         path = work.directory / f"seed-{seed}"
-        judge = None if several or search.pruner == "wilcoxon" else Judge(work, settings, path, position, scores)
-        outcome = run(settings, path, judge)
+        judge = None if several or search.pruner == "wilcoxon" else Judge(work, settings, position, scores)
+        if judge is not None:
+            judge.catch_up(evaluations(path))
+        outcome = run(settings, path, () if judge is None else (judge,))
         if outcome.interrupted:
             return outcome.exit_code
         summary = outcome.summary
@@ -100,7 +107,7 @@ def train(work: Work) -> Ending | int:
     return Ending([known[objective] for objective in search.objectives], verdict=worst(work.runs))
 
 
-class Judge:
+class Judge(Callback):
     """Tells the study of every evaluation, on a grid of steps that all trials share, and hears its pruner.
 
     The value at a step is the mean over the trial's finished runs and the present one, each by its last evaluations so
@@ -108,19 +115,29 @@ class Judge:
     grid: those get what was known there.
     """
 
-    def __init__(self, work: Work, settings: Settings, path: Path, position: int, scores: Sequence[float]) -> None:
-        self._work, self._path, self._scores = work, path, scores
+    def __init__(self, work: Work, settings: Settings, position: int, scores: Sequence[float]) -> None:
+        self._work, self._scores = work, scores
         self._every, self._start = settings.eval_every, position * settings.steps
         self._told, self._latest = 0, None if not scores else fmean(scores)
-        self._caught_up = False
+        self._returns: list[float | None] = []  # of the run's evaluations
         self.hopeless = False
 
-    def __call__(self, step: int) -> bool:
-        """Whether to end the run after its evaluation at ``step``."""
-        found = evaluations(self._path)
-        if not self._caught_up:
-            self._catch_up(found[:-1])
-        value = self._value(found)
+    def catch_up(self, found: Sequence[dict[str, Any]]) -> None:
+        """Know what an earlier sitting of this run has told: it is not told again, least of all without this run."""
+        for row in found:
+            value = self._value(row["eval/return"])
+            if value is not None:
+                self._told, self._latest = row["env_step"] // self._every * self._every, value
+
+    def on_evaluation(self, trainer: Trainer, found: Mapping[str, float]) -> None:
+        """End a run that the pruner calls hopeless, unless it is over anyway."""
+        counts = trainer.step < trainer.plan.steps and trainer.agent.updates > 0
+        if counts and self.hears(trainer.step, found["eval/return"]):
+            trainer.stop(PRUNED)
+
+    def hears(self, step: int, ret: float) -> bool:
+        """Note an evaluation's mean return; whether to end the run after it."""
+        value = self._value(ret)
         if value is None:
             return False
         while self._told + self._every <= step:
@@ -132,16 +149,9 @@ class Judge:
         self._latest = value
         return self.hopeless
 
-    def _catch_up(self, found: Sequence[dict[str, Any]]) -> None:
-        """Know what an earlier sitting of this run has told: it is not told again, least of all without this run."""
-        self._caught_up = True
-        for count, row in enumerate(found, start=1):
-            value = self._value(found[:count])
-            if value is not None:
-                self._told, self._latest = row["env_step"] // self._every * self._every, value
-
-    def _value(self, found: Sequence[dict[str, Any]]) -> float | None:
-        score = mean_of_last(found, self._work.spec.search.window)
+    def _value(self, ret: float | None) -> float | None:
+        self._returns.append(ret)
+        score = _mean(self._returns[-self._work.spec.search.window :])
         return None if score is None or not math.isfinite(score) else fmean([*self._scores, score])
 
 
@@ -166,8 +176,12 @@ def evaluations(path: Path) -> list[dict[str, Any]]:
 
 def mean_of_last(found: Sequence[dict[str, Any]], window: int) -> float | None:
     """Mean return of the last ``window`` of some evaluations; None without one, or where one was not finite."""
-    returns = [row["eval/return"] for row in found[-window:]]
-    return None if not returns or None in returns else fmean(returns)  # JSON has no NaN: it is null
+    return _mean([row["eval/return"] for row in found[-window:]])
+
+
+def _mean(returns: Sequence[float | None]) -> float | None:
+    known = [ret for ret in returns if ret is not None]  # JSON has no NaN: it is null
+    return fmean(known) if known and len(known) == len(returns) else None
 
 
 def worst(runs: Sequence[dict[str, Any]]) -> str:

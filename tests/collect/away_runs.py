@@ -26,6 +26,7 @@ from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.replay.shards import ShardedReplay
 from td3sweep.trainer import Trainer
+from td3sweep.watching import Watching
 
 
 class MarkedEnv(DotEnv):
@@ -131,8 +132,9 @@ def make_away(
         collector=Away(numbers, SimpleNamespace(remotes=remotes, parameters=descriptor), agent, replay),
         agent=agent,
         replay=replay,
-        monitor=Monitor(gamma=0.9, clip="joint", clip_actor=1.0, clip_critic=10.0, stop_on=["d1", "nonfinite"]),
-        stop_on_alarm=False,
+        callbacks=[
+            Watching(Monitor(gamma=0.9, clip="joint", clip_actor=1.0, clip_critic=10.0, stop_on=["d1", "nonfinite"]))
+        ],
         recorder=Recorder(run, Console(quiet=True), None),
         checkpoints=Checkpoints(run.checkpoints, run.replay),
         interrupted=lambda: stop_after is not None and next(asked) >= stop_after,

@@ -21,6 +21,7 @@ from td3sweep.record.rundir import RunDirectory
 from td3sweep.replay import FrameReplay
 from td3sweep.tapes import Tapes
 from td3sweep.trainer import Trainer
+from td3sweep.watching import Watching
 
 PLAN = {
     "steps": 24, "horizon": 24, "warmup": 16, "random_steps": 5, "updates_per_step": 1.0, "critic_only_updates": 0,
@@ -132,17 +133,18 @@ def make(path, demos, *, memory="none", stop_at=None, env=None, **plan):
         folder.mkdir(parents=True, exist_ok=True)
     agent, numbers = agent_of(memory), Plan(**PLAN | plan)
     replay = replay_of(agent)
+    monitor = Monitor(gamma=0.5, clip="joint", clip_actor=1.0, clip_critic=10.0, stop_on=["nonfinite"])
     trainer = Trainer(
         numbers,
         collector=Here(numbers, env or DotEnv(), agent, replay, Recorded(Tapes(demos), stack=4)),
         agent=agent,
         replay=replay,
-        monitor=Monitor(gamma=0.5, clip="joint", clip_actor=1.0, clip_critic=10.0, stop_on=["nonfinite"]),
-        stop_on_alarm=False,
+        callbacks=[Watching(monitor)],
         recorder=Recorder(run, Console(quiet=True), None),
         checkpoints=Checkpoints(run.checkpoints, run.replay),
         interrupted=lambda: stop_at is not None and trainer.step >= stop_at,
     )
+    trainer.monitor = monitor
     return trainer
 
 

@@ -156,7 +156,7 @@ def test_a_replayed_trial_is_the_product_s_own(record, monkeypatch, tmp_path, cu
     runs, seeds = table.runs[1], tuple(order([0, 1], 1))  # the order of logical trial 1
     played = []
 
-    def play(settings, path, judge):
+    def play(settings, path, callbacks):
         run, end = runs[settings.seed], settings.steps
         path.mkdir(parents=True)
         for step, value in run.evaluations:
@@ -167,7 +167,7 @@ def test_a_replayed_trial_is_the_product_s_own(record, monkeypatch, tmp_path, cu
             row = {"phase": "evaluation", "updates": int(step >= 400), "eval/return": value}
             with (path / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps(row) + "\n")
-            if step < settings.steps and judge(step):
+            if step < settings.steps and step >= 400 and callbacks[0].hears(step, value):
                 end = step
                 break
         played.append(end)

@@ -7,6 +7,7 @@ import pytest
 from sweeps import make_spec
 
 from td3sweep.run import Outcome
+from td3sweep.sweep import trial
 from td3sweep.sweep.trial import Ending, Judge, Work, final_window, order, settings_of, train, worst
 
 
@@ -33,8 +34,8 @@ def runs(monkeypatch):
     """Stands in for td3sweep.run.run: each seed's evaluations, verdict and exit code, as told."""
     script, seen = {}, []
 
-    def run(settings, path, judge):
-        seen.append((settings.seed, path, judge))
+    def run(settings, path, callbacks):
+        seen.append((settings.seed, path, callbacks))
         returns, verdict, code = script[settings.seed]
         evaluations(path, *returns)
         summary = {"verdict": verdict, "first_alarm_step": None, "env_steps": 10}
@@ -92,7 +93,7 @@ def test_stability_as_an_objective_counts_the_seeds_that_held(tmp_path, runs):
     work, told, _ = make_work(tmp_path, seeds=[0, 1], objectives=["return", "stable"], window=1)
     assert train(work).values == [3.0, 0.5]
     assert told == []  # Optuna prunes by one objective only
-    assert [judge for *_, judge in seen] == [None, None]
+    assert [callbacks for *_, callbacks in seen] == [(), ()]
 
 
 def test_a_signal_leaves_the_trial_open(tmp_path, runs):
@@ -118,22 +119,18 @@ def test_wilcoxon_compares_seeds_and_drops_a_hopeless_point(tmp_path, runs):
 def test_a_judge_tells_on_a_common_grid_what_was_known_there(tmp_path, settings):
     s = replace(settings("demonstrations=none", "steps=1000", "warmup=100", "hyperparams.batch_size=8"), eval_every=100)
     work, told, _ = make_work(tmp_path, hopeless=lambda step, value: value > 8, window=2)
-    judge = Judge(work, s, tmp_path, 0, [])
-    evaluations(tmp_path, 4.0)
-    assert not judge(130)
-    evaluations(tmp_path, 4.0, 8.0)
-    assert not judge(360)  # the points 200 and 300 passed: at 200 the old value was known
+    judge = Judge(work, s, 0, [])
+    assert not judge.hears(130, 4.0)
+    assert not judge.hears(360, 8.0)  # the points 200 and 300 passed: at 200 the old value was known
     assert told == [(100, 4.0), (200, 4.0), (300, 6.0)]
-    evaluations(tmp_path, 4.0, 8.0, 10.0)
-    assert judge(400)
+    assert judge.hears(400, 10.0)
     assert told[-1] == (400, 9.0)
 
 
 def test_a_later_seed_is_judged_with_the_finished_ones(tmp_path, settings):
     s = replace(settings("demonstrations=none", "steps=1000", "warmup=600"), eval_every=100)
     work, told, _ = make_work(tmp_path, window=1)
-    evaluations(tmp_path, 2.0)
-    Judge(work, s, tmp_path, position=1, scores=[6.0])(100)
+    Judge(work, s, position=1, scores=[6.0]).hears(100, 2.0)
     assert told == [(1100, 4.0)]
 
 
@@ -144,11 +141,13 @@ def test_a_judge_goes_on_where_an_earlier_sitting_of_the_run_was(tmp_path, setti
     scores, begun = [6.0] * position, 1000 * position
     known = [(50, None), (120, 2.0), (240, 4.0), (330, None)]  # a policy that had not learnt; one whose return was NaN
     rows = [
-        {"phase": "evaluation", "updates": step - 50, "env_step": step, "eval/return": value}
-        for step, value in [*known, (560, 8.0), (610, 8.0)]
+        {"phase": "evaluation", "updates": step - 50, "env_step": step, "eval/return": value} for step, value in known
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    Judge(work, s, tmp_path, position, scores)(610)
+    judge = Judge(work, s, position, scores)
+    judge.catch_up(trial.evaluations(tmp_path))
+    for step in (560, 610):
+        judge.hears(step, 8.0)
     # At 330 the mean could not be told, nor at 560: the points since 200 are open, and at 240 the mean was 3.
     old, new = (3.0, 8.0) if not position else (4.5, 7.0)
     assert told == [(begun + step, old) for step in (300, 400, 500)] + [(begun + 600, new)]
