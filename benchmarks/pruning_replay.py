@@ -214,7 +214,7 @@ def course(runs: Sequence[Run], settings: Settings) -> Course:
         for position, run in enumerate(runs):
             path = Path(folder) / str(position)
             path.mkdir()
-            judge = Judge(work, settings, position, scores)
+            judge = Judge(work, settings, path, position, scores)
             before = position * settings.steps
             if run.alarm is not None and alarm is None:
                 alarm = before + run.alarm

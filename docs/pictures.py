@@ -22,7 +22,7 @@ def main() -> None:
     )  # fmt: skip
     observation, _ = env.reset(seed=7)
     best, picture, stack = -1.0, None, None
-    for _ in range(500):
+    for _ in range(400):
         ahead_right = observation["vector"][3 + 3 * 6 + 1] * 50  # the seventh way-point, metres to the right
         action = np.array([np.clip(0.12 * ahead_right, -1, 1), 0.35], np.float32)
         observation, _, terminated, truncated, _ = env.step(action)

@@ -36,4 +36,4 @@ class Callback:
         """A checkpoint is about to be written: what it is to keep goes into ``payload``, under a key of one's own."""
 
     def on_restore(self, trainer: Trainer, payload: Mapping[str, Any]) -> None:
-        """A checkpoint is taken up; an older one may lack the key."""
+        """A checkpoint is taken up, an older one may lack the key; ``trainer.step`` is known at :meth:`on_start`."""

@@ -27,6 +27,7 @@ FORMAT = 1
 SEGMENT_SLOTS = 4096  # about 29 MB: bounds what a save copies at a time
 KEEP = 2  # checkpoints kept: the newest, and one to fall back on
 BEST = "best.pt"
+ADDED = frozenset({"format", "replay", "segments", "segments_end"})  # to what a trainer saves
 OWN = re.compile(
     r"\.?(step-\d+\.pt|segment-\d+-\d+\.npz)(\.part)?|\.best\.pt\.part"
 )  # what a save may remove, half-written files too
@@ -70,8 +71,8 @@ class Checkpoints:
             _write(self._replay_directory / name, partial(_save_arrays, arrays))
             segments.append(name)
         whole = {
-            "format": FORMAT,
             **payload,
+            "format": FORMAT,
             "replay": replay.state(),
             "segments": segments,
             "segments_end": end,

@@ -20,12 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from td3sweep import shorthand
+from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.errors import UserError
 from td3sweep.help import GROUP_ORDER, entries, help_text
-from td3sweep.presets import config_directory
+from td3sweep.presets import config_directory, options
 from td3sweep.saved import modern
 from td3sweep.schema import schema, typed
-from td3sweep.settings import CarlaSettings, GymSettings, Settings
+from td3sweep.settings import Settings
 from td3sweep.sweep.words import teach
 from td3sweep.validate import check
 
@@ -88,11 +89,7 @@ def override_saved(saved: Mapping[str, Any], overrides: list[str]) -> Settings:
         named = [override.key_or_group for override in parsed]
         if "experiment" in named:
             raise UserError("experiment=: it says what to train; name the keys to change one by one")
-        base = [
-            f"{group}={name}"
-            for group, name in groups.items()
-            if group not in named and (Path(config_directory()) / group / f"{name}.yaml").is_file()
-        ]
+        base = [f"{group}={name}" for group, name in groups.items() if group not in named and name in options(group)]
         composed = dataclasses.asdict(compose_settings([*base, *overrides])) if overrides else {}
         kept = copy.deepcopy(modern(dict(saved)))
         for key in named:

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.presets import options
 from td3sweep.setting import choices
-from td3sweep.settings import CarlaSettings, GymSettings, Settings
+from td3sweep.settings import Settings
 
 GROUP_ORDER = (
     *("cnn", "recurrent", "hyperparams", "demonstrations", "target", "replay", "clip", "wiring"),

@@ -1,6 +1,6 @@
 """Every closed set of words that a setting chooses from, once: what YAML, ``--help``, a type check and a builder share.
 
-Adding an option begins here; ``mypy`` then names each place that must know what the new word means.
+Adding an option begins here; ``mypy`` then names the builder (a ``match``) that must know what the new word means.
 """
 
 from typing import Any, Literal, get_args

@@ -7,8 +7,9 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
+from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.setting import Role
-from td3sweep.settings import CarlaSettings, GymSettings, Settings
+from td3sweep.settings import Settings
 
 
 def role_of(key: str) -> Role:
@@ -46,8 +47,8 @@ def _groups() -> frozenset[str]:
 def _roles(node: Any, prefix: str, above: Role | None) -> Iterator[tuple[str, Role]]:
     for spec in dataclasses.fields(node):
         key, role = f"{prefix}{spec.name}", spec.metadata["about"].role or above
-        if role is None:
-            raise TypeError(f"settings.py: {key} has no role")
+        if role is None or not role & (Role.LEARNT | Role.FREE | Role.SEED):
+            raise TypeError(f"settings.py: {key} says neither LEARNT nor FREE nor SEED")
         yield key, role
         if dataclasses.is_dataclass(getattr(node, spec.name)):
             yield from _roles(getattr(node, spec.name), f"{key}.", role)

@@ -24,6 +24,7 @@ from td3sweep.tapes import check_recording
 from td3sweep.watching import Watching
 
 if TYPE_CHECKING:
+    from td3sweep.collect.remote import Fleet
     from td3sweep.trainer import Trainer
 
 STOPPED_BY_MONITOR = 3
@@ -100,11 +101,10 @@ def _run(settings: Settings, path: Path, callbacks: Sequence[Callback], horizon:
     directory.open(settings)
     with console_log(directory.console) as console, caught_signals() as received:
         banner(console, settings, path)
-        acts = build_env(settings, path) if settings.actors == 0 else None
-        from td3sweep.assemble.trainer import build_actors, build_trainer  # torch loads while the server starts
-
-        env = acts or build_actors(settings, path)
+        env = build_env(settings, path) if settings.actors == 0 else build_actors(settings, path)
         try:
+            from td3sweep.assemble.trainer import build_trainer  # torch loads while the server starts
+
             trainer = build_trainer(
                 settings,
                 directory,
@@ -132,6 +132,13 @@ def _run(settings: Settings, path: Path, callbacks: Sequence[Callback], horizon:
     return outcome
 
 
+def build_actors(settings: Settings, path: Path) -> Fleet:
+    """See :func:`td3sweep.assemble.trainer.build_actors`, which takes torch along."""
+    from td3sweep.assemble.trainer import build_actors as build
+
+    return build(settings, path)
+
+
 def _close(settings: Settings, trainer: Trainer) -> dict[str, Any]:
     """End the records of a run; its summary."""
     summary = {
@@ -147,7 +154,7 @@ def _close(settings: Settings, trainer: Trainer) -> dict[str, Any]:
 
 
 def finished(trainer: Trainer) -> bool:
-    """Whether all steps are taken and evaluated; a run that a signal or the monitor ended is not."""
+    """Whether all steps are taken and evaluated; a run that a signal or a callback ended is not."""
     taken = trainer.step >= trainer.plan.steps and trainer.evaluated_at == trainer.step
     return taken and not trainer.stopped
 

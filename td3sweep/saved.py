@@ -6,9 +6,10 @@ import copy
 import dataclasses
 from typing import Any
 
+from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.roles import role_of
 from td3sweep.setting import Role
-from td3sweep.settings import CarlaSettings, GymSettings, Settings
+from td3sweep.settings import Settings
 
 # What a key meant that an older configuration lacks, where the default has become another since.
 FORMER = {"eval_spread": False, "n_step": 1, "trunk": None, "critic_only_updates": 0, "precision": "fp32"}

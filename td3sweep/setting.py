@@ -25,11 +25,20 @@ class Role(Flag):
     TIME = auto()  # decides what a step or an update costs
     COUNT = auto()  # decides how many of them a run has
     SCORED = auto()  # free, but it decides what a run is scored by: a sweep holds it fast
+    TAPED = auto()  # decides what the same action in the same place means, shows and pays: recordings must agree in it
     TUNED = auto()  # a number that sweeps usually tune: pictures show returns along it
     PLACE = auto()  # where a run lives: not repeated in a command that runs its configuration again
 
 
-KINDS = Role.LEARNT | Role.FREE | Role.SEED | Role.SEARCH  # every setting is one of these, or free and a search's
+# Roles as the settings have them, most of them several at once.
+LEARNT, FREE, TASK = Role.LEARNT, Role.FREE, Role.LEARNT | Role.TASK | Role.TIME
+SHAPE, TIME, COUNT, TUNED = (
+    LEARNT | Role.SHAPE | Role.TIME,
+    LEARNT | Role.TIME,
+    LEARNT | Role.COUNT,
+    LEARNT | Role.TUNED,
+)
+PLACE = FREE | Role.PLACE
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Recorded episodes on disk: an array file each, and one file that says what they were made on.
 
 ``recording.json`` names the episodes; one that it does not name is no part of the recording. It has ``format``, the
-sizes of the arrays (:data:`SIZES`), ``settings``, the dotted keys that were driven with (:data:`TASK` tells which of
+sizes of the arrays (:data:`SIZES`), ``settings``, the dotted keys that were driven with (``Role.TAPED`` tells which of
 them a run must share), and ``episodes``, of each its ``file``, ``steps``, ``seed``, ``success`` and ``end``. Further
 keys, such as ``simulator`` and ``driver``, are for people.
 
@@ -26,18 +26,14 @@ from td3sweep.envs.carla.shaping import POTENTIALS
 from td3sweep.envs.protocol import FRAME_SIZE
 from td3sweep.errors import UserError
 from td3sweep.record.rundir import write_atomically
+from td3sweep.roles import keys_of
 from td3sweep.saved import flatten
+from td3sweep.setting import Role
 from td3sweep.settings import Settings
 
 FILE = "recording.json"
 FORMAT = 1
 SIZES = ("frame", "vector_size", "action_size")
-# What makes the same action in the same place mean, show and pay the same. Roads, traffic and weather may differ.
-TASK = (
-    *("env.name", "env.id", "env.pedals", "env.action_repeat", "env.steer_scale", "env.vector", "env.speed_scale"),
-    *("env.dark", "env.terminate", "env.stalled_ticks", "reward.progress_scale"),
-    *(f"env.camera.{key}" for key in ("width", "height", "fov", "x", "z", "pitch")),
-)
 TERMS = "reward.terms."
 ANEW = "record anew with td3sweep.evaluate --record"
 
@@ -178,7 +174,7 @@ def differences(recorded: dict[str, Any], settings: Settings) -> list[tuple[str,
     asked = flatten(settings)
     if recorded.get("env.name", settings.env.name) != settings.env.name:
         return [("env.name", recorded["env.name"], settings.env.name)]  # the rest follows from it
-    keys = [key for key in TASK if key in recorded]
+    keys = [key for key in keys_of(Role.TAPED) if key in recorded]
     terms = {key for key in recorded if key.startswith(TERMS)}
     if terms:
         keys += sorted(terms | {key for key in asked if key.startswith(TERMS)})

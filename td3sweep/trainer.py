@@ -13,12 +13,13 @@ import torch
 
 from td3sweep.agent.td3 import TD3
 from td3sweep.callbacks import Callback
-from td3sweep.checkpoint import Checkpoints
+from td3sweep.checkpoint import ADDED, Checkpoints
 from td3sweep.collect.collector import Collector
 from td3sweep.collect.episode import Episode
 from td3sweep.errors import SimulatorError
 from td3sweep.plan import Plan
 from td3sweep.record.recorder import Recorder
+from td3sweep.record.rundir import PRUNED, STOPPED
 from td3sweep.replay.batch import Batch
 from td3sweep.replay.memory import Replay
 
@@ -56,7 +57,7 @@ class Trainer:
         self.recorder, self.checkpoints = recorder, checkpoints
         self.interrupted = interrupted
         self.callbacks = list(callbacks)
-        self.stopped = ""  # how a callback ended the run, one of ``record.rundir.ENDINGS``
+        self.stopped = ""  # how a callback ended the run
         self.evaluation: dict[str, float] = {}
         self.evaluated_at = 0
         self.best_return, self.best_at, self.best_success = -math.inf, 0, 0.0  # of the evaluations so far
@@ -129,8 +130,13 @@ class Trainer:
         """End the run after the present step, evaluated or not; the first ending of several stands.
 
         Args:
-            ending: how, one of ``record.rundir.ENDINGS``.
+            ending: how, ``record.rundir.STOPPED`` or ``PRUNED``.
+
+        Raises:
+            ValueError: it is neither.
         """
+        if ending not in (STOPPED, PRUNED):
+            raise ValueError(f"stop({ending!r}): give {STOPPED!r} or {PRUNED!r}")
         self.stopped = self.stopped or ending
 
     @property
@@ -235,6 +241,8 @@ class Trainer:
             return
         if found is not None:
             self.evaluation, self.evaluated_at, self._evaluation_due = found, self.step, False
+            for callback in self.callbacks:
+                callback.on_evaluation(self, found)
             self.recorder.log(self.step, self.agent.updates, "evaluation", dict(found))
             if found["eval/return"] >= self.best_return:
                 self.checkpoints.save_best({"env_step": self.step, "agent": self.agent.state_dict()} | found)
@@ -245,8 +253,6 @@ class Trainer:
                 )
             if strip is not None:
                 self.recorder.save_film(strip)
-            for callback in self.callbacks:
-                callback.on_evaluation(self, found)
 
     def _survive(self, error: SimulatorError) -> None:
         """Go on after a simulator fault, or save and end where there are too many."""
@@ -262,8 +268,13 @@ class Trainer:
     # Save and restore
 
     def _save(self) -> None:
-        payload: dict[str, Any] = {
-            **self._carried,
+        payload = self._carried | self._own_state()
+        for callback in self.callbacks:
+            callback.on_save(self, payload)
+        self.checkpoints.save(self.step, payload, self.replay)
+
+    def _own_state(self) -> dict[str, Any]:
+        return {
             **self.collector.state_dict(),
             "horizon": self.plan.horizon,
             "evaluation": self.evaluation,
@@ -272,9 +283,6 @@ class Trainer:
             "agent": self.agent.state_dict(),
             "recorder": self.recorder.state_dict(),
         }
-        for callback in self.callbacks:
-            callback.on_save(self, payload)
-        self.checkpoints.save(self.step, payload, self.replay)
 
     def _restore(self) -> None:
         saved = self.checkpoints.load()
@@ -291,9 +299,8 @@ class Trainer:
         self.evaluation, self.evaluated_at = payload["evaluation"], payload["evaluated_at"]
         self._evaluation_due = payload["evaluation_due"]
         self.best_return, self.best_at, self.best_success = self.checkpoints.best()
-        self.collector.load_state_dict(payload)
         for callback in self.callbacks:
             callback.on_restore(self, payload)
-        own = {"agent", "replay", "recorder", "horizon", "evaluation", "evaluated_at", "evaluation_due"}
-        self._carried = {key: payload[key] for key in payload.keys() - own - self.collector.state_dict().keys()}
+        self._carried = {key: payload[key] for key in payload.keys() - self._own_state().keys() - ADDED}
+        self.collector.load_state_dict(payload)  # last: it may drive the open episode again, and fail in that
         self.recorder.say(f"resumed at step {self.step} from {saved.path.name}")

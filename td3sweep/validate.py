@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
+from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
 from td3sweep.setting import check_bounds
 from td3sweep.settings import (
-    CarlaSettings,
     ClipSettings,
     DemonstrationSettings,
-    GymSettings,
+    RecurrentSettings,
     ReplaySettings,
+    RewardSettings,
     Settings,
 )
 
-OF_MEMORY = ("hidden", "sequence_length", "burn_in", "skip", "stored_state", "context", "even")  # of recurrent.*
-SHOWN = ("path", "random_steps", "noise", "cloning", "floor", "fade")  # of demonstrations.*
 MEMORIES = "recurrent=gru48 or recurrent=lstm256"
 
 
@@ -39,9 +39,9 @@ def _check_unused(s: Settings) -> None:
     nobody = "demonstrations=none: nobody shows how to drive"
     where, env = ("env=gym", "env=carla and ") if isinstance(s.env, GymSettings) else (f"reward={s.reward.name}", "")
     for group, keys, read, why, remedy in (
-        ("recurrent", OF_MEMORY, memory, "recurrent=none: there is no memory", f"choose {MEMORIES}"),
+        ("recurrent", _all_of(RecurrentSettings), memory, "recurrent=none: there is no memory", f"choose {MEMORIES}"),
         ("hyperparams", ("exploration_noise_steps",), falls, steady, "add hyperparams.exploration_noise_final=0.1"),
-        ("demonstrations", SHOWN, shown, nobody, "choose demonstrations=pid"),
+        ("demonstrations", _all_of(DemonstrationSettings), shown, nobody, "choose demonstrations=pid"),
         (
             *("demonstrations", ("path",), recorded, f"demonstrations={shows}: no episodes are read"),
             "choose demonstrations=recorded",
@@ -60,6 +60,11 @@ def _check_unused(s: Settings) -> None:
             if value != default and not read:  # json.dumps: null and true as they are typed
                 given, kept = json.dumps(value), json.dumps(default)
                 raise UserError(f"{group}.{key}={given} with {why}; leave it at {kept} or {remedy}")
+
+
+def _all_of(cls: type) -> tuple[str, ...]:
+    """A group's keys but for the name of its option."""
+    return tuple(spec.name for spec in dataclasses.fields(cls) if spec.name != "name")
 
 
 def _check_combinations(s: Settings) -> None:
@@ -180,17 +185,17 @@ def _check_env(s: Settings) -> None:
         return
     if not isinstance(env, CarlaSettings):
         raise UserError("env: choose env=carla or env=gym")
-    if not s.reward.terms:
-        raise UserError(f"reward={s.reward.name} with env=carla: no term has a weight; choose reward=cruise")
+    check_task(env, s.reward)
     _check_server(env)
+
+
+def check_task(env: CarlaSettings, reward: RewardSettings) -> None:
+    """Raise UserError for routes or a reward that make no task on CARLA."""
+    if not reward.terms:
+        raise UserError(f"reward={reward.name} with env=carla: no term has a weight; choose reward=cruise")
     odd = [pair for pair in env.routes if len(pair) != 2 or min(pair) < 0]
     if odd:
         raise UserError(f"env.routes={odd[0]}: give pairs of spawn points, first and last, such as [[0,9],[4,17]]")
-    check_routes(env)
-
-
-def check_routes(env: CarlaSettings) -> None:
-    """Raise UserError where the shortest route would be longer than the longest."""
     if env.route_min > env.route_max:
         raise UserError(f"env.route_min={env.route_min} exceeds env.route_max={env.route_max}: lower env.route_min")
 

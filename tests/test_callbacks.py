@@ -1,5 +1,6 @@
 """Who looks on while an agent trains: what each is told, in which order, and what it may change."""
 
+import pytest
 import torch
 from test_trainer import make, rows
 
@@ -96,3 +97,5 @@ def test_the_first_to_stop_a_run_says_how_it_ended(tmp_path):
     trainer.callbacks += [Stops("pruned"), Stops("stopped by the monitor")]
     trainer.run()
     assert (trainer.step, trainer.stopped) == (9, "pruned")
+    with pytest.raises(ValueError, match="stop\\('finished'\\)"):
+        trainer.stop("finished")

@@ -8,9 +8,10 @@ from torch.nn import LayerNorm
 
 from td3sweep.agent import MPGTarget, TD3Target
 from td3sweep.assemble.learner import build_agent, build_replay
+from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.presets import config_directory
 from td3sweep.replay import LAP, PER, FrameReplay
-from td3sweep.settings import CarlaSettings, DemonstrationSettings, GymSettings
+from td3sweep.settings import DemonstrationSettings
 
 GROUPS = sorted(path.relative_to(config_directory()) for path in Path(config_directory()).glob("*/*.yaml"))
 NEEDS = {

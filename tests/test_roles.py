@@ -4,7 +4,7 @@ import pytest
 
 from td3sweep.roles import keys_of, role_of, roles
 from td3sweep.saved import changed_keys
-from td3sweep.setting import KINDS, Role
+from td3sweep.setting import Role
 
 EXCLUSIVE = Role.LEARNT | Role.FREE | Role.SEED
 
@@ -12,7 +12,6 @@ EXCLUSIVE = Role.LEARNT | Role.FREE | Role.SEED
 def test_every_setting_and_every_group_says_what_it_is():
     assert len(roles()) > 150
     for key, role in roles().items():
-        assert role & KINDS, key
         assert (role & EXCLUSIVE) in (Role.LEARNT, Role.FREE, Role.SEED), key
 
 

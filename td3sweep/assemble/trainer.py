@@ -30,6 +30,7 @@ from td3sweep.collect.here import Here
 from td3sweep.collect.messages import Job
 from td3sweep.collect.recorded import Recorded
 from td3sweep.collect.remote import Fleet
+from td3sweep.env_settings import on_block
 from td3sweep.envs.protocol import Env
 from td3sweep.evaluate.drivers import Autopilot, Pid
 from td3sweep.monitor.verdict import Monitor
@@ -39,7 +40,7 @@ from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.record.wandb import WandbMirror
 from td3sweep.replay import FrameReplay, ShardedReplay
-from td3sweep.settings import DemonstrationSettings, Settings, on_block
+from td3sweep.settings import DemonstrationSettings, Settings
 from td3sweep.tapes import Tapes
 from td3sweep.trainer import Trainer
 from td3sweep.watching import Watching

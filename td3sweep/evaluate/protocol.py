@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from td3sweep.assemble.environment import build_env
+from td3sweep.env_settings import CarlaSettings
 from td3sweep.envs.protocol import Env
 from td3sweep.errors import SimulatorError
 from td3sweep.evaluate.drivers import Autopilot, Driver
@@ -22,7 +23,7 @@ from td3sweep.evaluate.recording import Recording
 from td3sweep.evaluate.taping import Shelf, Taping
 from td3sweep.record.console import simulator
 from td3sweep.record.rundir import software, write_atomically
-from td3sweep.settings import CarlaSettings, Settings
+from td3sweep.settings import Settings
 
 log = logging.getLogger(__name__)
 

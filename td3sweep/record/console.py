@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from td3sweep import __version__
+from td3sweep.env_settings import CarlaSettings
 from td3sweep.monitor.verdict import EXPLANATION
 from td3sweep.plan import stalest
 from td3sweep.record.progress import format_duration
-from td3sweep.settings import CarlaSettings, Settings
+from td3sweep.settings import Settings
 
 if TYPE_CHECKING:
     from td3sweep.run import Outcome

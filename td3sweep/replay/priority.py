@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 
 from td3sweep.replay.batch import Batch
-from td3sweep.replay.frames import TRANSITION, FrameReplay
+from td3sweep.replay.frames import FrameReplay
 from td3sweep.replay.memory import Shape
+from td3sweep.replay.saving import TRANSITION
 from td3sweep.replay.sequences import Bools, Floats, Ints
 from td3sweep.replay.tree import Doubles, SumTree
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
-import yaml
 
-from td3sweep.presets import config_directory
+from td3sweep.presets import options as options_of
+from td3sweep.presets import preset
 from td3sweep.report import stats
 from td3sweep.report.factors import FOLDER, Factor
 from td3sweep.report.frame import SCORE
@@ -81,10 +80,7 @@ def _word(key: str, run: Run) -> str:
     value, group = run.config.get(key), key.removesuffix(".name")
     if group == key:
         return "null" if value is None else str(value)
-    options = {
-        path.stem: flatten(yaml.safe_load(path.read_text()), f"{group}.")
-        for path in sorted((Path(config_directory()) / group).glob("*.yaml"))
-    }
+    options = {option: flatten(preset(group, option), f"{group}.") for option in options_of(group)}
     alike = {
         option: sum(run.config.get(name) == setting for name, setting in settings.items())
         for option, settings in options.items()

@@ -81,8 +81,7 @@ class Spec:
         Raises:
             UserError: the directory's sweep searches, fixes or scores something else; the line names the keys.
         """
-        usual = flatten(Settings())  # what a sweep of an older version had of a setting that it does not name
-        mine, theirs = usual | self._identity(), usual | old._identity()
+        mine, theirs = self._identity(), old._identity()
         changed = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
         if changed:
             raise UserError(
@@ -91,8 +90,10 @@ class Spec:
             )
 
     def _identity(self) -> dict[str, Any]:
+        # As it always was, it is not named: sweeps of a version that did not hold it fast are found again.
+        usual = {"eval_spread": Settings.eval_spread}
         return {
-            **self.fixed,
+            **{key: value for key, value in self.fixed.items() if usual.get(key, ...) != value},
             **{f"sweep of {key}": word for key, word in self.words.items()},
             "sweep.seeds": self.seeds,
             "sweep.window": self.search.window,

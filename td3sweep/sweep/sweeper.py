@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from td3sweep.compose import chooses, compose_settings
+from td3sweep.env_settings import CarlaSettings
 from td3sweep.errors import UserError
-from td3sweep.presets import config_directory
+from td3sweep.presets import options, preset
 from td3sweep.roles import role_of
 from td3sweep.saved import flatten
 from td3sweep.setting import Role
-from td3sweep.settings import CarlaSettings, Settings, SweepSettings
+from td3sweep.settings import Settings, SweepSettings
 from td3sweep.sweep.controller import Controller
 from td3sweep.sweep.engines import Engine
 from td3sweep.sweep.search import build_pruner, build_sampler
@@ -30,7 +30,6 @@ from td3sweep.sweep.spec import Spec
 from td3sweep.sweep.study import Ledger
 from td3sweep.tapes import check_recording
 
-# What a score depends on, though a single run may change it when it resumes.
 LARGEST_GRID = 10_000
 
 
@@ -183,8 +182,8 @@ def first_points(search: SweepSettings, space: Space, *, memory: str = "none") -
     if _whole(search, space):
         return list(space.points())
     points: list[dict[str, Value]] = []
-    for preset in search.enqueue:
-        point = _preset(preset, space, memory)
+    for name in search.enqueue:
+        point = _preset(name, space, memory)
         if point and point not in points:
             points.append(point)
     return points
@@ -192,11 +191,9 @@ def first_points(search: SweepSettings, space: Space, *, memory: str = "none") -
 
 def _preset(name: str, space: Space, memory: str) -> dict[str, Value] | None:
     """The numbers of a ``hyperparams=`` preset for the keys that are swept; None if one lies outside the space."""
-    path = Path(config_directory()) / "hyperparams" / f"{name}.yaml"
-    if not path.is_file():
-        choices = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
-        raise UserError(f"sweep.enqueue={name}: no such preset; choose from {choices}")
-    whole = OmegaConf.create({"recurrent": {"name": memory}, "hyperparams": yaml.safe_load(path.read_text())})
+    if name not in options("hyperparams"):
+        raise UserError(f"sweep.enqueue={name}: no such preset; choose from {', '.join(options('hyperparams'))}")
+    whole = OmegaConf.create({"recurrent": {"name": memory}, "hyperparams": preset("hyperparams", name)})
     numbers = {f"hyperparams.{key}": value for key, value in whole.hyperparams.items()}
     try:
         return {

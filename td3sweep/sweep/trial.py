@@ -80,9 +80,7 @@ def train(work: Work) -> Ending | int:
     for position, seed in enumerate(order(work.spec.seeds, work.first)):
         settings = settings_of(work, seed)
         path = work.directory / f"seed-{seed}"
-        judge = None if several or search.pruner == "wilcoxon" else Judge(work, settings, position, scores)
-        if judge is not None:
-            judge.catch_up(evaluations(path))
+        judge = None if several or search.pruner == "wilcoxon" else Judge(work, settings, path, position, scores)
         outcome = run(settings, path, () if judge is None else (judge,))
         if outcome.interrupted:
             return outcome.exit_code
@@ -115,16 +113,19 @@ class Judge(Callback):
     grid: those get what was known there.
     """
 
-    def __init__(self, work: Work, settings: Settings, position: int, scores: Sequence[float]) -> None:
-        self._work, self._scores = work, scores
+    def __init__(self, work: Work, settings: Settings, path: Path, position: int, scores: Sequence[float]) -> None:
+        self._work, self._path, self._scores = work, path, scores
         self._every, self._start = settings.eval_every, position * settings.steps
         self._told, self._latest = 0, None if not scores else fmean(scores)
         self._returns: list[float | None] = []  # of the run's evaluations
         self.hopeless = False
 
-    def catch_up(self, found: Sequence[dict[str, Any]]) -> None:
-        """Know what an earlier sitting of this run has told: it is not told again, least of all without this run."""
-        for row in found:
+    def on_start(self, trainer: Trainer) -> None:
+        """Know what an earlier sitting of this run has told: it is not told again, least of all without this run.
+
+        What a killed run wrote past its checkpoint is gone by now, and will be evaluated again.
+        """
+        for row in evaluations(self._path):
             value = self._value(row["eval/return"])
             if value is not None:
                 self._told, self._latest = row["env_step"] // self._every * self._every, value

@@ -16,7 +16,7 @@ from td3sweep.collect.here import Here
 from td3sweep.evaluate.drivers import Autopilot
 from td3sweep.evaluate.episodes import drive
 from td3sweep.plan import Acting, Plan
-from td3sweep.replay.frames import TRANSITION
+from td3sweep.replay.saving import TRANSITION
 from td3sweep.run import run
 
 PLAN = Plan(

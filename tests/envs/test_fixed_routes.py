@@ -50,10 +50,10 @@ def test_by_number_and_without_jitter(env):
     ("routes", "message"),
     [
         ([[1, 3], [0, 9999]], r"env\.routes: \[0, 9999\]: the map has no spawn point 9999, only 0 to \d+"),
-        ([[-1, 3]], r"has no spawn point -1"),
+        ([[-1, 3]], r"env\.routes=\[-1, 3\]: give pairs of spawn points"),
         ([[0, 1]], r"env\.routes: \[0, 1\]: no lane leads from spawn point 0 to 1"),
     ],
 )
 def test_routes_that_the_map_lacks_are_refused(routes, message):
-    with CarlaDriveEnv(bare(routes=routes)) as env, pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message), CarlaDriveEnv(bare(routes=routes)) as env:
         env.reset(seed=0)

@@ -3,8 +3,8 @@
 import pytest
 
 from td3sweep.assemble.environment import build_env, random_bounds
+from td3sweep.env_settings import CarlaSettings
 from td3sweep.envs.carla.config import drive_config
-from td3sweep.settings import CarlaSettings
 
 
 @pytest.fixture

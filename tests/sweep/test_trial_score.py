@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 from sweeps import make_spec
+from test_trainer import make as make_trainer
 
 from td3sweep.run import Outcome
-from td3sweep.sweep import trial
 from td3sweep.sweep.trial import Ending, Judge, Work, final_window, order, settings_of, train, worst
 
 
@@ -119,7 +119,7 @@ def test_wilcoxon_compares_seeds_and_drops_a_hopeless_point(tmp_path, runs):
 def test_a_judge_tells_on_a_common_grid_what_was_known_there(tmp_path, settings):
     s = replace(settings("demonstrations=none", "steps=1000", "warmup=100", "hyperparams.batch_size=8"), eval_every=100)
     work, told, _ = make_work(tmp_path, hopeless=lambda step, value: value > 8, window=2)
-    judge = Judge(work, s, 0, [])
+    judge = Judge(work, s, tmp_path, 0, [])
     assert not judge.hears(130, 4.0)
     assert not judge.hears(360, 8.0)  # the points 200 and 300 passed: at 200 the old value was known
     assert told == [(100, 4.0), (200, 4.0), (300, 6.0)]
@@ -130,7 +130,7 @@ def test_a_judge_tells_on_a_common_grid_what_was_known_there(tmp_path, settings)
 def test_a_later_seed_is_judged_with_the_finished_ones(tmp_path, settings):
     s = replace(settings("demonstrations=none", "steps=1000", "warmup=600"), eval_every=100)
     work, told, _ = make_work(tmp_path, window=1)
-    Judge(work, s, position=1, scores=[6.0]).hears(100, 2.0)
+    Judge(work, s, tmp_path, position=1, scores=[6.0]).hears(100, 2.0)
     assert told == [(1100, 4.0)]
 
 
@@ -144,13 +144,27 @@ def test_a_judge_goes_on_where_an_earlier_sitting_of_the_run_was(tmp_path, setti
         {"phase": "evaluation", "updates": step - 50, "env_step": step, "eval/return": value} for step, value in known
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    judge = Judge(work, s, position, scores)
-    judge.catch_up(trial.evaluations(tmp_path))
+    judge = Judge(work, s, tmp_path, position, scores)
+    judge.on_start(None)
     for step in (560, 610):
         judge.hears(step, 8.0)
     # At 330 the mean could not be told, nor at 560: the points since 200 are open, and at 240 the mean was 3.
     old, new = (3.0, 8.0) if not position else (4.5, 7.0)
     assert told == [(begun + step, old) for step in (300, 400, 500)] + [(begun + 600, new)]
+
+
+def test_a_judge_forgets_what_a_killed_run_wrote_past_its_checkpoint(tmp_path, settings):
+    s = replace(settings("demonstrations=none", "steps=1000", "warmup=600"), eval_every=10)
+    work, told, _ = make_work(tmp_path, window=2)
+    make_trainer(tmp_path, eval_every=10, warmup=11, save_every=20, stop_after=33).run()  # saved at its end as well
+    lost = {"phase": "evaluation", "updates": 9, "env_step": 39, "eval/return": 1e9, "eval/episodes": 1}
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(lost) + '\n{"torn')
+    trainer = make_trainer(tmp_path, eval_every=10, warmup=11)
+    trainer.callbacks.append(Judge(work, s, tmp_path, 0, []))
+    trainer.run()
+    assert told
+    assert all(value < 1e6 for _, value in told)
 
 
 def test_the_gravest_verdict_is_the_trials():

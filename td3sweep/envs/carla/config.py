@@ -8,20 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from td3sweep.env_settings import CameraSettings, CarlaSettings, TimeoutSettings
 from td3sweep.errors import UserError
 from td3sweep.presets import preset
 from td3sweep.setting import check_bounds
-from td3sweep.settings import (
-    CameraSettings,
-    CarlaSettings,
-    HyperparamSettings,
-    RewardSettings,
-    Settings,
-    TimeoutSettings,
-)
-from td3sweep.validate import check_routes
+from td3sweep.settings import HyperparamSettings, RewardSettings, Settings
+from td3sweep.validate import check_task
 
 GROUPS = {"camera": CameraSettings, "timeouts": TimeoutSettings}
+OF_REWARD = {"reward", "progress_scale"}
+UNREAD = {"name", "warmup_throttle"}  # of what every environment has: the learner's
 
 
 @dataclass(frozen=True)
@@ -52,8 +48,10 @@ class DriveConfig:
     def __post_init__(self) -> None:
         """Raise UserError for a value out of its bounds, naming its key."""
         check_bounds(self.env, "env.")
+        check_bounds(self.reward, "reward.")
+        check_bounds(HyperparamSettings(gamma=self.gamma), "hyperparams.")
         check_bounds(Settings(frame_stack=self.frame_stack))
-        check_routes(self.env)
+        check_task(self.env, self.reward)
 
 
 def drive_config(**arguments: Any) -> DriveConfig:
@@ -61,33 +59,36 @@ def drive_config(**arguments: Any) -> DriveConfig:
 
     Args:
         arguments: such as `map="StandInRing"`, `traffic=10`, `camera={"width": 512}`; `reward` is a preset's name or
-            weights by term.
+            weights by term, `progress_scale` the reward of a metre in its `progress`. `gymnasium.make` keeps
+            `max_episode_steps` for a wrapper of its own, which can only shorten the default.
 
     Raises:
         UserError: an argument is unknown, or out of its bounds.
     """
     own = {spec.name for spec in dataclasses.fields(DriveConfig)} - {"env", "reward"}
-    keys = {spec.name for spec in dataclasses.fields(CarlaSettings)} - {"name"}
+    keys = {spec.name for spec in dataclasses.fields(CarlaSettings)} - UNREAD
     env, rest = {}, {}
     for key, value in arguments.items():
         if key in keys:
             env[key] = _group(key, value) if key in GROUPS else value
         elif key in own:
             rest[key] = value
-        elif key != "reward":
+        elif key not in OF_REWARD:
             near = difflib.get_close_matches(key, keys | own, n=1) or [near for near in keys if key.startswith(near)]
-            raise UserError(
-                f"{key}: CarlaDrive has no such argument"
-                + (f"; did you mean {near[0]}?" if near else f"; it has reward, {', '.join(sorted(keys | own))}")
-            )
-    if "reward" in arguments:
-        asked = arguments["reward"]
-        rest["reward"] = RewardSettings(**(preset("reward", asked) if isinstance(asked, str) else {"terms": asked}))
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(keys | own | OF_REWARD))}"
+            raise UserError(f"{key}: CarlaDrive has no such argument; {hint}")
+    if arguments.keys() & OF_REWARD:
+        asked = arguments.get("reward", "cruise")
+        reward = RewardSettings(**(preset("reward", asked) if isinstance(asked, str) else {"terms": dict(asked)}))
+        scale = arguments.get("progress_scale", reward.progress_scale)
+        rest["reward"] = dataclasses.replace(reward, progress_scale=scale)
     return DriveConfig(env=CarlaSettings(**env), **rest)
 
 
-def _group(key: str, value: Mapping[str, Any]) -> Any:
+def _group(key: str, value: Any) -> Any:
     known = [spec.name for spec in dataclasses.fields(GROUPS[key])]
+    if not isinstance(value, Mapping):
+        raise UserError(f"{key}={value}: give a mapping of {', '.join(known)}")
     unknown = [name for name in value if name not in known]
     if unknown:
         raise UserError(f"{key}: {unknown[0]} is no key of it; it has {', '.join(known)}")
