@@ -27,8 +27,8 @@ from td3sweep.presets import config_directory, options
 from td3sweep.saved import modern
 from td3sweep.schema import schema, typed
 from td3sweep.settings import Settings
-from td3sweep.sweep.words import teach
 from td3sweep.validate import check
+from td3sweep.words import teach
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException)
 

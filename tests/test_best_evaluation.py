@@ -10,7 +10,7 @@ from test_trainer import make, same
 from toy_env import DotEnv
 
 from td3sweep.checkpoint import read_checkpoint
-from td3sweep.evaluate.episodes import FIRST_SEED, RUN_SEED
+from td3sweep.collect.evaluation import FIRST_SEED, RUN_SEED
 from td3sweep.record.console import closing
 from td3sweep.run import Outcome, summarise
 

@@ -1,6 +1,7 @@
 """Data flows one way: the learner and the monitor stand alone, and only one module each knows wandb and rich."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,37 @@ def imports(path):
 
 def roots(path):
     return {name.partition(".")[0] for name in imports(path)}
+
+
+def running(tree):
+    """The nodes that run: what stands below ``if TYPE_CHECKING`` does not."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
+            yield node
+            yield from running(node)
+
+
+def room_of(name):
+    """The room a module lies in: a package or module of the first floor; the doors of all commands are one."""
+    return "commands" if name.endswith("__main__") else name.partition(".")[0]
+
+
+def test_no_arrow_runs_back_up():
+    """Among the rooms there is no import circle, imports within functions counted."""
+    arrows = {}
+    for path in PACKAGE.rglob("*.py"):
+        room = room_of(".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+        for node in running(ast.parse(path.read_text())):
+            names = [alias.name for alias in getattr(node, "names", ())] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                into = room_of(name.removeprefix("td3sweep."))
+                known = (PACKAGE / into).is_dir() or (PACKAGE / f"{into}.py").is_file()
+                if name.startswith("td3sweep.") and into != room and known:
+                    arrows.setdefault(room, set()).add(into)
+    order = list(graphlib.TopologicalSorter(arrows).static_order())  # raises CycleError, which names the circle
+    assert order.index("agent") < order.index("collect") < order.index("evaluate") < order.index("commands")
 
 
 @pytest.mark.parametrize("package", ["agent", "nets", "replay", "monitor"])

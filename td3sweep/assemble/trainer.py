@@ -26,13 +26,13 @@ from td3sweep.checkpoint import Checkpoints
 from td3sweep.collect.away import Away
 from td3sweep.collect.collector import Collector
 from td3sweep.collect.demonstrate import Demonstrator, Shows
+from td3sweep.collect.drivers import Autopilot, Pid
 from td3sweep.collect.here import Here
 from td3sweep.collect.messages import Job
 from td3sweep.collect.recorded import Recorded
 from td3sweep.collect.remote import Fleet
 from td3sweep.env_settings import on_block
 from td3sweep.envs.protocol import Env
-from td3sweep.evaluate.drivers import Autopilot, Pid
 from td3sweep.monitor.verdict import Monitor
 from td3sweep.plan import Plan
 from td3sweep.record.console import simulator

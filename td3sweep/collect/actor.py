@@ -16,11 +16,11 @@ import torch
 
 from td3sweep.agent.policy import NetworkPolicy
 from td3sweep.collect.episode import TOLD, Chooser, Observation
+from td3sweep.collect.evaluation import evaluate
 from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated, Go, Job
 from td3sweep.collect.parameters import SharedParameters
 from td3sweep.envs.protocol import Env
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.evaluate import evaluate
 from td3sweep.processes import leave_signals_to_the_trainer
 
 PARENT_POLL_S = 0.5

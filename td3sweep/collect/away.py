@@ -14,11 +14,11 @@ import numpy as np
 from td3sweep.agent.td3 import TD3
 from td3sweep.collect.collector import FAULTS_IN_A_ROW, PAUSES_S, Collector, Step
 from td3sweep.collect.episode import Episode, Moment
+from td3sweep.collect.evaluation import FIRST_SEED, Observer
 from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated, Go
 from td3sweep.collect.parameters import SharedParameters
 from td3sweep.collect.remote import Fleet, Remote
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.evaluate.episodes import FIRST_SEED, Observer
 from td3sweep.monitor.bias import Bias
 from td3sweep.plan import LEAD, Plan
 from td3sweep.replay.shards import Shard, ShardedReplay

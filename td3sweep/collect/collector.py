@@ -11,8 +11,8 @@ from typing import Any
 
 from td3sweep.agent.td3 import TD3
 from td3sweep.collect.episode import Episode, Moment
+from td3sweep.collect.evaluation import Observer
 from td3sweep.errors import SimulatorError
-from td3sweep.evaluate.episodes import Observer
 from td3sweep.plan import Plan
 from td3sweep.replay.memory import Store
 

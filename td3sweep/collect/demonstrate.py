@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from td3sweep.evaluate.drivers import Driver
+from td3sweep.collect.drivers import Driver
 
 Floats = NDArray[np.float32]
 NOISE_STREAM = 1  # beside the environment's own draws from an episode's seed

@@ -17,10 +17,10 @@ from td3sweep.agent.td3 import TD3
 from td3sweep.collect.collector import FAULTS_IN_A_ROW, PAUSES_S, Collector, Step
 from td3sweep.collect.demonstrate import Shows
 from td3sweep.collect.episode import Chooser, Episode, Observation
+from td3sweep.collect.evaluation import FIRST_SEED, Observer, evaluate
 from td3sweep.collect.recorded import Recorded
 from td3sweep.envs.protocol import Env
 from td3sweep.errors import SimulatorError
-from td3sweep.evaluate.episodes import FIRST_SEED, Observer, evaluate
 from td3sweep.monitor.bias import Bias
 from td3sweep.plan import Acting, Plan
 from td3sweep.replay.memory import Store

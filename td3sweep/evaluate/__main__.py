@@ -20,7 +20,7 @@ from td3sweep.failures import Parser, explain_failure, refuse
 from td3sweep.settings import Settings
 
 if TYPE_CHECKING:
-    from td3sweep.evaluate.drivers import Driver
+    from td3sweep.collect.drivers import Driver
 
 POLICIES = ("checkpoint", "pid", "autopilot", "constant", "random")
 ON_CARLA = {"pid": "it follows the route of env=carla", "autopilot": "it is CARLA's Traffic Manager"}
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from td3sweep.evaluate.drivers import Trained
+    from td3sweep.collect.drivers import Trained
     from td3sweep.evaluate.explain import Explainer
     from td3sweep.evaluate.protocol import as_json, run_protocol, write
     from td3sweep.evaluate.saved import load_agent
@@ -116,7 +116,7 @@ def _settings(policy: str, path: Path | None, overrides: list[str]) -> tuple[Pat
 
 def _baseline(policy: str, settings: Settings) -> Driver:
     from td3sweep.assemble.environment import observed_sizes, random_bounds
-    from td3sweep.evaluate.drivers import CONSTANT, Autopilot, Constant, Pid, Random
+    from td3sweep.collect.drivers import CONSTANT, Autopilot, Constant, Pid, Random
 
     if policy in ON_CARLA:
         if settings.env.name != "carla":

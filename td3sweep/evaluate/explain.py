@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from td3sweep.agent.td3 import TD3
+from td3sweep.collect.drivers import Trained
 from td3sweep.errors import UserError
-from td3sweep.evaluate.drivers import Trained
 from td3sweep.evaluate.picture import INK, LANE, PATH
 
 STEER = 0  # the action that is explained

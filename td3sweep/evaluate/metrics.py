@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from td3sweep.collect.evaluation import Outcome
 from td3sweep.envs.carla.state import DriveState
-from td3sweep.evaluate.episodes import Outcome
 from td3sweep.report.stats import ALPHA, DRAWS, Estimate, bootstrapped, resampled, wilson
 
 COMFORTABLE_JERK = 5.0  # m/s^3: where the reward's comfort term turns negative

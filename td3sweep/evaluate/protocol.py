@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from td3sweep.assemble.environment import build_env
+from td3sweep.collect.drivers import Autopilot, Driver
+from td3sweep.collect.evaluation import FIRST_SEED, RECORD_SEED, Outcome, drive
 from td3sweep.env_settings import CarlaSettings
 from td3sweep.envs.protocol import Env
 from td3sweep.errors import SimulatorError
-from td3sweep.evaluate.drivers import Autopilot, Driver
-from td3sweep.evaluate.episodes import FIRST_SEED, RECORD_SEED, Outcome, drive
 from td3sweep.evaluate.metrics import SCORE_COVERS, measure, totals
 from td3sweep.evaluate.picture import save_picture
 from td3sweep.evaluate.recording import Recording

@@ -32,7 +32,7 @@ class Recording:
     ticks: list[DriveState] = field(default_factory=list)
 
     def note(self, observation: dict[str, NDArray[Any]], action: NDArray[np.float32] | None, info: Any) -> None:
-        """One moment, as :data:`td3sweep.evaluate.episodes.Observer` tells it."""
+        """One moment, as :data:`td3sweep.collect.evaluation.Observer` tells it."""
         self.frames.append(observation["image"][-1].copy())
         self.actions.append(np.zeros(2, np.float32) if action is None else np.array(action, np.float32))
         if "speed" in info:

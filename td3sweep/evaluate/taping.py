@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from td3sweep.collect.evaluation import Outcome
 from td3sweep.envs.protocol import FRAME_SIZE, Action, Env, Observation, executed
 from td3sweep.errors import UserError
-from td3sweep.evaluate.episodes import Outcome
 from td3sweep.record.console import simulator
 from td3sweep.record.rundir import software, write_atomically
 from td3sweep.saved import flatten

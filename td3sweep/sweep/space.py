@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from td3sweep.errors import UserError
-from td3sweep.sweep.words import ONE_MINUS, teach
+from td3sweep.words import ONE_MINUS, teach
 
 LOG = "log"
 Value = None | bool | int | float | str

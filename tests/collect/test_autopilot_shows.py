@@ -11,10 +11,10 @@ from toy_env import DotEnv
 from td3sweep.assemble.environment import build_env
 from td3sweep.assemble.trainer import build_demonstrator
 from td3sweep.collect.demonstrate import Demonstrator
+from td3sweep.collect.drivers import Autopilot
 from td3sweep.collect.episode import Chooser
+from td3sweep.collect.evaluation import drive
 from td3sweep.collect.here import Here
-from td3sweep.evaluate.drivers import Autopilot
-from td3sweep.evaluate.episodes import drive
 from td3sweep.plan import Acting, Plan
 from td3sweep.replay.saving import TRANSITION
 from td3sweep.run import run

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from bare_drive import bare
 
+from td3sweep.collect.evaluation import drive
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.carla.reward import build_reward
 from td3sweep.envs.carla.shaping import Shaping, apf, centre
 from td3sweep.envs.carla.state import DriveState
-from td3sweep.evaluate.episodes import drive
 from td3sweep.presets import preset
 
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from td3sweep.collect.evaluation import Outcome
 from td3sweep.envs.carla.state import DriveState
-from td3sweep.evaluate.episodes import Outcome
 from td3sweep.evaluate.metrics import (
     collisions,
     driving_score_2_0,

@@ -9,12 +9,12 @@ import pytest
 from command import QUICK
 from toy_env import DotEnv
 
+from td3sweep.collect.drivers import Constant
+from td3sweep.collect.evaluation import RECORD_SEED, RUN_SEED
 from td3sweep.compose import compose_settings
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.evaluate import FIRST_SEED
 from td3sweep.evaluate.__main__ import main
-from td3sweep.evaluate.drivers import Constant
-from td3sweep.evaluate.episodes import RECORD_SEED, RUN_SEED
 from td3sweep.evaluate.protocol import run_protocol
 from td3sweep.evaluate.taping import Shelf, Taping
 from td3sweep.run import run

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from td3sweep.collect.drivers import Pid, Random, pursue
 from td3sweep.envs.carla.state import DriveState
 from td3sweep.errors import UserError
-from td3sweep.evaluate.drivers import Pid, Random, pursue
 
 
 def test_straight_ahead_needs_no_steering():

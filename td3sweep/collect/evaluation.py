@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from td3sweep.agent.policy import Policy
+from td3sweep.collect.drivers import Driver, Trained
 from td3sweep.envs.protocol import Env, executed
-from td3sweep.evaluate.drivers import Driver, Trained
 
 FIRST_SEED = 2**31  # of the protocol; training episodes draw their seeds below this, so that the two never meet
 RUN_SEED = FIRST_SEED + 2**30  # of evaluations within a run: what they choose as its best is tested on other starts
