@@ -162,5 +162,5 @@ def test_the_recipe_learns_to_drive(tmp_path):
     short = Cell("short", ["experiment=drive", "steps=2300", "eval_every=250"], 1)
     found = run_cell(short, 2, tmp_path, 1, sorted(os.sched_getaffinity(0))[-1:])
     completed = [route for _, _, route, _ in found["curve"]]
-    assert completed[0] < 0.05  # no further go the untrained, the blind and the wrongly wired
-    assert max(completed) > 0.15  # where it goes in 2,300 steps swings with every rounding
+    # The untrained, the blind and the wrongly wired go 4 % at most; how far this goes swings with every rounding.
+    assert max(completed) > 0.25
