@@ -20,13 +20,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from td3sweep import shorthand
-from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.errors import UserError
 from td3sweep.help import GROUP_ORDER, entries, help_text
 from td3sweep.presets import config_directory, options
-from td3sweep.saved import modern
+from td3sweep.saved import read
 from td3sweep.schema import schema, typed
-from td3sweep.settings import Settings
+from td3sweep.settings import OPTIONS, Settings, having
 from td3sweep.validate import check
 from td3sweep.words import teach
 
@@ -38,8 +37,9 @@ def register() -> None:
     """Give Hydra the schema and the resolver of run directories: once a process, they take a while to build."""
     store = ConfigStore.instance()
     store.store(name="schema", node=schema(Settings))
-    store.store(group="env", name="schema_carla", node=schema(CarlaSettings))
-    store.store(group="env", name="schema_gym", node=schema(GymSettings))
+    for group, options_of in OPTIONS.items():
+        for option, cls in options_of.items():
+            store.store(group=group, name=f"schema_{option}", node=schema(cls))
     OmegaConf.register_new_resolver("td3sweep.help", help_text, replace=True)
     OmegaConf.register_new_resolver("td3sweep.by_memory", _by_memory, replace=True)
     teach()
@@ -83,7 +83,7 @@ def override_saved(saved: Mapping[str, Any], overrides: list[str]) -> Settings:
         UserError: an override is wrong, or the saved settings are not this version's.
     """
     register()
-    groups = {group: saved[group]["name"] for group in ("env", "reward")}
+    groups = {group: saved[group]["name"] for group in (*OPTIONS, "reward") if group in saved}
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
         named = [override.key_or_group for override in parsed]
@@ -91,7 +91,7 @@ def override_saved(saved: Mapping[str, Any], overrides: list[str]) -> Settings:
             raise UserError("experiment=: it says what to train; name the keys to change one by one")
         base = [f"{group}={name}" for group, name in groups.items() if group not in named and name in options(group)]
         composed = dataclasses.asdict(compose_settings([*base, *overrides])) if overrides else {}
-        kept = copy.deepcopy(modern(dict(saved)))
+        kept = copy.deepcopy(read(dict(saved)))
         for key in named:
             *parents, last = key.split(".")
             source, target = composed, kept
@@ -102,7 +102,9 @@ def override_saved(saved: Mapping[str, Any], overrides: list[str]) -> Settings:
             except KeyError as error:
                 raise UserError(f"{key}: not a setting that a run keeps; drop it") from error
         node = schema(Settings)
-        node.env = schema(CarlaSettings if kept["env"]["name"] == "carla" else GymSettings)
+        for group, options_of in OPTIONS.items():
+            name = kept[group]["name"] if group in kept else getattr(Settings(), group).name
+            node[group] = schema(options_of[name])
         merged = OmegaConf.merge(node, kept)
     except COMPOSITION_ERRORS as error:
         raise UserError(explain(error)) from error
@@ -162,10 +164,11 @@ def _first_line(error: BaseException) -> str:
 
 def _unknown_key(key: str) -> str:
     known = {entry.key for entry in entries()} | set(GROUP_ORDER)
-    carla, gym = ({f"env.{field.name}" for field in dataclasses.fields(cls)} for cls in (CarlaSettings, GymSettings))
-    if key in carla ^ gym:  # known, but not to the environment that was chosen
-        chosen, other = ("gym", "carla") if key in carla else ("carla", "gym")
-        return f"{key}: env={chosen} has no such key; add env={other} or drop it"
+    if only := having(key):  # known, but not to the option that was chosen
+        group = key.partition(".")[0]
+        lacking = [option for option in OPTIONS[group] if option not in only]
+        chosen = f"{group}={' and '.join(lacking)}"
+        return f"{key}: {chosen} has no such key; add {group}={' or '.join(only)} or drop it"
     if key in known:  # a mapping, into which nothing can be put without the plus
         return f"{key}: give its entries one by one: +{key}.NAME=VALUE"
     if key.startswith("hydra."):

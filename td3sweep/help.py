@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.presets import options
 from td3sweep.setting import choices
-from td3sweep.settings import Settings
+from td3sweep.settings import OPTIONS, Settings, having
 
 GROUP_ORDER = (
     *("cnn", "recurrent", "hyperparams", "demonstrations", "target", "replay", "clip", "wiring"),
@@ -27,9 +26,9 @@ class Entry:
 
 
 def entries() -> Iterator[Entry]:
-    """Every key in the order of the dataclasses; below ``env`` those of CARLA, then those of Gymnasium alone."""
+    """Every key in the order of the dataclasses; in a group whose options differ those of one after the other."""
     seen = set()
-    for entry in (*_entries(Settings(), ""), *_entries(CarlaSettings(), "env."), *_entries(GymSettings(), "env.")):
+    for entry in _entries(Settings(), ""):
         if entry.key not in seen:
             seen.add(entry.key)
             yield entry
@@ -37,13 +36,15 @@ def entries() -> Iterator[Entry]:
 
 def _entries(node: Any, prefix: str) -> Iterator[Entry]:
     for spec in dataclasses.fields(node):
-        value = getattr(node, spec.name)
+        key, value = f"{prefix}{spec.name}", getattr(node, spec.name)
         if dataclasses.is_dataclass(value):
-            yield from _entries(value, f"{prefix}{spec.name}.")
+            for cls in dict.fromkeys(OPTIONS[key].values()) if key in OPTIONS else (type(value),):
+                yield from _entries(cls(), f"{key}.")
         else:
             words = " | ".join(choices(type(node), spec.name))
-            effect = spec.metadata["about"].help + (f" ({words})" if words else "")
-            yield Entry(f"{prefix}{spec.name}", value, effect)
+            only = having(key)
+            whose = f"{', '.join(only)}: " if only and not prefix.startswith("env.") else ""
+            yield Entry(key, value, f"{whose}{spec.metadata['about'].help}" + (f" ({words})" if words else ""))
 
 
 def help_text() -> str:

@@ -7,9 +7,8 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.setting import Role
-from td3sweep.settings import Settings
+from td3sweep.settings import OPTIONS, Settings
 
 
 def role_of(key: str) -> Role:
@@ -34,8 +33,9 @@ def keys_of(role: Role) -> tuple[str, ...]:
 def roles() -> dict[str, Role]:
     """The role of every setting and of every group."""
     found = dict(_roles(Settings(), "", None))
-    for env in (CarlaSettings(), GymSettings()):
-        found |= dict(_roles(env, "env.", found["env"]))
+    for group, options in OPTIONS.items():
+        for cls in options.values():
+            found |= dict(_roles(cls(), f"{group}.", found[group]))
     return found
 
 

@@ -6,10 +6,9 @@ import copy
 import dataclasses
 from typing import Any
 
-from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.roles import role_of
 from td3sweep.setting import Role
-from td3sweep.settings import Settings
+from td3sweep.settings import OPTIONS, Settings
 
 # What a key meant that an older configuration lacks, where the default has become another since.
 FORMER = {"eval_spread": False, "n_step": 1, "trunk": None, "critic_only_updates": 0, "precision": "fp32"}
@@ -50,10 +49,26 @@ def modern(saved: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
+def read(saved: dict[str, Any]) -> dict[str, Any]:
+    """A saved configuration in this version's words, without what its options do not read."""
+    known = dict(modern(saved))
+    for group, options in OPTIONS.items():
+        said = known.get(group)
+        cls = options.get(said["name"]) if isinstance(said, dict) and "name" in said else None
+        if isinstance(said, dict) and cls is not None:
+            known[group] = {key: said[key] for key in said if key in {spec.name for spec in dataclasses.fields(cls)}}
+    return known
+
+
 def completed(saved: dict[str, Any]) -> dict[str, Any]:
     """A saved configuration, flat; a key that it lacks was added since, and that run had its default."""
-    env = CarlaSettings() if saved.get("env", {}).get("name") == "carla" else GymSettings()
-    return flatten(Settings(env=env)) | flatten(modern(saved))
+    known = read(saved)
+    usual = flatten(Settings())
+    for group, options in OPTIONS.items():
+        if cls := options.get(known.get(group, {}).get("name")):
+            usual = {key: value for key, value in usual.items() if not key.startswith(f"{group}.")}
+            usual |= flatten(cls(), f"{group}.")
+    return usual | flatten(known)
 
 
 def changed_keys(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

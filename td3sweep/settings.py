@@ -6,11 +6,12 @@ line on its effect, the bounds that :mod:`td3sweep.validate` enforces, and its r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from td3sweep import names
-from td3sweep.env_settings import EnvSettings, on_block
+from td3sweep.env_settings import CarlaSettings, EnvSettings, GymSettings, on_block
 from td3sweep.monitor.detectors import CAN_FAIL
 from td3sweep.setting import COUNT, FREE, LEARNT, PLACE, SHAPE, TASK, TIME, TUNED, Role, group, setting
 
@@ -81,26 +82,65 @@ class TargetSettings:
     """How two next-state values become one target."""
 
     name: names.TargetName = setting("td3", "td3: the minimum; mpg: maximum less a running gap")
-    delta_init: names.DeltaInit = setting("zero", "mpg: first value of the running gap")
-    delta_state: names.DeltaState = setting("raw", "mpg: what is carried on, raw gap or its average")
+
+
+@dataclass(frozen=True)
+class Td3TargetSettings(TargetSettings):
+    """The smaller of the two."""
+
+
+@dataclass(frozen=True)
+class MpgTargetSettings(TargetSettings):
+    """The larger less a running gap."""
+
+    delta_init: names.DeltaInit = setting("zero", "first value of the running gap")
+    delta_state: names.DeltaState = setting("raw", "what is carried on, raw gap or its average")
 
 
 @dataclass(frozen=True)
 class DemonstrationSettings:
-    """Who drives the warm-up, and how far the actor is trained to do as was done there."""
+    """Who drives the warm-up."""
 
     name: names.DemonstratorName = setting(
         "none",
         "none: random actions; pid: the route's PID baseline; autopilot: CARLA's; recorded: episodes in a directory",
     )
-    path: str | None = setting(None, "recorded: the directory, as td3sweep.evaluate --record wrote it")
+
+
+@dataclass(frozen=True)
+class NoDemonstrationSettings(DemonstrationSettings):
+    """Nobody: it acts at random."""
+
+
+@dataclass(frozen=True)
+class ShownSettings(DemonstrationSettings):
+    """How far the actor is trained to do as was done there."""
+
     random_steps: int = setting(150, "first steps of the warm-up that are random; 100 to 500", low=0)
-    noise: list[float] = setting([0.1, 0.3, 0.6], "SDs of the noise on its actions, of which each episode draws one")
     cloning: float = setting(10.0, "weight of the cloning term; 0 trains on rewards alone; 5 to 20", low=0.0, high=1e4)
     floor: float = setting(0.2, "share that cloning keeps in the actor's loss; .1 to .5", low=0.0, high=1.0)
     fade: int = setting(
         600, "updates after the critic-only ones over which its share falls to that; 300 to 1000", low=1
     )
+
+
+@dataclass(frozen=True)
+class PidDemonstrationSettings(ShownSettings):
+    """A baseline that is disturbed."""
+
+    noise: list[float] = setting([0.1, 0.3, 0.6], "SDs of the noise on its actions, of which each episode draws one")
+
+
+@dataclass(frozen=True)
+class AutopilotDemonstrationSettings(ShownSettings):
+    """The simulator drives, and nothing can disturb it."""
+
+
+@dataclass(frozen=True)
+class RecordedDemonstrationSettings(ShownSettings):
+    """What was done is done."""
+
+    path: str | None = setting(None, "the directory, as td3sweep.evaluate --record wrote it")
 
 
 @dataclass(frozen=True)
@@ -112,9 +152,27 @@ class ReplaySettings:
         "uniform; per: by TD error, with importance weights; lap: by TD error, needs loss=huber",
     )
     capacity: int = setting(100_000, "transitions kept, about 7.3 KB each; 5e3 to 1e6", low=10, high=10_000_000)
-    alpha: float = setting(0.0, "per, lap: exponent of the TD error; .4 to .7", low=0.0, high=1.0)
-    beta: float = setting(0.0, "per: first exponent of the importance weights; .4 to 1", low=0.0, high=1.0)
-    beta_updates: int = setting(4000, "per: updates over which beta rises to 1; those of the run", low=1)
+
+
+@dataclass(frozen=True)
+class UniformReplaySettings(ReplaySettings):
+    """Every transition as often."""
+
+
+@dataclass(frozen=True)
+class PerReplaySettings(ReplaySettings):
+    """In proportion to the TD error."""
+
+    alpha: float = setting(0.6, "exponent of the TD error; .4 to .7", low=1e-3, high=1.0)
+    beta: float = setting(0.4, "first exponent of the importance weights; .4 to 1", low=0.0, high=1.0)
+    beta_updates: int = setting(4000, "updates over which beta rises to 1; those of the run", low=1)
+
+
+@dataclass(frozen=True)
+class LapReplaySettings(ReplaySettings):
+    """In proportion to TD errors above 1."""
+
+    alpha: float = setting(0.4, "exponent of the TD error; .4 to .7", low=1e-3, high=1.0)
 
 
 @dataclass(frozen=True)
@@ -122,6 +180,17 @@ class ClipSettings:
     """Gradient clipping, measured before and after."""
 
     name: names.ClipKind = setting("joint", "set that is clipped together")
+
+
+@dataclass(frozen=True)
+class NoClipSettings(ClipSettings):
+    """Nothing is clipped."""
+
+
+@dataclass(frozen=True)
+class LimitClipSettings(ClipSettings):
+    """Limits of each set."""
+
     actor: float = setting(1.0, "limit for the actor; .5 to 10", low=1e-6, high=1e9)
     critic: float = setting(10.0, "limit for the critic; 1 to 40", low=1e-6, high=1e9)
 
@@ -281,10 +350,10 @@ class Settings:
     cnn: CnnSettings = group(CnnSettings, SHAPE)
     recurrent: RecurrentSettings = group(RecurrentSettings, TIME)
     hyperparams: HyperparamSettings = group(HyperparamSettings, LEARNT)
-    demonstrations: DemonstrationSettings = group(DemonstrationSettings, LEARNT)
-    target: TargetSettings = group(TargetSettings, TIME)
-    replay: ReplaySettings = group(ReplaySettings, TIME)
-    clip: ClipSettings = group(ClipSettings, LEARNT)
+    demonstrations: DemonstrationSettings = group(NoDemonstrationSettings, LEARNT)
+    target: TargetSettings = group(Td3TargetSettings, TIME)
+    replay: ReplaySettings = group(UniformReplaySettings, TIME)
+    clip: ClipSettings = group(LimitClipSettings, LEARNT)
     wiring: WiringSettings = group(WiringSettings, SHAPE)
     env: EnvSettings = group(EnvSettings, TASK)
     reward: RewardSettings = group(RewardSettings, LEARNT | Role.TASK)
@@ -297,3 +366,31 @@ class Settings:
 def on_slot(settings: Settings, slot: int) -> EnvSettings:
     """The environment of a run in this slot of a sweep: no two slots share a port, however many actors each has."""
     return on_block(settings.env, max(settings.actors, 1) * slot)
+
+
+def having(key: str) -> tuple[str, ...]:
+    """The options of its group that alone have a key, ``("mpg",)`` of ``target.delta_init``; none where all have it."""
+    group, _, name = key.partition(".")
+    options = OPTIONS.get(group, {})
+    found = tuple(option for option, cls in options.items() if name in {spec.name for spec in fields(cls)})
+    return found if len(found) < len(options) else ()
+
+
+# Groups whose options have settings of their own: the class of each option.
+OPTIONS: Mapping[str, Mapping[str, type]] = {
+    "demonstrations": {
+        "none": NoDemonstrationSettings,
+        "pid": PidDemonstrationSettings,
+        "autopilot": AutopilotDemonstrationSettings,
+        "recorded": RecordedDemonstrationSettings,
+    },
+    "target": {"td3": Td3TargetSettings, "mpg": MpgTargetSettings},
+    "replay": {"uniform": UniformReplaySettings, "per": PerReplaySettings, "lap": LapReplaySettings},
+    "clip": {
+        "joint": LimitClipSettings,
+        "per_module": LimitClipSettings,
+        "value": LimitClipSettings,
+        "off": NoClipSettings,
+    },
+    "env": {"carla": CarlaSettings, "gym": GymSettings},
+}

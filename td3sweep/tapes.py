@@ -29,7 +29,7 @@ from td3sweep.record.rundir import write_atomically
 from td3sweep.roles import keys_of
 from td3sweep.saved import flatten
 from td3sweep.setting import Role
-from td3sweep.settings import Settings
+from td3sweep.settings import RecordedDemonstrationSettings, Settings
 
 FILE = "recording.json"
 FORMAT = 1
@@ -154,7 +154,7 @@ def check_recording(settings: Settings) -> None:
         UserError: the line says which.
     """
     shown = settings.demonstrations
-    if shown.name != "recorded" or shown.path is None:
+    if not isinstance(shown, RecordedDemonstrationSettings) or shown.path is None:
         return
     tapes = Tapes(Path(shown.path))
     if unlike := differences(tapes.about["settings"], settings):

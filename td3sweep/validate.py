@@ -11,12 +11,13 @@ from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import CAN_FAIL
 from td3sweep.setting import check_bounds
 from td3sweep.settings import (
-    ClipSettings,
-    DemonstrationSettings,
+    OPTIONS,
+    PidDemonstrationSettings,
+    RecordedDemonstrationSettings,
     RecurrentSettings,
-    ReplaySettings,
     RewardSettings,
     Settings,
+    ShownSettings,
 )
 
 MEMORIES = "recurrent=gru48 or recurrent=lstm256"
@@ -25,6 +26,10 @@ MEMORIES = "recurrent=gru48 or recurrent=lstm256"
 def check(settings: Settings) -> None:
     """Raise :class:`UserError` for the first value out of range or combination that cannot work."""
     check_bounds(settings)
+    for group, options in OPTIONS.items():
+        chosen = getattr(settings, group)
+        if not isinstance(chosen, options[chosen.name]):
+            raise UserError(f"{group}.name={chosen.name}: it has keys of its own; choose it by {group}={chosen.name}")
     _check_combinations(settings)
 
 
@@ -34,20 +39,13 @@ def _check_unused(s: Settings) -> None:
     steady = "hyperparams.exploration_noise_final=null: the noise never falls"
     progress = "progress" in s.reward.terms
     throttle = not isinstance(s.env, GymSettings) or bool(s.env.pedals)
-    shows, recorded = s.demonstrations.name, s.demonstrations.name == "recorded"
-    shown = shows != "none"
-    nobody = "demonstrations=none: nobody shows how to drive"
+    clones = not isinstance(s.demonstrations, ShownSettings) or s.demonstrations.cloning > 0.0
     where, env = ("env=gym", "env=carla and ") if isinstance(s.env, GymSettings) else (f"reward={s.reward.name}", "")
     for group, keys, read, why, remedy in (
         ("recurrent", _all_of(RecurrentSettings), memory, "recurrent=none: there is no memory", f"choose {MEMORIES}"),
         ("hyperparams", ("exploration_noise_steps",), falls, steady, "add hyperparams.exploration_noise_final=0.1"),
-        ("demonstrations", _all_of(DemonstrationSettings), shown, nobody, "choose demonstrations=pid"),
         (
-            *("demonstrations", ("path",), recorded, f"demonstrations={shows}: no episodes are read"),
-            "choose demonstrations=recorded",
-        ),
-        (
-            *("demonstrations", ("floor", "fade"), s.demonstrations.cloning > 0.0),
+            *("demonstrations", ("floor", "fade"), clones),
             *("demonstrations.cloning=0: there is no cloning to fade", "give demonstrations.cloning a weight"),
         ),
         ("env", ("warmup_throttle",), throttle, "env.pedals=[]: there is no throttle", "add env.pedals=[1,2]"),
@@ -55,9 +53,9 @@ def _check_unused(s: Settings) -> None:
     ):
         node = getattr(s, group)
         usual = type(node)()
-        for key in keys:
+        for key in () if read else keys:
             value, default = getattr(node, key), getattr(usual, key)
-            if value != default and not read:  # json.dumps: null and true as they are typed
+            if value != default:  # json.dumps: null and true as they are typed
                 given, kept = json.dumps(value), json.dumps(default)
                 raise UserError(f"{group}.{key}={given} with {why}; leave it at {kept} or {remedy}")
 
@@ -102,15 +100,9 @@ def _check_combinations(s: Settings) -> None:
             f"hyperparams.actor_cnn_lr={s.hyperparams.actor_cnn_lr} with wiring=critic_only: "
             "the actor has no encoder to train; add hyperparams.actor_cnn_lr=null"
         )
-    if s.target.name == "td3" and (s.target.delta_init, s.target.delta_state) != ("zero", "raw"):
-        raise UserError("target.delta_init and target.delta_state need target=mpg; drop them or choose target=mpg")
-    _check_replay(s)
+    if s.replay.name == "lap" and s.loss != "huber":
+        raise UserError(f"replay=lap with loss={s.loss}: its priorities belong to the Huber loss; add loss=huber")
     _check_demonstrations(s)
-    if s.clip.name == "off" and (s.clip.actor, s.clip.critic) != (ClipSettings.actor, ClipSettings.critic):
-        raise UserError(
-            f"clip.actor={s.clip.actor}, clip.critic={s.clip.critic} with clip=off: nothing is clipped; "
-            "drop them or choose clip=joint"
-        )
     if s.fault in ("h1", "h2", "h5") and s.clip.name == "off":
         raise UserError(f"fault={s.fault} with clip=off: there is no clip to break; choose another clip")
     if s.fault == "h6" and s.wiring.name == "critic_only":
@@ -121,28 +113,10 @@ def _check_combinations(s: Settings) -> None:
     _check_env(s)
 
 
-def _check_replay(s: Settings) -> None:
-    replay = s.replay
-    if replay.name == "uniform" and replay.alpha:
-        raise UserError(f"replay.alpha={replay.alpha} with replay=uniform: there are no priorities; choose replay=per")
-    if replay.name != "per" and (replay.beta or replay.beta_updates != ReplaySettings.beta_updates):
-        raise UserError(
-            f"replay.beta={replay.beta}, replay.beta_updates={replay.beta_updates} with replay={replay.name}: "
-            "only replay=per weighs its samples; drop them or choose replay=per"
-        )
-    if replay.name != "uniform" and not replay.alpha:
-        raise UserError(
-            f"replay.alpha={replay.alpha} with replay.name={replay.name}: it draws uniformly; "
-            f"choose replay={replay.name}, with the preset's replay.alpha, or replay=uniform"
-        )
-    if replay.name == "lap" and s.loss != "huber":
-        raise UserError(f"replay=lap with loss={s.loss}: its priorities belong to the Huber loss; add loss=huber")
-
-
 def _check_demonstrations(s: Settings) -> None:
     """What demonstrations go with; what a recording holds is looked at when a run begins (`tapes.py`)."""
-    shown, usual = s.demonstrations, DemonstrationSettings()
-    if shown.name == "none":
+    shown = s.demonstrations
+    if not isinstance(shown, ShownSettings):
         return
     if shown.name != "recorded" and not isinstance(s.env, CarlaSettings):
         raise UserError(
@@ -153,18 +127,10 @@ def _check_demonstrations(s: Settings) -> None:
             f"warmup={s.warmup} with demonstrations.random_steps={shown.random_steps}: all of it is random and nothing "
             "is shown; raise warmup, lower demonstrations.random_steps or choose demonstrations=none"
         )
-    odd = [sd for sd in shown.noise if not 0.0 <= sd < math.inf]
-    if odd:
-        raise UserError(f"demonstrations.noise={shown.noise}: {odd[0]} is no SD; give numbers from 0 on")
-    if shown.name != "pid" and shown.noise != usual.noise:
-        why = (
-            "what was done is done" if shown.name == "recorded" else "the simulator drives, and nothing can disturb it"
-        )
-        raise UserError(
-            f"demonstrations.noise={json.dumps(shown.noise)} with demonstrations={shown.name}: {why}; leave it at "
-            f"{json.dumps(usual.noise)} or choose demonstrations=pid"
-        )
-    if shown.name == "recorded":
+    if isinstance(shown, PidDemonstrationSettings) and any(not 0.0 <= sd < math.inf for sd in shown.noise):
+        odd = next(sd for sd in shown.noise if not 0.0 <= sd < math.inf)
+        raise UserError(f"demonstrations.noise={shown.noise}: {odd} is no SD; give numbers from 0 on")
+    if isinstance(shown, RecordedDemonstrationSettings):
         if shown.path is None:
             raise UserError(
                 "demonstrations=recorded without demonstrations.path: give the directory, as demonstrations=PATH "

@@ -11,7 +11,7 @@ from td3sweep.assemble.learner import build_agent, build_replay
 from td3sweep.env_settings import CarlaSettings, GymSettings
 from td3sweep.presets import config_directory
 from td3sweep.replay import LAP, PER, FrameReplay
-from td3sweep.settings import DemonstrationSettings
+from td3sweep.settings import PidDemonstrationSettings
 
 GROUPS = sorted(path.relative_to(config_directory()) for path in Path(config_directory()).glob("*/*.yaml"))
 NEEDS = {
@@ -66,7 +66,7 @@ def test_the_default_composition_is_the_recipe(settings):
     assert (s.eval_every, s.eval_episodes, s.eval_spread) == (200, 10, True)
     assert (env.vector, env.speed_scale, env.steer_scale, env.max_episode_steps) == ("speed", 3.0, 0.4, 400)
     assert env.terminate == ["collision", "off_road", "stalled"]
-    assert s.demonstrations == DemonstrationSettings(name="pid")
+    assert s.demonstrations == PidDemonstrationSettings(name="pid")
     assert (s.demonstrations.random_steps, s.demonstrations.noise) == (150, [0.1, 0.3, 0.6])
     assert (s.demonstrations.cloning, s.demonstrations.floor, s.demonstrations.fade) == (10.0, 0.2, 600)
 

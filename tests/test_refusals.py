@@ -13,7 +13,6 @@ from td3sweep.errors import UserError
 from td3sweep.presets import config_directory
 
 A_MEMORY = "choose recurrent=gru48 or recurrent=lstm256"
-NOBODY = ("nobody shows how to drive", "choose demonstrations=pid")
 NO_ACTOR_CNN = ("with wiring=critic_only", "add hyperparams.actor_cnn_lr=null")
 
 
@@ -64,23 +63,24 @@ def refusal(*overrides):
         *(
             (
                 ["demonstrations=none", f"demonstrations.{key}={value}"],
-                [f"demonstrations.{key}={given}", *NOBODY, usual],
+                [
+                    f"demonstrations.{key}: demonstrations=none",
+                    "has no such key",
+                    f"add demonstrations={who} or drop it",
+                ],
             )
-            for key, value, given, usual in (
-                ("path", "shown", '"shown" with demonstrations=none', "leave it at null or"),
-                ("random_steps", "10", "10 with demonstrations=none", "leave it at 150 or"),
-                ("noise", "[.2]", "[0.2] with demonstrations=none", "leave it at [0.1, 0.3, 0.6] or"),
-                ("cloning", "5", "5.0 with demonstrations=none", "leave it at 10.0 or"),
-                ("floor", ".1", "0.1 with demonstrations=none", "leave it at 0.2 or"),
-                ("fade", "9", "9 with demonstrations=none", "leave it at 600 or"),
+            for key, value, who in (
+                ("path", "shown", "recorded"),
+                ("random_steps", "10", "pid or autopilot or recorded"),
+                ("noise", "[.2]", "pid"),
+                ("cloning", "5", "pid or autopilot or recorded"),
+                ("floor", ".1", "pid or autopilot or recorded"),
+                ("fade", "9", "pid or autopilot or recorded"),
             )
         ),
         (
             ["demonstrations.path=shown"],
-            [
-                'demonstrations.path="shown" with demonstrations=pid',
-                "leave it at null or choose demonstrations=recorded",
-            ],
+            ["demonstrations.path: ", "and pid and", "add demonstrations=recorded or drop"],
         ),
         (
             ["demonstrations.cloning=0", "demonstrations.floor=.5"],
@@ -99,7 +99,7 @@ def refusal(*overrides):
         ),
         (
             ["demonstrations.name=recorded"],
-            ["demonstrations=recorded without demonstrations.path", "give the directory, as demonstrations=PATH"],
+            ["demonstrations.name=recorded: it has keys of its own", "choose it by demonstrations=recorded"],
         ),
         (
             ["warmup=150"],
@@ -135,8 +135,11 @@ def refusal(*overrides):
         (["hyperparams.actor_cnn_lr=.1", "wiring=critic_only"], ["hyperparams.actor_cnn_lr=0.1", *NO_ACTOR_CNN]),
         (["target.delta_state=ema"], ["target=mpg"]),
         (["target.delta_init=first_batch"], ["target=mpg"]),
-        (["clip=off", "clip.critic=3"], ["clip.critic=3", "clip=off", "choose clip=joint"]),
-        (["clip.actor=0"], ["clip.actor=0", "between"]),
+        (
+            ["clip=off", "clip.critic=3"],
+            ["clip.critic: clip=off has no such key", "add clip=joint or per_module"],
+        ),
+        (["clip=joint", "clip.actor=0"], ["clip.actor=0", "between"]),
         (["fault=h1", "clip=off"], ["fault=h1", "clip=off"]),
         (["fault=h6", "wiring=critic_only"], ["fault=h6", "wiring=critic_only", "drop wiring"]),
         (["n_step=0"], ["n_step=0", "between 1 and 20"]),
@@ -146,26 +149,17 @@ def refusal(*overrides):
         (["pre_tanh_penalty=-1"], ["pre_tanh_penalty=-1", "between 0 and 10"]),
         (["actor_init_scale=0"], ["actor_init_scale=0", "between"]),
         (["weight_decay=-.1"], ["weight_decay=-0.1", "between 0 and 1"]),
-        (["replay.alpha=.5"], ["replay.alpha=0.5", "replay=uniform", "choose replay=per"]),
-        (["replay.beta=.5"], ["replay.beta=0.5", "replay=uniform", "choose replay=per"]),
-        (["replay=lap", "loss=huber", "replay.beta=.5"], ["replay.beta=0.5", "replay=lap", "choose replay=per"]),
-        (["replay.beta_updates=9"], ["replay.beta_updates=9", "choose replay=per"]),
+        (["replay.alpha=.5"], ["replay.alpha: replay=uniform has no such key", "add replay=per or lap or drop it"]),
+        (["replay.beta=.5"], ["replay.beta: replay=uniform and lap has no such key", "add replay=per or drop it"]),
+        (
+            ["replay=lap", "loss=huber", "replay.beta=.5"],
+            ["replay.beta: ", "no such key", "add replay=per or drop"],
+        ),
+        (["replay.beta_updates=9"], ["replay.beta_updates: ", "has no such key", "add replay=per or drop it"]),
         (["replay=lap"], ["replay=lap", "loss=mse", "add loss=huber"]),
-        (
-            ["replay.name=per"],
-            [
-                "replay.alpha=0.0 with replay.name=per",
-                "choose replay=per, with the preset's replay.alpha, or replay=uniform",
-            ],
-        ),
-        (
-            ["replay=lap", "loss=huber", "replay.alpha=0"],
-            [
-                "replay.alpha=0.0 with replay.name=lap",
-                "choose replay=lap, with the preset's replay.alpha, or replay=uniform",
-            ],
-        ),
-        (["replay=per", "replay.alpha=1.5"], ["replay.alpha=1.5", "between 0 and 1"]),
+        (["replay.name=per"], ["replay.name=per: it has keys of its own", "choose it by replay=per"]),
+        (["replay=lap", "loss=huber", "replay.alpha=0"], ["replay.alpha=0.0", "between 0.001 and 1"]),
+        (["replay=per", "replay.alpha=1.5"], ["replay.alpha=1.5", "between 0.001 and 1"]),
         (["replay=rank"], ["replay=rank", "lap, per, uniform"]),
         (["monitor.stop_on=[d99]"], ["monitor.stop_on=d99", "d1, d2"]),
         (["env=gym", "reward=race"], ["reward=race", "env=gym"]),
@@ -192,10 +186,13 @@ def refusal(*overrides):
         (["demonstrations=recorded"], ["demonstrations=recorded", "give the directory, as demonstrations=PATH"]),
         (
             ["demonstrations.path=there"],
-            ['demonstrations.path="there" with demonstrations=pid', "choose demonstrations=recorded"],
+            ["demonstrations.path: ", "has no such key", "add demonstrations=recorded or drop it"],
         ),
         (["demonstrations=a/b", "actors=2"], ["actors=2 with demonstrations=recorded", "choose actors=0 or"]),
-        (["demonstrations=a/b", "demonstrations.noise=[.2]"], ["demonstrations.noise=[0.2]", "what was done is done"]),
+        (
+            ["demonstrations=a/b", "demonstrations.noise=[.2]"],
+            ["demonstrations.noise: ", "add demonstrations=pid or"],
+        ),
         (["demonstrations=pidd"], ["demonstrations=pidd", "or a directory of recorded episodes"]),
         (["env.server=launch"], ["env.server=launch", "env.path"]),
         (["env.path=/opt/CarlaUE4.sh"], ["env.path=/opt/CarlaUE4.sh", "env.server=launch"]),
@@ -212,8 +209,9 @@ def refusal(*overrides):
         (
             ["demonstrations=autopilot", "demonstrations.noise=[.2]"],
             [
-                "demonstrations.noise=[0.2] with demonstrations=autopilot",
-                "leave it at [0.1, 0.3, 0.6] or choose demonstrations=pid",
+                "demonstrations.noise: ",
+                "and autopilot and recorded has no such key",
+                "add demonstrations=pid or drop it",
             ],
         ),
         (
@@ -247,8 +245,8 @@ def test_one_line_with_key_value_and_remedy(overrides, parts):
         ["experiment=seed_5k", "wiring=critic_only", "hyperparams.actor_cnn_lr=null"],
         ["hyperparams.actor_cnn_lr=.1", "wiring=critic_only", "hyperparams.actor_cnn_lr=null"],
         ["recurrent=gru48", "recurrent.hidden=24", "recurrent.burn_in=0", "recurrent.sequence_length=4"],
-        ["replay.name=per", "replay.alpha=0.6"],
-        ["replay.name=lap", "replay.alpha=0.4", "loss=huber"],
+        ["replay=per", "replay.alpha=0.5"],
+        ["replay=lap", "replay.alpha=0.5", "loss=huber"],
     ],
     ids=" ".join,
 )

@@ -25,7 +25,6 @@ MISTAKES = [  # file, what stands there, what is put in its place, where it must
         'Literal["nature", "pooled", "big"]',
         ("agent/build.py", "def cnn_class"),
     ),
-    ("names.py", 'Literal["td3", "mpg"]', 'Literal["td3", "mpg", "sac"]', (LEARNER, "def build_target")),
 ]
 
 

@@ -21,7 +21,16 @@ from td3sweep.doctor.td3 import small_batch, td3_learner
 from td3sweep.errors import UserError
 from td3sweep.names import Device
 from td3sweep.replay import LAP, PER, FrameReplay, PrioritizedReplay, Shape, ShardedReplay
-from td3sweep.settings import Settings, TargetSettings
+from td3sweep.settings import (
+    ClipSettings,
+    LapReplaySettings,
+    LimitClipSettings,
+    MpgTargetSettings,
+    PerReplaySettings,
+    Settings,
+    ShownSettings,
+    TargetSettings,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +39,7 @@ WORTHWHILE = 1.15  # bf16 must be so many times as fast, beyond what a measureme
 
 def build_agent(settings: Settings, vector_size: int, action_size: int) -> TD3:
     """The TD3 agent of these settings."""
-    hyper = settings.hyperparams
+    hyper, shown = settings.hyperparams, settings.demonstrations
     networks = build_networks(
         cnn=settings.cnn.name,
         memory=settings.recurrent.name,
@@ -50,7 +59,7 @@ def build_agent(settings: Settings, vector_size: int, action_size: int) -> TD3:
         *networks,
         wiring=settings.wiring.name,
         target_rule=build_target(settings.target),
-        clip=build_clip(settings),
+        clip=build_clip(settings.clip),
         tau=hyper.tau,
         actor_lr=hyper.actor_lr,
         critic_lr=hyper.critic_lr,
@@ -62,7 +71,7 @@ def build_agent(settings: Settings, vector_size: int, action_size: int) -> TD3:
         loss=settings.loss,
         aug=settings.aug,
         pre_tanh_penalty=settings.pre_tanh_penalty,
-        cloning=0.0 if settings.demonstrations.name == "none" else settings.demonstrations.cloning,
+        cloning=shown.cloning if isinstance(shown, ShownSettings) else 0.0,
         weight_decay=settings.weight_decay,
         device=choose_device(settings.device),
         precision="fp32" if settings.precision == "auto" else settings.precision,
@@ -80,16 +89,20 @@ def build_policy(settings: Settings, vector_size: int, action_size: int) -> Netw
 
 def build_target(target: TargetSettings) -> TargetRule:
     """The rule that makes one target of two next-state values."""
-    match target.name:
-        case "td3":
-            return TD3Target()
-        case "mpg":
+    match target:
+        case MpgTargetSettings():
             return MPGTarget(delta_init=target.delta_init, delta_state=target.delta_state)
+        case _:
+            return TD3Target()
 
 
-def build_clip(settings: Settings) -> Clip:
+def build_clip(clip: ClipSettings) -> Clip:
     """The limits of gradients."""
-    return Clip(settings.clip.name, settings.clip.actor, settings.clip.critic)
+    match clip:
+        case LimitClipSettings():
+            return Clip(clip.name, clip.actor, clip.critic)
+        case _:
+            return Clip("off")
 
 
 def build_replay(settings: Settings, agent: TD3, vector_size: int, action_size: int) -> FrameReplay | ShardedReplay:
@@ -110,14 +123,14 @@ def build_replay(settings: Settings, agent: TD3, vector_size: int, action_size: 
     }
     if settings.actors > 0:
         return ShardedReplay(settings.actors, replay.capacity, seed=seed, **shape)
-    match replay.name:
-        case "uniform":
-            return FrameReplay(replay.capacity, seed=seed, **shape)
-        case "per":
+    match replay:
+        case PerReplaySettings():
             rule = PER(replay.alpha, replay.beta, replay.beta_updates)
             return PrioritizedReplay(rule, replay.capacity, seed=seed, **shape)
-        case "lap":
+        case LapReplaySettings():
             return PrioritizedReplay(LAP(replay.alpha), replay.capacity, seed=seed, **shape)
+        case _:
+            return FrameReplay(replay.capacity, seed=seed, **shape)
 
 
 def audit_agent(settings: Settings, agent: TD3, vector_size: int, action_size: int) -> Audit:
@@ -142,7 +155,7 @@ def audit_agent(settings: Settings, agent: TD3, vector_size: int, action_size: i
     learner = td3_learner(
         agent,
         batch,
-        clip=build_clip(settings),
+        clip=build_clip(settings.clip),
         learning_rates=rates,
         tau=hyper.tau,
         policy_delay=hyper.policy_delay,

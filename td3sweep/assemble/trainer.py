@@ -15,6 +15,7 @@ from td3sweep.assemble.environment import build_env, observed_sizes, random_boun
 from td3sweep.assemble.learner import (
     audit_agent,
     build_agent,
+    build_clip,
     build_policy,
     build_replay,
     choose_precision,
@@ -40,7 +41,14 @@ from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.record.wandb import WandbMirror
 from td3sweep.replay import FrameReplay, ShardedReplay
-from td3sweep.settings import DemonstrationSettings, Settings
+from td3sweep.settings import (
+    AutopilotDemonstrationSettings,
+    DemonstrationSettings,
+    PidDemonstrationSettings,
+    RecordedDemonstrationSettings,
+    Settings,
+    ShownSettings,
+)
 from td3sweep.tapes import Tapes
 from td3sweep.trainer import Trainer
 from td3sweep.watching import Watching
@@ -92,12 +100,10 @@ def build_trainer(
         known = "; asked for by name, so the run goes on" if audit.faults and expected else ""
         recorder.say(audit.line + known)
     demonstrator = build_demonstrator(settings.demonstrations)
-    if settings.demonstrations.name == "recorded":
-        demonstrator = recorded = build_recorded(settings, *sizes)
+    if isinstance(settings.demonstrations, RecordedDemonstrationSettings):
+        demonstrator = recorded = build_recorded(settings.demonstrations, settings.frame_stack, *sizes)
         recorder.say(f"demonstrations: {recorded.line}")
-    plan = build_plan(
-        settings, random_bounds(settings, env.action_size), shown=demonstrator is not None, horizon=horizon
-    )
+    plan = build_plan(settings, random_bounds(settings, env.action_size), horizon)
     watching = []
     if audit is not None:
         monitor = build_monitor(settings, ignored=("d0",) if expected else ())
@@ -118,25 +124,26 @@ def build_trainer(
 def build_plan(
     settings: Settings,
     bounds: tuple[tuple[float, ...], tuple[float, ...]],
-    *,
-    shown: bool,
     horizon: int | None = None,
 ) -> Plan:
-    """When the loop does what; ``bounds``: of random actions; ``shown``: whether somebody drives in the warm-up."""
-    hyper, shows = settings.hyperparams, settings.demonstrations
-    first = hyper.exploration_noise
+    """When the loop does what; ``bounds``: of random actions."""
+    hyper, shown = settings.hyperparams, settings.demonstrations
+    random_steps, cloning, first = settings.warmup, None, hyper.exploration_noise
+    if isinstance(shown, ShownSettings):
+        random_steps = min(shown.random_steps, settings.warmup)
+        cloning = (shown.floor, shown.fade) if shown.cloning > 0.0 else None
     return Plan(
         steps=settings.steps,
         horizon=settings.steps if horizon is None else horizon,
         warmup=settings.warmup,
-        random_steps=min(shows.random_steps, settings.warmup) if shown else settings.warmup,
+        random_steps=random_steps,
         updates_per_step=settings.updates_per_step,
         critic_only_updates=settings.critic_only_updates,
         batch_size=hyper.batch_size,
         exploration_noise=(first, first if hyper.exploration_noise_final is None else hyper.exploration_noise_final),
         noise_steps=hyper.exploration_noise_steps,
         lr_final=hyper.lr_final,
-        cloning=(shows.floor, shows.fade) if shown and shows.cloning > 0.0 else None,
+        cloning=cloning,
         reward_scale=settings.reward.scale,
         log_every=settings.log_every,
         eval_every=settings.eval_every,
@@ -163,31 +170,32 @@ def build_collector(
 
 def build_monitor(settings: Settings, ignored: tuple[str, ...] = ()) -> Monitor:
     """What watches the run; ``ignored``: detectors whose alarm does not stop it."""
+    clip = build_clip(settings.clip)
     return Monitor(
         gamma=settings.hyperparams.gamma,
-        clip=settings.clip.name,
-        clip_actor=settings.clip.actor,
-        clip_critic=settings.clip.critic,
+        clip=clip.kind,
+        clip_actor=clip.actor,
+        clip_critic=clip.critic,
         stop_on=[name for name in settings.monitor.stop_on if name not in ignored],
     )
 
 
 def build_demonstrator(demonstrations: DemonstrationSettings) -> Shows | None:
     """Who drives to show how; None where nobody does, or where recordings are played (:func:`build_recorded`)."""
-    match demonstrations.name:
-        case "none" | "recorded":
-            return None
-        case "pid":
+    match demonstrations:
+        case PidDemonstrationSettings():
             return Demonstrator(Pid(), demonstrations.noise)
-        case "autopilot":
+        case AutopilotDemonstrationSettings():
             return Demonstrator(Autopilot(), ())
+        case _:
+            return None
 
 
-def build_recorded(settings: Settings, vector_size: int, action_size: int) -> Recorded:
-    """What was recorded, for an environment of these sizes."""
-    tapes = Tapes(Path(settings.demonstrations.path or ""))
+def build_recorded(shown: RecordedDemonstrationSettings, stack: int, vector_size: int, action_size: int) -> Recorded:
+    """What was recorded, for an environment of these sizes, in stacks of so many frames."""
+    tapes = Tapes(Path(shown.path or ""))
     tapes.check_sizes(vector_size, action_size)
-    return Recorded(tapes, settings.frame_stack)
+    return Recorded(tapes, stack)
 
 
 def build_mirror(settings: Settings, directory: RunDirectory) -> WandbMirror | None:

@@ -15,7 +15,7 @@ from td3sweep.env_settings import CarlaSettings
 from td3sweep.monitor.verdict import EXPLANATION
 from td3sweep.plan import stalest
 from td3sweep.record.progress import format_duration
-from td3sweep.settings import Settings
+from td3sweep.settings import Settings, ShownSettings
 
 if TYPE_CHECKING:
     from td3sweep.run import Outcome
@@ -153,7 +153,7 @@ def how_it_drove(settings: Settings, summary: Mapping[str, Any]) -> list[str]:
 def who_showed_it(settings: Settings) -> list[str]:
     """That a run was shown how to drive, wherever it was."""
     shown = settings.demonstrations
-    if shown.name == "none":
+    if not isinstance(shown, ShownSettings):
         return []
     steps = max(settings.warmup - shown.random_steps, 0)
     return [

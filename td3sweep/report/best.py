@@ -70,7 +70,7 @@ def _words(run: Run, factors: Sequence[Factor]) -> dict[str, str]:
     words = {key: value for key, value in run.overrides.items() if not role_of(key) & Role.PLACE}
     for factor in factors if words or run.provenance else ():
         for key in factor.keys if factor.name not in words else ():
-            if key != FOLDER:
+            if key != FOLDER and key in run.config:  # an option has no keys but its own
                 words.setdefault(key.removesuffix(".name"), _word(key, run))
     return words
 

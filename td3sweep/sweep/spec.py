@@ -13,7 +13,7 @@ from td3sweep.compose import compose_settings
 from td3sweep.errors import UserError
 from td3sweep.record.rundir import write_atomically
 from td3sweep.saved import flatten
-from td3sweep.settings import Settings, SweepSettings
+from td3sweep.settings import SweepSettings
 from td3sweep.sweep.space import Space, Value
 
 FILE = "spec.json"
@@ -90,10 +90,8 @@ class Spec:
             )
 
     def _identity(self) -> dict[str, Any]:
-        # As it always was, it is not named: sweeps of a version that did not hold it fast are found again.
-        usual = {"eval_spread": Settings.eval_spread}
         return {
-            **{key: value for key, value in self.fixed.items() if usual.get(key, ...) != value},
+            **self.fixed,
             **{f"sweep of {key}": word for key, word in self.words.items()},
             "sweep.seeds": self.seeds,
             "sweep.window": self.search.window,

@@ -254,5 +254,3 @@ def test_how_evaluations_start_is_part_of_what_a_sweep_scores(tmp_path):
     spread, drawn = (asked("hyperparams.tau=.01,.02", f"eval_spread={word}")[1] for word in ("true", "false"))
     with pytest.raises(UserError, match=r"^eval_spread: the sweep in"):
         drawn.check_same(spread, tmp_path)
-    del spread.fixed["eval_spread"]  # as an older version wrote it
-    asked("hyperparams.tau=.01,.02")[1].check_same(spread, tmp_path)
