@@ -25,11 +25,13 @@ class Step:
     """One environment step that is stored and counted.
 
     Attributes:
+        moment: what was done, and what came of it.
         reward: as the learner sees it.
         seconds: that the loop spent on it, without an episode's beginning.
         finished: the episode that it ended, if it did.
     """
 
+    moment: Moment
     reward: float
     seconds: float
     finished: Episode | None
@@ -101,4 +103,4 @@ class Collector(ABC):
         episode.add(moment, scaled)
         self.step += 1
         self.episodes += moment.last
-        return Step(scaled, time.perf_counter() - started, episode if moment.last else None)
+        return Step(moment, scaled, time.perf_counter() - started, episode if moment.last else None)

@@ -14,6 +14,7 @@ from test_trainer import plan_of
 from toy_env import DotEnv
 
 from td3sweep.agent.build import build_td3
+from td3sweep.callbacks import Callback
 from td3sweep.checkpoint import Checkpoints
 from td3sweep.collect.actor import ActorLoop
 from td3sweep.collect.away import Away
@@ -147,6 +148,18 @@ def make_away(
 
     trainer.collector.evaluate = note_and_evaluate
     return trainer
+
+
+class Steps(Callback):
+    """Keeps every step, and what ``note`` makes of it when it is told."""
+
+    def __init__(self, trainer, note=lambda step: None):
+        self.steps, self.noted, self._note = [], [], note
+        trainer.callbacks.append(self)
+
+    def on_step(self, trainer, step):
+        self.steps.append(step)
+        self.noted.append(self._note(step))
 
 
 def marked(count, **first):

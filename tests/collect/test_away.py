@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from away_runs import Absent, MarkedEnv, make_away, marked, marks
+from away_runs import Absent, MarkedEnv, Steps, make_away, marked, marks
 from test_trainer import rows, same, weights
 
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
@@ -32,12 +32,9 @@ def test_steps_updates_and_random_actions_are_as_many_as_asked_for(tmp_path):
     envs = []
     built = [lambda: envs.append(MarkedEnv(1)) or envs[-1]] * 3
     trainer = make_away(tmp_path, built, steps=61, warmup=16, updates_per_step=0.5)
-    seen, store = [], trainer.collector._store
-    trainer.collector._store = lambda shard, episode, moment, since: (
-        seen.append(moment.chosen.acting is Acting.RANDOM),
-        store(shard, episode, moment, since),
-    )[1]
+    told = Steps(trainer)
     trainer.run()
+    seen = [step.moment.chosen.acting is Acting.RANDOM for step in told.steps]
     assert (trainer.step, len(seen), trainer.held) == (61, 61, 61)
     assert trainer.agent.updates == math.floor((61 - 16) * 0.5)
     # A leave for a random step is void where it crosses an episode's end, and is given again before any other kind.
@@ -70,13 +67,9 @@ def test_rows_are_complete_and_defined(tmp_path):
 def test_no_action_is_older_than_the_bound_when_it_is_stored(tmp_path, slow):
     """Also where one simulator is far slower than the learner and the others: then they wait for it."""
     trainer = make_away(tmp_path, marked(3, slow=slow), steps=45, warmup=16)
-    staleness, store = [], trainer.collector._store
-    trainer.collector._store = lambda shard, episode, moment, since: (
-        staleness.append(trainer.agent.updates - moment.updates),
-        store(shard, episode, moment, since),
-    )[1]
+    told = Steps(trainer, lambda step: trainer.agent.updates - step.moment.updates)
     trainer.run()
-    assert 0 < max(staleness) <= stalest(3, 1.0) == 12
+    assert 0 < max(told.noted) <= stalest(3, 1.0) == 12
 
 
 def test_the_bound_in_updates():

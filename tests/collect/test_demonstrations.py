@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from away_runs import make_away
+from away_runs import Steps, make_away
 from shown import Homing, Telling, homing, shows
 from test_trainer import make, rows, same, timeless, weights
 
@@ -96,21 +96,19 @@ def test_the_learner_does_not_see_what_is_not_to_be_learnt_and_the_return_keeps_
 
 
 def check_unlearnt(trainer, path):
-    moments = noted(trainer)
-    stored, store = [], trainer.collector._store
-    trainer.collector._store = lambda *about: stored.append(store(*about)) or stored[-1]
+    told = Steps(trainer)
     trainer.run()
-    bonuses = [moment.info["unlearnt"] for _, moment in moments]
+    bonuses = [step.moment.info["unlearnt"] for step in told.steps]
     assert set(bonuses) == {0.0, 0.25}
-    for (_, moment), step, bonus in zip(moments, stored, bonuses, strict=True):
-        assert step.reward == pytest.approx(0.5 * (moment.reward - bonus))
-    told = [json.loads(line) for line in (path / "episodes.jsonl").read_text().splitlines()]
-    assert told
-    for row in told:  # the term is the reward without the bonus, which every third step has
+    for step, bonus in zip(told.steps, bonuses, strict=True):
+        assert step.reward == pytest.approx(0.5 * (step.moment.reward - bonus))
+    rows = [json.loads(line) for line in (path / "episodes.jsonl").read_text().splitlines()]
+    assert rows
+    for row in rows:  # the term is the reward without the bonus, which every third step has
         assert row["return"] == pytest.approx(row["terms"]["centre"] + 0.25 * (row["length"] // 3), abs=1e-5)
     rings = getattr(trainer.replay, "shards", [trainer.replay])
     kept = np.concatenate([ring._arrays["rewards"][(ring._flags & 1).astype(bool)] for ring in rings])
-    seen = {np.float32(step.reward) for step in stored}
+    seen = {np.float32(step.reward) for step in told.steps}
     assert set(kept) <= seen
     assert len(kept) > 10
 
