@@ -136,10 +136,8 @@ def explain(error: BaseException) -> str:
             choices = [str(name) for name in error.options or () if not str(name).startswith("schema_")]
             more = ", or a directory of recorded episodes" if group == shorthand.GROUP else ""
             return f"{group}={option}: no such option; choose {group}= one of {', '.join(choices)}{more}"
-    if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override}: not an override ({text.splitlines()[0]}); write key=value, quoting special characters"
-        )
+    if typed := _mistyped(error):
+        return typed
     experiment = re.match(r"In 'experiment/([^']+)'", text)
     if experiment:
         detail = re.search(r"Key '([^']+)'", text)
@@ -156,6 +154,21 @@ def explain(error: BaseException) -> str:
         return f"{merging.group(1)}: {_first_line(cause)}{f' ({effect})' if effect else ''}"
     key_of = re.search(r"full_key: (\S+)", text)
     return f"{key_of.group(1)}: {_first_line(error)}" if key_of else " ".join(text.split())
+
+
+def _mistyped(error: BaseException) -> str:
+    """One line for an override that Hydra's grammar does not take; empty where it is something else."""
+    several = re.match(r"Ambiguous value for argument '([^']+)'", str(error))
+    if several:
+        return f"{several.group(1)}: several values are a sweep; add --multirun"
+    if not isinstance(error, OverrideParseException):
+        return ""
+    word = str(error.override)
+    if "=" not in word:
+        return f"{word}: no KEY=VALUE; write {word.lstrip('-')}=VALUE, without a space around the ="
+    if word.endswith(","):
+        return f"{word}: nothing stands behind the comma; write several values without spaces"
+    return f"{word}: not an override ({_first_line(error)}); write key=value, quoting special characters"
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,9 @@ from rich.console import Console
 
 from td3sweep.assemble.environment import build_env
 from td3sweep.callbacks import Callback
+from td3sweep.errors import UserError
 from td3sweep.record.console import banner, closing, console_log, simulator
+from td3sweep.record.lock import NAME as LOCK
 from td3sweep.record.lock import alone_in
 from td3sweep.record.rundir import CRASHED, FINISHED, INTERRUPTED, NO_MONITOR, STOPPED, RunDirectory
 from td3sweep.settings import Settings
@@ -98,7 +101,22 @@ def _run(settings: Settings, path: Path, callbacks: Sequence[Callback], horizon:
         outcome = Outcome(path, done, 0)
         Console(highlight=False).print(f"already finished (a larger steps extends it)\n{outcome.line}", soft_wrap=True)
         return outcome
+    empty = all(file.name == LOCK for file in path.iterdir())
     directory.open(settings)
+    try:
+        return _train(settings, directory, callbacks, horizon)
+    except UserError:
+        if empty and not directory.metrics.exists():  # nothing was begun: no later resume=last shall find it
+            for file in path.iterdir():
+                if file.is_dir():
+                    shutil.rmtree(file, ignore_errors=True)
+                elif file.name != LOCK:
+                    file.unlink()
+        raise
+
+
+def _train(settings: Settings, directory: RunDirectory, callbacks: Sequence[Callback], horizon: int | None) -> Outcome:
+    path = directory.path
     with console_log(directory.console) as console, caught_signals() as received:
         banner(console, settings, path)
         env = build_env(settings, path) if settings.actors == 0 else build_actors(settings, path)

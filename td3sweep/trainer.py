@@ -201,7 +201,10 @@ class Trainer:
         self._show()
 
     def _show(self) -> None:
-        self.recorder.show(self.step, self.phase, self._updates_left())
+        first = self.plan.critic_only_updates
+        burst = self.step >= self.plan.warmup and self.agent.updates < first
+        label = f"update {self.agent.updates}/{first}," if burst else self.phase  # no step is taken meanwhile
+        self.recorder.show(self.step, label, self._updates_left())
 
     # Between steps
 

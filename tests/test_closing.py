@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from td3sweep.record.console import banner, closing, how_it_drove, what_next, who_showed_it
+from td3sweep.record.console import banner, closing, how_it_drove, more_steps, typed_python, what_next, who_showed_it
 
 FOUND = {"eval/success": 0.9, "eval/return": 640.0, "eval/length": 180.0, "eval/episodes": 10.0}
 SUMMARY = {
@@ -33,7 +33,7 @@ def test_a_newcomer_is_told_how_it_drove_where_to_look_and_what_to_type(settings
     assert lines[1].startswith("it was shown how: 850 steps of the route's PID baseline in the warm-up")
     assert lines[2] == f"what it saw and where it drove: {tmp_path / 'film.png'}"
     assert lines[3].startswith("verdict: healthy")
-    assert lines[-2].startswith("next: python -m td3sweep.evaluate runs/x   # 20 starts that it never saw")
+    assert lines[-2].startswith(f"next: {typed_python()} -m td3sweep.evaluate runs/x   # 20 starts that it never saw")
     assert lines[-2].endswith("about 3:00")  # 20 episodes of 180 steps of .05 s
     assert lines[-1] == "run=runs/x verdict=healthy"
     assert not any("seed_5k" in line for line in lines)
@@ -62,14 +62,42 @@ def test_who_learnt_from_rewards_alone_was_shown_nothing(settings):
 @pytest.mark.parametrize(
     ("change", "begins"),
     [
-        ({}, "python -m td3sweep.evaluate runs/x "),
-        ({"evaluation": FOUND | {"eval/success": 0.4}}, "python -m td3sweep.diagnose runs/x "),
-        ({"ended": "interrupted"}, "the same command with hydra.run.dir=runs/x goes on"),
-        ({"evaluation": {}}, "the same command with hydra.run.dir=runs/x goes on"),
+        ({}, "me -m td3sweep.evaluate runs/x "),
+        ({"evaluation": FOUND | {"eval/success": 0.4}}, "me -m td3sweep.diagnose runs/x "),
+        ({"ended": "interrupted"}, "me -m td3sweep cnn=pooled seed=3 hydra.run.dir=runs/x "),
+        ({"evaluation": {}}, "me -m td3sweep cnn=pooled seed=3 hydra.run.dir=runs/x "),
     ],
 )
-def test_what_comes_next_goes_by_how_it_ended(change, begins):
+def test_what_comes_next_goes_by_how_it_ended(change, begins, monkeypatch):
+    monkeypatch.setattr("td3sweep.record.console.typed_python", lambda: "me")
+    monkeypatch.setattr("sys.argv", ["td3sweep", "cnn=pooled", "hydra.run.dir=elsewhere", "seed=3"])
     assert what_next(SUMMARY | change, Path("runs/x"), 0.05).startswith(begins)
+
+
+def test_this_python_is_named_as_it_is_typed(monkeypatch, tmp_path):
+    mine = tmp_path / ".venv/bin/python"
+    mine.parent.mkdir(parents=True)
+    mine.touch(mode=0o755)
+    monkeypatch.setattr("sys.executable", str(mine))
+    monkeypatch.chdir(tmp_path)
+    assert typed_python() == ".venv/bin/python"
+    monkeypatch.setenv("PATH", str(mine.parent))
+    assert typed_python() == "python"
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.chdir("/")
+    assert typed_python() == str(mine).removeprefix("/")
+
+
+def test_an_interrupted_run_says_where_it_stands(settings):
+    told = how_it_drove(settings(), SUMMARY | {"ended": "interrupted", "env_steps": 1136})
+    assert told == ["interrupted at step 1136 of 1400, and saved"]
+
+
+def test_who_drives_everywhere_is_not_told_that_it_is_not_known_whether_more_steps_help(settings):
+    assert more_steps(settings(), SUMMARY) == "not yet known: few"
+    whole = SUMMARY | {"evaluation": FOUND | {"eval/success": 1.0}}
+    assert more_steps(settings(), whole) == "it drives all of its evaluation starts already"
+    assert more_steps(settings(), whole | {"verdict": "diverging"}) == "not yet known: few"
 
 
 def test_the_banner_says_that_it_is_shown_how(settings, tmp_path):

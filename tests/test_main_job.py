@@ -8,6 +8,7 @@ import time
 import pytest
 from command import LAST_LINE, QUICK, command, finish, start
 
+from td3sweep.record.console import typed_python
 from td3sweep.run import run
 
 pytestmark = pytest.mark.slow
@@ -68,7 +69,7 @@ def test_the_last_line_the_summary_and_a_run_that_is_extended(tmp_path):
     assert summary["verdict"] != "healthy"  # too little data is never healthy
     assert {"first_alarm_step", "alarms", "updates_per_s", "peak_rss_bytes", "final_length"} <= summary.keys()
     assert "evaluation starts to the end, return " in out
-    assert "next: python -m td3sweep." in out
+    assert f"next: {typed_python()} -m td3sweep." in out
     assert "stand-in" in out
     again = command(*QUICK, f"hydra.run.dir={tmp_path}")
     assert again[0] == 0

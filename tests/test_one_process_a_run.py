@@ -9,9 +9,10 @@ from toy_env import DotEnv
 
 from td3sweep import run as run_module
 from td3sweep.compose import register
-from td3sweep.errors import DirectoryInUseError
+from td3sweep.errors import DirectoryInUseError, UserError
 from td3sweep.presets import config_directory
 from td3sweep.record.lock import alone_in, in_use
+from td3sweep.record.rundir import unfinished
 from td3sweep.run import run
 
 TOY = (
@@ -66,6 +67,23 @@ def test_a_run_that_was_refused_or_fails_lets_its_directory_go(tmp_path, setting
     with pytest.raises(OSError, match="no environment"):
         run(settings(*TOY), tmp_path)
     assert not in_use(tmp_path)
+
+
+def test_a_run_that_was_refused_before_it_began_is_not_gone_on_with(tmp_path, settings, monkeypatch):
+    def refuse(*_):
+        raise UserError("env.map=Nowhere: no such map")
+
+    monkeypatch.setattr(run_module, "build_env", refuse)
+    for name, kept in (("new", set()), ("used", {"notes.txt"})):
+        folder = tmp_path / name
+        folder.mkdir()
+        for file in kept:
+            (folder / file).touch()
+        with pytest.raises(UserError):
+            run(settings(*TOY), folder)
+        assert kept <= {file.name for file in folder.iterdir()}  # what others put there stays
+    assert [file.name for file in (tmp_path / "new").iterdir()] == [".lock"]
+    assert unfinished(tmp_path, 1000) == tmp_path / "used"
 
 
 def test_runs_started_in_the_same_second_get_directories_of_their_own(tmp_path, monkeypatch):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,7 @@ from td3sweep.env_settings import CarlaSettings
 from td3sweep.monitor.verdict import EXPLANATION
 from td3sweep.plan import stalest
 from td3sweep.record.progress import format_duration
+from td3sweep.record.rundir import INTERRUPTED
 from td3sweep.settings import Settings, ShownSettings
 
 if TYPE_CHECKING:
@@ -123,7 +127,7 @@ def closing(console: Console, settings: Settings, trainer: Trainer, outcome: Out
     say(console, f"verdict: {summary['verdict']} - {EXPLANATION[summary['verdict']]}")
     for line in summary["evidence"]:
         say(console, f"  {line}")
-    say(console, f"will more steps help? {summary['more_steps_help']}: {summary['why']}")
+    say(console, f"will more steps help? {more_steps(settings, summary)}")
     if settings.fault != "none":
         say(console, f"fault={settings.fault} was put in on purpose: these numbers say nothing about a correct run")
     say(console, f"next: {what_next(summary, outcome.directory, trainer.recorder.seconds_per('step'))}")
@@ -133,6 +137,8 @@ def closing(console: Console, settings: Settings, trainer: Trainer, outcome: Out
 def how_it_drove(settings: Settings, summary: Mapping[str, Any]) -> list[str]:
     """What the last evaluation found, and where the best was another, what that one had found."""
     last = summary["evaluation"]
+    if summary["ended"] == INTERRUPTED:
+        return [f"interrupted at step {summary['env_steps']} of {settings.steps}, and saved"]
     if not last:
         return ["it was not evaluated"]
     routes = isinstance(settings.env, CarlaSettings)
@@ -150,6 +156,23 @@ def how_it_drove(settings: Settings, summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def more_steps(settings: Settings, summary: Mapping[str, Any]) -> str:
+    """Whether more steps will help; a run that drives wherever it was put needs none to say so."""
+    last = summary["evaluation"]
+    if last and last["eval/success"] == 1.0 and summary["verdict"] in ("healthy", "undetermined"):
+        return "it drives all of its evaluation starts already" if isinstance(settings.env, CarlaSettings) else "no"
+    return f"{summary['more_steps_help']}: {summary['why']}"
+
+
+def typed_python() -> str:
+    """This Python as it is typed here: a virtual environment need not be activated."""
+    found, mine = shutil.which("python"), Path(sys.executable)
+    if found and Path(found).absolute() == mine.absolute():
+        return "python"
+    here = Path.cwd()
+    return str(mine.relative_to(here) if mine.is_relative_to(here) else mine)
+
+
 def who_showed_it(settings: Settings) -> list[str]:
     """That a run was shown how to drive, wherever it was."""
     shown = settings.demonstrations
@@ -164,16 +187,17 @@ def who_showed_it(settings: Settings) -> list[str]:
 
 def what_next(summary: Mapping[str, Any], directory: Path, seconds_per_step: float | None) -> str:
     """A command for whoever has just seen the end of this run, and about how long it takes."""
-    last = summary["evaluation"]
-    if summary["ended"] == "interrupted" or not last:
-        return "the same command with hydra.run.dir=" + str(directory) + " goes on"
+    last, python = summary["evaluation"], typed_python()
+    if summary["ended"] == INTERRUPTED or not last:
+        words = [word for word in sys.argv[1:] if not word.startswith("hydra.run.dir=")]
+        return f"{python} -m td3sweep {shlex.join([*words, f'hydra.run.dir={directory}'])}   # goes on"
     if last["eval/success"] >= DRIVES and seconds_per_step is not None:
         cost = format_duration(TEST_EPISODES * last["eval/length"] * seconds_per_step)
         return (
-            f"python -m td3sweep.evaluate {directory}   # {TEST_EPISODES} starts that it never saw, with videos; "
+            f"{python} -m td3sweep.evaluate {directory}   # {TEST_EPISODES} starts that it never saw, with videos; "
             f"driving takes about {cost}"
         )
-    return f"python -m td3sweep.diagnose {directory}   # what is wrong, with pictures; seconds"
+    return f"{python} -m td3sweep.diagnose {directory}   # what is wrong, with pictures; seconds"
 
 
 def say(console: Console, text: str) -> None:

@@ -41,6 +41,7 @@ class Recorder:
         self._latest: dict[str, float] = {}
         self._report: ProgressReport | None = None
         self._eta: float | None = None
+        self._shown = False  # whether a demonstrator drove the newest episode
         self.started = time.monotonic()
 
     # Metrics
@@ -87,6 +88,7 @@ class Recorder:
     def episode(self, step: int, updates: int, phase: str, episode: Mapping[str, Any]) -> None:
         """Write a finished episode to ``episodes.jsonl`` and its numbers to the metrics."""
         self._episodes.write({"env_step": step, "phase": phase, **episode})
+        self._shown = phase == "demonstrations"
         row = {f"episode/{key}": float(episode[key]) for key in ("return", "length", "success")}
         row |= {f"episode/reward/{term}": value for term, value in episode["terms"].items()}
         if episode["bias"] is not None:
@@ -130,7 +132,8 @@ class Recorder:
         per_step, per_update = self.seconds_per("step"), self.seconds_per("update")
         if per_step is not None and (per_update is not None or not updates_left):
             self._eta = (self._report.total - step) * per_step + updates_left * (per_update or 0.0)
-        parts = {"return": "episode/return", "length": "episode/length", "Q": "q/actor"}
+        whose = "demonstrator's return" if self._shown else "return"
+        parts = {whose: "episode/return", "length": "episode/length", "Q": "q/actor"}
         note = " ".join(f"{name} {self._latest[key]:.3g}" for name, key in parts.items() if key in self._latest)
         speed = self._spent["step"] / max(sum(self._seconds.values()), 1e-9)
         self._report.update(step=step, phase=phase, steps_per_s=speed, eta_s=self._eta, note=note)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -74,13 +75,23 @@ class RunDirectory:
         if changed:
             raise UserError(
                 f"{', '.join(changed)}: {self.path} was run with other values; "
-                "repeat them as in its config.yaml, or start anew in another directory (hydra.run.dir=, --dir of gates)"
+                f"repeat {self._begun_with() or 'them as in its config.yaml'}, or start anew in another directory "
+                "(hydra.run.dir=, --dir of gates)"
             )
         if not saved and settings.steps > done["env_steps"]:
             raise UserError(
                 f"steps={settings.steps}: {self.path} finished at step {done['env_steps']}, and the checkpoints to go "
                 "on from are gone; start anew in another directory (hydra.run.dir=)"
             )
+
+    def _begun_with(self) -> str:
+        """The overrides with which the run was begun, as they are typed; empty where nothing tells."""
+        sittings = self.read(self.provenance).get("sittings") or [{}]
+        words = shlex.split(str(sittings[0].get("command", "")))
+        own = [
+            word for word in words if re.match(r"[+~]*[\w./@]+=", word) and not word.startswith(("hydra.", "steps="))
+        ]
+        return shlex.join(own)
 
     def write_provenance(self, seed: int, simulator: str) -> None:
         """Stamp what produced the run: commit, versions, hardware, seed, command, simulator."""

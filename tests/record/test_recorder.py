@@ -86,3 +86,13 @@ def test_wandb_that_cannot_start_leaves_a_warning_and_a_run_that_goes_on(tmp_pat
     mirror.alert("title", "text")
     mirror.summarise({"verdict": "undetermined"})
     assert len([r for r in caplog.records if "going on without it" in r.message]) == 1
+
+
+def test_a_demonstrators_return_is_not_shown_as_the_policys(recorder):
+    shown = []
+    recorder.progress(100, 0).update = lambda **told: shown.append(told["note"])
+    episode = {"return": 700.0, "length": 200, "success": True, "terms": {}, "bias": None}
+    for phase in ("demonstrations", "learning"):
+        recorder.episode(10, 0, phase, episode)
+        recorder.show(10, "warm-up", 0)
+    assert [note.split("700")[0] for note in shown] == ["demonstrator's return ", "return "]

@@ -37,6 +37,17 @@ def test_any_other_change_is_refused_by_name(tmp_path, settings, override):
     assert run.config.read_text() == before
 
 
+def test_a_refusal_says_with_what_the_run_was_begun(tmp_path, settings, monkeypatch):
+    run = RunDirectory(tmp_path)
+    run.open(settings("cnn=pooled"))
+    (run.checkpoints / "step-000000000100.pt").touch()
+    typed = ["python", "-m", "td3sweep", "cnn=pooled", "steps=1600", "hydra.run.dir=x", "+reward.terms.lane=2"]
+    monkeypatch.setattr("sys.orig_argv", typed)
+    run.write_provenance(0, "")
+    with pytest.raises(UserError, match=r"repeat cnn=pooled \+reward\.terms\.lane=2, or start anew"):
+        run.open(settings())
+
+
 def test_a_setting_that_was_added_since_the_run_began_had_its_default(tmp_path, settings):
     run = RunDirectory(tmp_path / "run")
     run.open(settings())

@@ -66,7 +66,10 @@ class Server:
         if mode not in ("standin", "launch", "command", "connect"):
             raise UserError(f"env.server={mode}: choose standin, launch, command or connect")
         if mode == "standin" and map_name not in MAP_NAMES:
-            raise UserError(f"env.map={map_name}: the stand-in has only {', '.join(MAP_NAMES)}")
+            raise UserError(
+                f"env.map={map_name}: the stand-in has only {', '.join(MAP_NAMES)}; CARLA's towns need "
+                "env.server=launch env.path=.../CarlaUE4.sh, or env.server=connect env.port=2000"
+            )
         if mode == "launch":
             _check_path(path)
         if mode == "command":
