@@ -56,7 +56,8 @@ def read(saved: dict[str, Any]) -> dict[str, Any]:
         said = known.get(group)
         cls = options.get(said["name"]) if isinstance(said, dict) and "name" in said else None
         if isinstance(said, dict) and cls is not None:
-            known[group] = {key: said[key] for key in said if key in {spec.name for spec in dataclasses.fields(cls)}}
+            own = {spec.name for spec in dataclasses.fields(cls)}
+            known[group] = {key: value for key, value in said.items() if key in own}
     return known
 
 

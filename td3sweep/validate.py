@@ -127,9 +127,10 @@ def _check_demonstrations(s: Settings) -> None:
             f"warmup={s.warmup} with demonstrations.random_steps={shown.random_steps}: all of it is random and nothing "
             "is shown; raise warmup, lower demonstrations.random_steps or choose demonstrations=none"
         )
-    if isinstance(shown, PidDemonstrationSettings) and any(not 0.0 <= sd < math.inf for sd in shown.noise):
-        odd = next(sd for sd in shown.noise if not 0.0 <= sd < math.inf)
-        raise UserError(f"demonstrations.noise={shown.noise}: {odd} is no SD; give numbers from 0 on")
+    noise = shown.noise if isinstance(shown, PidDemonstrationSettings) else []
+    odd = [sd for sd in noise if not 0.0 <= sd < math.inf]
+    if odd:
+        raise UserError(f"demonstrations.noise={noise}: {odd[0]} is no SD; give numbers from 0 on")
     if isinstance(shown, RecordedDemonstrationSettings):
         if shown.path is None:
             raise UserError(

@@ -64,14 +64,22 @@ def test_who_learnt_from_rewards_alone_was_shown_nothing(settings):
     [
         ({}, "me -m td3sweep.evaluate runs/x "),
         ({"evaluation": FOUND | {"eval/success": 0.4}}, "me -m td3sweep.diagnose runs/x "),
-        ({"ended": "interrupted"}, "me -m td3sweep cnn=pooled seed=3 hydra.run.dir=runs/x "),
-        ({"evaluation": {}}, "me -m td3sweep cnn=pooled seed=3 hydra.run.dir=runs/x "),
+        ({"ended": "interrupted"}, "me -m td3sweep cnn=pooled seed=3 hydra.run.dir=runs/x   # goes on"),
+        ({"evaluation": {}}, "me -m td3sweep cnn=pooled seed=3 hydra.run.dir=runs/x   # goes on"),
     ],
 )
 def test_what_comes_next_goes_by_how_it_ended(change, begins, monkeypatch):
     monkeypatch.setattr("td3sweep.record.console.typed_python", lambda: "me")
-    monkeypatch.setattr("sys.argv", ["td3sweep", "cnn=pooled", "hydra.run.dir=elsewhere", "seed=3"])
+    typed = ["python", "-m", "td3sweep", "cnn=pooled", "hydra.run.dir=elsewhere", "seed=3", "resume=last"]
+    monkeypatch.setattr("sys.orig_argv", typed)
     assert what_next(SUMMARY | change, Path("runs/x"), 0.05).startswith(begins)
+
+
+@pytest.mark.parametrize("typed", [["-m", "td3sweep.gates", "--dir", "runs/x"], ["my_script.py"]])
+def test_another_programs_run_goes_on_by_that_program(typed, monkeypatch):
+    monkeypatch.setattr("sys.orig_argv", ["python", *typed])
+    said = what_next(SUMMARY | {"ended": "interrupted"}, Path("runs/x"), 0.05)
+    assert said == "the same command, in runs/x, goes on"
 
 
 def test_this_python_is_named_as_it_is_typed(monkeypatch, tmp_path):

@@ -173,6 +173,14 @@ def typed_python() -> str:
     return str(mine.relative_to(here) if mine.is_relative_to(here) else mine)
 
 
+def again(directory: Path) -> str:
+    """The command that goes on in a run's directory, as this one was typed; in words, where a program runs it."""
+    words = [word for word in sys.orig_argv[1:] if not word.startswith(("hydra.run.dir=", "resume="))]
+    if any(word == "td3sweep" or word.endswith("/td3sweep") for word in words):
+        return shlex.join([typed_python(), *words, f"hydra.run.dir={directory}"]) + "   #"
+    return f"the same command, in {directory},"
+
+
 def who_showed_it(settings: Settings) -> list[str]:
     """That a run was shown how to drive, wherever it was."""
     shown = settings.demonstrations
@@ -189,8 +197,7 @@ def what_next(summary: Mapping[str, Any], directory: Path, seconds_per_step: flo
     """A command for whoever has just seen the end of this run, and about how long it takes."""
     last, python = summary["evaluation"], typed_python()
     if summary["ended"] == INTERRUPTED or not last:
-        words = [word for word in sys.argv[1:] if not word.startswith("hydra.run.dir=")]
-        return f"{python} -m td3sweep {shlex.join([*words, f'hydra.run.dir={directory}'])}   # goes on"
+        return f"{again(directory)} goes on"
     if last["eval/success"] >= DRIVES and seconds_per_step is not None:
         cost = format_duration(TEST_EPISODES * last["eval/length"] * seconds_per_step)
         return (

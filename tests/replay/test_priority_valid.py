@@ -3,27 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from naive_store import FRAME, Pair, random_end
+from naive_store import Pair, random_end
 from test_frames_exact import check_rows
+from test_priority import make as prioritized
 
-from td3sweep.replay import PER, PrioritizedReplay
+from td3sweep.replay import PER
 
 MEMORY = {"state_sizes": (1, 2), "state_stride": 2, "sequence_length": 4, "burn_in": 2}
 
 
 def make(capacity, n_step, seed, memory=None):
-    return PrioritizedReplay(
-        PER(),
-        capacity,
-        frame_shape=FRAME,
-        stack=4,
-        vector_size=1,
-        action_size=2,
-        gamma=0.9,
-        n_step=n_step,
-        seed=seed,
-        **(memory or {}),
-    )
+    return prioritized(PER(), capacity=capacity, n_step=n_step, seed=seed, **(memory or {}))
 
 
 def valid_slots(pair, memory):
