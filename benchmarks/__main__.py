@@ -24,7 +24,7 @@ from benchmarks import run_rows, update_rows
 from benchmarks.page import DOCS, replace_section
 from benchmarks.rows import Row, as_markdown, show
 from benchmarks.sections import QUICK, Progress, Section, Size
-from td3sweep.record.rundir import processor
+from td3sweep.record.provenance import processor
 
 SECTIONS = (
     Section("nature", 80, update_rows.nature),

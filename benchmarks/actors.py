@@ -22,8 +22,8 @@ from unittest.mock import patch
 
 from benchmarks.former import PLAIN
 from benchmarks.monitor_runs import run_ours
-from td3sweep.plan import stalest
-from td3sweep.trainer import Trainer
+from td3sweep.collect.schedule import stalest
+from td3sweep.training.trainer import Trainer
 
 WARMUP = 120
 ACTION_REPEAT = 4

@@ -27,11 +27,11 @@ from benchmarks.carla_faults_watch import Watch
 from benchmarks.former import PLAIN
 from benchmarks.page import CARLA, replace_section
 from td3sweep.assemble.environment import build_env
-from td3sweep.assemble.trainer import build_trainer
-from td3sweep.compose import compose_settings
+from td3sweep.config.compose import compose_settings
 from td3sweep.record.console import console_log
 from td3sweep.record.rundir import RunDirectory
-from td3sweep.run import finished, summarise
+from td3sweep.training.build import build_trainer
+from td3sweep.training.run import finished, summarise
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "docs/data/carla_faults.json"

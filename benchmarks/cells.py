@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from td3sweep.record.rundir import processor, software
+from td3sweep.record.provenance import processor, software
 
 Cores = Sequence[int]
 ALWAYS = ["threads=1", "tracking=off"]

@@ -65,8 +65,8 @@ def sb3(seed: int) -> dict[str, Any]:
     from stable_baselines3 import TD3
     from stable_baselines3.common.noise import NormalActionNoise
 
-    from td3sweep.hooks import DivergenceMonitor
-    from td3sweep.monitor.hooks import Watch
+    from td3sweep.monitor.stable_baselines3 import DivergenceMonitor
+    from td3sweep.monitor.watch import Watch
 
     random, task = np.random.default_rng(seed), ("Pendulum-v1", "MountainCarContinuous-v0")[seed // 2 % 2]
     gamma = 1.0 - float(np.exp(random.uniform(np.log(1e-4), np.log(0.5))))

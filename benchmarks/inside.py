@@ -17,7 +17,7 @@ from td3sweep.agent.td3 import TD3
 from td3sweep.monitor.verdict import Monitor
 from td3sweep.record.recorder import Recorder
 from td3sweep.replay.frames import FrameReplay
-from td3sweep.trainer import Trainer
+from td3sweep.training.trainer import Trainer
 
 WATCHING = ("monitor", "logging", "norms of weights")
 PARTS = {

@@ -25,7 +25,7 @@ import torch
 import yaml
 
 from benchmarks.former import MEMORY, PLAIN
-from td3sweep.checkpoint import BEST, Checkpoints, read_checkpoint
+from td3sweep.training.checkpoint import BEST, Checkpoints, read_checkpoint
 
 COMBINATIONS = [(cnn, recurrent) for cnn in ("nature", "pooled") for recurrent in ("none", "gru48", "lstm256")]
 TASK = [

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.cells import BEST, Cell, parser, rows_of, run_asked
 from benchmarks.former import DRIVE, FEATURES, MEMORY, RACING, RECIPE, WORLD
 from benchmarks.page import DOCS, replace_section
-from td3sweep.report.stats import bootstrapped
+from td3sweep.stats import bootstrapped
 
 DATA, PAGE = DOCS / "data/learning.jsonl", DOCS / "learning.md"
 PART = [*DRIVE, "steps=3000"]  # learnt in part: where what helps and what hurts still shows

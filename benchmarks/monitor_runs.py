@@ -51,9 +51,9 @@ def run_ours(overrides: list[str], folder: Path) -> tuple[Any, dict[str, Any]]:
     """One run of the product in ``folder``: its settings and its summary."""
     from hydra import compose, initialize_config_dir
 
-    from td3sweep.compose import register, to_settings
-    from td3sweep.presets import config_directory
-    from td3sweep.run import run
+    from td3sweep.config.compose import register, to_settings
+    from td3sweep.config.presets import config_directory
+    from td3sweep.training.run import run
 
     register()
     with initialize_config_dir(config_directory(), version_base="1.3"):
@@ -77,7 +77,7 @@ def sb3(seed: int) -> dict[str, Any]:
     from stable_baselines3 import TD3
     from stable_baselines3.common.noise import NormalActionNoise
 
-    from td3sweep.hooks import DivergenceMonitor
+    from td3sweep.monitor.stable_baselines3 import DivergenceMonitor
 
     callback = DivergenceMonitor(every=50, verbose=0)
     noise = NormalActionNoise(np.zeros(1), 0.1 * np.ones(1))

@@ -20,8 +20,8 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmarks.pruning_record import SEEDS, TASK
-from td3sweep.compose import compose_settings
-from td3sweep.settings import Settings, SweepSettings
+from td3sweep.config.compose import compose_settings
+from td3sweep.config.settings import Settings, SweepSettings
 from td3sweep.sweep.search import build_pruner, build_sampler
 from td3sweep.sweep.space import Space, parse_space
 from td3sweep.sweep.spec import Spec

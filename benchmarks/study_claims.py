@@ -15,7 +15,7 @@ from benchmarks.study_runs import ASKED, Result, baseline, factor_over, factors,
 from td3sweep.monitor.growth import fit_growth
 from td3sweep.report.answer import below
 from td3sweep.report.runs import DIVERGED
-from td3sweep.report.stats import Floats, sign_flip
+from td3sweep.stats import Floats, sign_flip
 
 HOLDS, PARTLY, NOT, OPEN = "holds", "holds in part", "does not hold", "not decided here"
 SYMPTOM = "the growth stops, the fault stays"

@@ -36,7 +36,7 @@ from benchmarks.study_runs import (
 )
 from td3sweep.report.answer import below, number
 from td3sweep.report.runs import DIVERGED
-from td3sweep.report.stats import holm
+from td3sweep.stats import holm
 
 HERE = DOCS / "study"
 PAGE = HERE / "README.md"

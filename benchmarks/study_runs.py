@@ -15,7 +15,7 @@ from scipy import stats
 from benchmarks.cells import folder_of
 from benchmarks.study import ABLATION, PACKED, PARTS, unpacked
 from td3sweep.report.answer import number
-from td3sweep.report.stats import Floats
+from td3sweep.stats import Floats
 
 ASKED = "as it ran"
 LAST = 4  # rows of 25 updates each that "at the end" is the mean of

@@ -64,7 +64,7 @@ def trivial(work: Any) -> Any:
 
 def ours(home: Path, trials: int, width: int) -> None:
     """A sweep of :func:`trivial` with the local engine, in a process of its own: ``python -c`` calls it."""
-    from td3sweep.settings import SweepSettings
+    from td3sweep.config.settings import SweepSettings
     from td3sweep.sweep.controller import Controller
     from td3sweep.sweep.engines.local import LocalEngine
     from td3sweep.sweep.space import parse_space

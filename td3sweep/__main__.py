@@ -14,11 +14,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from td3sweep.compose import COMPOSITION_ERRORS, register, to_settings, words_of
+from td3sweep.config.compose import COMPOSITION_ERRORS, register, to_settings, words_of
+from td3sweep.config.failures import explain_failure, refuse
+from td3sweep.config.presets import config_directory
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.failures import explain_failure, refuse
-from td3sweep.presets import config_directory
-from td3sweep.run import Outcome, run
+from td3sweep.training.run import Outcome, run
 
 outcomes: list[Outcome] = []
 failures: list[Exception] = []

@@ -10,8 +10,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run side by side, one
 import pytest
 from hydra import compose, initialize_config_dir
 
-from td3sweep.compose import register, to_settings
-from td3sweep.presets import config_directory
+from td3sweep.config.compose import register, to_settings
+from td3sweep.config.presets import config_directory
 
 
 @pytest.fixture

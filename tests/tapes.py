@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from td3sweep.tapes import FILE, Tape
+from td3sweep.collect.tapes import FILE, Tape
 
 ABOUT = {
     "format": 1, "simulator": "by hand", "driver": {"policy": "nobody"}, "frame": [84, 84], "vector_size": 2,

@@ -7,13 +7,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from toy_env import DotEnv
 
-from td3sweep import run as run_module
-from td3sweep.compose import register
+from td3sweep.config.compose import register
+from td3sweep.config.presets import config_directory
+from td3sweep.config.run_place import unfinished
 from td3sweep.errors import DirectoryInUseError, UserError
-from td3sweep.presets import config_directory
-from td3sweep.record.lock import alone_in, in_use
-from td3sweep.record.rundir import unfinished
-from td3sweep.run import run
+from td3sweep.process.lock import alone_in, in_use
+from td3sweep.training import run as run_module
+from td3sweep.training.run import run
 
 TOY = (
     "env=gym", "reward=none", "steps=20", "warmup=10", "hyperparams.batch_size=4", "updates_per_step=.1",

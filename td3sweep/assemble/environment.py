@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from td3sweep.env_settings import CarlaSettings, GymSettings
+from td3sweep.config.env_settings import CarlaSettings, GymSettings
+from td3sweep.config.settings import Settings
 from td3sweep.envs.protocol import Env
-from td3sweep.settings import Settings
 
 
 def build_env(settings: Settings, log_dir: Path, *, detail: bool = False, autopilot: bool | None = None) -> Env:

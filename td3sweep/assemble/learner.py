@@ -11,17 +11,11 @@ import torch
 
 from td3sweep.agent.build import build_networks
 from td3sweep.agent.compiled import CudaGraphs, bf16_speed_up, compile_networks
-from td3sweep.agent.faults import FAULTS, inject
 from td3sweep.agent.gradients import Clip
 from td3sweep.agent.policy import NetworkPolicy
 from td3sweep.agent.targets import MPGTarget, TargetRule, TD3Target
 from td3sweep.agent.td3 import TD3
-from td3sweep.doctor.audit import Audit, examine
-from td3sweep.doctor.td3 import small_batch, td3_learner
-from td3sweep.errors import UserError
-from td3sweep.names import Device
-from td3sweep.replay import LAP, PER, FrameReplay, PrioritizedReplay, Shape, ShardedReplay
-from td3sweep.settings import (
+from td3sweep.config.settings import (
     ClipSettings,
     LapReplaySettings,
     LimitClipSettings,
@@ -31,6 +25,12 @@ from td3sweep.settings import (
     ShownSettings,
     TargetSettings,
 )
+from td3sweep.doctor.audit import Audit, examine
+from td3sweep.doctor.injected import FAULTS, inject
+from td3sweep.doctor.td3 import small_batch, td3_learner
+from td3sweep.errors import UserError
+from td3sweep.names import Device
+from td3sweep.replay import LAP, PER, FrameReplay, PrioritizedReplay, Shape, ShardedReplay
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any
 from td3sweep.agent.td3 import TD3
 from td3sweep.collect.episode import Episode, Moment
 from td3sweep.collect.evaluation import Observer
+from td3sweep.collect.schedule import Plan
 from td3sweep.errors import SimulatorError
-from td3sweep.plan import Plan
 from td3sweep.replay.memory import Store
 
 FAULTS_IN_A_ROW = 5  # simulator faults without a single good step between them after which a simulator is given up

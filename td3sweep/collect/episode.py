@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from td3sweep.agent.policy import Policy
 from td3sweep.agent.td3 import TD3
 from td3sweep.collect.demonstrate import Shows
+from td3sweep.collect.schedule import Acting
 from td3sweep.envs.protocol import Env, executed
 from td3sweep.monitor.bias import Bias
-from td3sweep.plan import Acting
 
 Observation = dict[str, NDArray[Any]]
 Floats = NDArray[np.float32]

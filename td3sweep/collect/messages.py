@@ -9,8 +9,8 @@ from typing import Any
 from td3sweep.agent.policy import NetworkPolicy
 from td3sweep.collect.demonstrate import Shows
 from td3sweep.collect.episode import Observation
+from td3sweep.collect.schedule import Acting
 from td3sweep.envs.protocol import Env
-from td3sweep.plan import Acting
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from td3sweep.collect.demonstrate import Floats
+from td3sweep.collect.tapes import Tape, Tapes
 from td3sweep.envs.carla.observe import FrameStack
 from td3sweep.errors import UserError
-from td3sweep.tapes import Tape, Tapes
 
 
 class Recorded:

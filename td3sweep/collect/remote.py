@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from td3sweep.collect.messages import Job
-from td3sweep.processes import end
+from td3sweep.process.children import end
 
 GRACE_S = 15.0  # for an actor that leaves its simulator tidily
 
@@ -45,7 +45,7 @@ class Remote:
         passed = (theirs.fileno(), self._parameters)
         with theirs, self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "td3sweep.collect.actor", *map(str, (*passed, os.getpid()))],
+                [sys.executable, "-m", "td3sweep.collect.actor_process", *map(str, (*passed, os.getpid()))],
                 pass_fds=passed,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

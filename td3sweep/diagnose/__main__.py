@@ -8,17 +8,17 @@ import shutil
 import sys
 from pathlib import Path
 
+from td3sweep.config.failures import Parser, explain_failure, refuse
 from td3sweep.diagnose.chart import as_chart
-from td3sweep.diagnose.find import read
 from td3sweep.diagnose.judge import Judgement, judge
-from td3sweep.diagnose.log import NothingYetError
-from td3sweep.diagnose.named import under_our_names
-from td3sweep.diagnose.names import GUESSES
 from td3sweep.diagnose.picture import write_picture
 from td3sweep.diagnose.show import as_json, as_text
 from td3sweep.diagnose.watch import follow
 from td3sweep.errors import UserError
-from td3sweep.failures import Parser, explain_failure, refuse
+from td3sweep.logs.find import read
+from td3sweep.logs.log import NothingYetError
+from td3sweep.logs.named import under_our_names
+from td3sweep.logs.names import GUESSES
 
 CLEAR = "\x1b[2J\x1b[H"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from td3sweep.diagnose.log import EVALUATION, Log
+from td3sweep.logs.log import EVALUATION, Log
 
 Q_SERIES = ("q/actor", "q/q1", "q/target")
 WIDE = 50.0  # largest value over the median, from which on a linear axis shows one curve and flattens the rest

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from td3sweep.diagnose.log import EVALUATION, LEARNING, Episode, Log, Row
-from td3sweep.diagnose.names import EVAL_EPISODES, EVAL_RETURN
+from td3sweep.logs.log import EVALUATION, LEARNING, Episode, Log, Row
+from td3sweep.logs.names import EVAL_EPISODES, EVAL_RETURN
 from td3sweep.monitor.verdict import Monitor, Report
 
 R_MAX = "reward/max"  # running largest |r| of a step
@@ -28,7 +28,7 @@ def judge(log: Log, *, gamma: float | None, r_max: float | None) -> Judgement:
     """Judge a log whose series have our names.
 
     Args:
-        log: see :func:`td3sweep.diagnose.named.under_our_names`.
+        log: see :func:`td3sweep.logs.named.under_our_names`.
         gamma: discount; None takes the log's own, and without that D1 is left out.
         r_max: largest |reward| of a step, where the log does not hold it; it sets D1's bound.
     """

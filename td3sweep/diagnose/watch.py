@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from td3sweep.diagnose.judge import Judgement
-from td3sweep.diagnose.log import NothingYetError
+from td3sweep.logs.log import NothingYetError
 
 POLL_S = 1.0
 SHARE = 0.5  # of the time at most goes into reading and judging: a large log is read less often

@@ -12,12 +12,12 @@ from rich.console import Console
 
 from td3sweep.assemble.environment import observed_sizes
 from td3sweep.assemble.learner import audit_agent, build_agent
-from td3sweep.compose import COMPOSITION_ERRORS, compose_settings
+from td3sweep.config.compose import COMPOSITION_ERRORS, compose_settings
+from td3sweep.config.failures import Parser, explain_failure, refuse
+from td3sweep.config.settings import Settings
 from td3sweep.doctor.audit import Audit
 from td3sweep.doctor.report import as_json, print_table
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.failures import Parser, explain_failure, refuse
-from td3sweep.settings import Settings
 
 FAULTY = 3
 

@@ -10,12 +10,12 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from td3sweep.env_settings import GymSettings
+from td3sweep.config.env_settings import GymSettings
+from td3sweep.config.setting import check_bounds
+from td3sweep.config.settings import Settings
 from td3sweep.envs.carla.observe import Frame, FrameStack, gray, shrink
 from td3sweep.envs.protocol import STACK, Action, Observation, observation_space
 from td3sweep.errors import UserError
-from td3sweep.setting import check_bounds
-from td3sweep.settings import Settings
 
 COLOURS = (1, 3, 4)  # gray, RGB, RGBA
 

@@ -14,10 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle OpenMP threads would
 
 from rich.console import Console
 
-from td3sweep.compose import COMPOSITION_ERRORS, compose_settings
+from td3sweep.config.compose import COMPOSITION_ERRORS, compose_settings
+from td3sweep.config.failures import Parser, explain_failure, refuse
+from td3sweep.config.settings import Settings
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.failures import Parser, explain_failure, refuse
-from td3sweep.settings import Settings
 
 if TYPE_CHECKING:
     from td3sweep.collect.drivers import Driver
@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from td3sweep.collect.drivers import Trained
+    from td3sweep.evaluate.driving_test import as_json, run_protocol, write
     from td3sweep.evaluate.explain import Explainer
-    from td3sweep.evaluate.protocol import as_json, run_protocol, write
     from td3sweep.evaluate.saved import load_agent
     from td3sweep.evaluate.table import print_table
 

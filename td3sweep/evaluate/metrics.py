@@ -14,7 +14,7 @@ from scipy import stats
 
 from td3sweep.collect.evaluation import Outcome
 from td3sweep.envs.carla.state import DriveState
-from td3sweep.report.stats import ALPHA, DRAWS, Estimate, bootstrapped, resampled, wilson
+from td3sweep.stats import ALPHA, DRAWS, Estimate, bootstrapped, resampled, wilson
 
 COMFORTABLE_JERK = 5.0  # m/s^3: where the reward's comfort term turns negative
 # Kind of what was hit by the beginning of its type; anything else is static. Factors of the leaderboard 2.0,

@@ -11,13 +11,13 @@ from omegaconf import OmegaConf
 from td3sweep.agent.td3 import TD3
 from td3sweep.assemble.environment import observed_sizes
 from td3sweep.assemble.learner import build_agent
-from td3sweep.checkpoint import read_checkpoint
-from td3sweep.compose import COMPOSITION_ERRORS, override_saved
+from td3sweep.config.compose import COMPOSITION_ERRORS, override_saved
+from td3sweep.config.roles import keys_of
+from td3sweep.config.saved import flatten
+from td3sweep.config.setting import Role
+from td3sweep.config.settings import Settings
 from td3sweep.errors import UserError
-from td3sweep.roles import keys_of
-from td3sweep.saved import flatten
-from td3sweep.setting import Role
-from td3sweep.settings import Settings
+from td3sweep.training.checkpoint import read_checkpoint
 
 
 def find(path: Path) -> tuple[Path | None, Path]:

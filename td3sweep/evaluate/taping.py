@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from td3sweep.collect.evaluation import Outcome
+from td3sweep.collect.tapes import FILE, FORMAT, TERMS, Tape
+from td3sweep.config.saved import flatten
+from td3sweep.config.settings import Settings
 from td3sweep.envs.protocol import FRAME_SIZE, Action, Env, Observation, executed
 from td3sweep.errors import UserError
+from td3sweep.files import write_atomically
 from td3sweep.record.console import simulator
-from td3sweep.record.rundir import software, write_atomically
-from td3sweep.saved import flatten
-from td3sweep.settings import Settings
-from td3sweep.tapes import FILE, FORMAT, TERMS, Tape
+from td3sweep.record.provenance import software
 
 
 class Taping:

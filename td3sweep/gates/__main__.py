@@ -11,15 +11,15 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle OpenMP threads would take the simulator's core
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra must raise, so that one line can be made of it
 
-from td3sweep.compose import COMPOSITION_ERRORS, chooses, compose_settings, words_of
+from td3sweep.config.compose import COMPOSITION_ERRORS, chooses, compose_settings, words_of
+from td3sweep.config.failures import Parser, explain_failure, refuse
+from td3sweep.config.settings import Settings
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.failures import Parser, explain_failure, refuse
 from td3sweep.gates.ladder import Climb, Judgement, climb
 from td3sweep.gates.show import closing, print_judgement
 from td3sweep.record.console import console_log, say
 from td3sweep.record.rundir import RunDirectory
-from td3sweep.run import STOPPED_BY_MONITOR, run
-from td3sweep.settings import Settings
+from td3sweep.training.run import STOPPED_BY_MONITOR, run
 
 GATES = (5_000, 50_000, 100_000, 500_000)
 FAILED = STOPPED_BY_MONITOR  # the same code: what the monitor found ended it

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from td3sweep.diagnose.log import EVALUATION, LEARNING
-from td3sweep.diagnose.names import EVAL_RETURN
-from td3sweep.diagnose.rundir import read_run_directory
+from td3sweep.config.settings import Settings
+from td3sweep.files import read_json, write_atomically
 from td3sweep.gates.rules import UNKNOWN, Evidence, Finding, judge, stops
+from td3sweep.logs.log import EVALUATION, LEARNING
+from td3sweep.logs.names import EVAL_RETURN
+from td3sweep.logs.rundir import read_run_directory
 from td3sweep.record.metrics import finite
-from td3sweep.record.rundir import RunDirectory, write_atomically
-from td3sweep.run import Outcome
-from td3sweep.settings import Settings
+from td3sweep.record.rundir import RunDirectory
+from td3sweep.training.run import Outcome
 
 RECORD = "gates.json"
 OPEN, PASSED, FAILED = "open", "passed", "failed"
@@ -66,7 +67,7 @@ class Judgement:
 
 
 class Train(Protocol):
-    """What trains: :func:`td3sweep.run.run`."""
+    """What trains: :func:`td3sweep.training.run.run`."""
 
     def __call__(self, settings: Settings, path: Path, /, *, horizon: int) -> Outcome: ...
 
@@ -97,7 +98,7 @@ def climb(
         settings: of the run; its ``steps`` become each gate's.
         gates: ascending environment steps.
         path: the run's directory.
-        train: :func:`td3sweep.run.run`; the schedules of a run that begins here fall until the last gate.
+        train: :func:`td3sweep.training.run.run`; the schedules of a run that begins here fall until the last gate.
         tell: hears every judgement, old and new.
 
     Raises:
@@ -125,7 +126,7 @@ def climb(
 def _judge(gate: int, path: Path) -> Judgement:
     """Judge the run in ``path`` by what it left there."""
     log = read_run_directory(path)
-    summary = RunDirectory.read(RunDirectory(path).summary)
+    summary = read_json(RunDirectory(path).summary)
     evidence = Evidence(
         gate,
         summary,
@@ -140,8 +141,8 @@ def _judge(gate: int, path: Path) -> Judgement:
 def _read(path: Path) -> dict[int, Judgement]:
     """What was judged in earlier sittings, by gate; nothing where the run itself is gone."""
     run = RunDirectory(path)
-    steps = RunDirectory.read(run.summary).get("env_steps", 0)
-    found = RunDirectory.read(path / RECORD).get("judged", [])
+    steps = read_json(run.summary).get("env_steps", 0)
+    found = read_json(path / RECORD).get("judged", [])
     kept = [one for one in found if one["step"] <= steps]
     return {
         one["gate"]: Judgement(

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from td3sweep import __version__
-from td3sweep.env_settings import CarlaSettings
+from td3sweep.collect.schedule import stalest
+from td3sweep.config.env_settings import CarlaSettings
+from td3sweep.config.settings import Settings, ShownSettings
 from td3sweep.monitor.verdict import EXPLANATION
-from td3sweep.plan import stalest
 from td3sweep.record.progress import format_duration
 from td3sweep.record.rundir import INTERRUPTED
-from td3sweep.settings import Settings, ShownSettings
 
 if TYPE_CHECKING:
-    from td3sweep.run import Outcome
-    from td3sweep.trainer import Trainer
+    from td3sweep.training.run import Outcome
+    from td3sweep.training.trainer import Trainer
 
 STANDIN_MAPS = "StandIn"  # how all of its maps' names begin, and none of CARLA's
 DEMONSTRATORS = {

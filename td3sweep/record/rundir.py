@@ -8,27 +8,23 @@ import os
 import platform
 import re
 import shlex
-import subprocess
 import sys
-import tempfile
-from contextlib import suppress
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
+from td3sweep.config.saved import changed_keys
+from td3sweep.config.settings import Settings
 from td3sweep.errors import UserError
-from td3sweep.record.lock import in_use
-from td3sweep.saved import changed_keys
-from td3sweep.settings import Settings
+from td3sweep.files import read_json, write_atomically
+from td3sweep.record.provenance import processor, software
 
 FINISHED, STOPPED, PRUNED = "finished", "stopped by the monitor", "pruned"  # as a summary tells how a run ended
 INTERRUPTED, CRASHED = "interrupted", "crashed"
 ENDINGS = (FINISHED, STOPPED, PRUNED, INTERRUPTED, CRASHED)
 NO_MONITOR = "monitor=off"  # in a summary: why it holds no alarm and no verdict
-PACKAGES = ("torch", "numpy", "gymnasium", "carla", "hydra-core", "wandb")
 
 
 class RunDirectory:
@@ -66,7 +62,7 @@ class RunDirectory:
             UserError: the directory holds a run whose settings differ in a key that training depends on, or a finished
                 one that cannot be extended since its checkpoints are gone.
         """
-        saved, done = any(self.checkpoints.glob("step-*.pt")), self.read(self.summary)
+        saved, done = any(self.checkpoints.glob("step-*.pt")), read_json(self.summary)
         if not self.config.exists() or not (saved or done.get("finished")):
             return  # nothing was learnt here
         old = OmegaConf.to_container(OmegaConf.load(self.config))
@@ -86,7 +82,7 @@ class RunDirectory:
 
     def _begun_with(self) -> str:
         """The overrides with which the run was begun, as they are typed; empty where nothing tells."""
-        sittings = self.read(self.provenance).get("sittings") or [{}]
+        sittings = read_json(self.provenance).get("sittings") or [{}]
         words = shlex.split(str(sittings[0].get("command", "")))
         own = [
             word for word in words if re.match(r"[+~]*[\w./@]+=", word) and not word.startswith(("hydra.", "steps="))
@@ -95,7 +91,7 @@ class RunDirectory:
 
     def write_provenance(self, seed: int, simulator: str) -> None:
         """Stamp what produced the run: commit, versions, hardware, seed, command, simulator."""
-        sittings = self.read(self.provenance).get("sittings", [])
+        sittings = read_json(self.provenance).get("sittings", [])
         record = {
             "seed": seed,
             "simulator": simulator,
@@ -116,107 +112,3 @@ class RunDirectory:
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write ``summary.json``."""
         write_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
-
-    @staticmethod
-    def read(path: Path) -> dict[str, Any]:
-        """A JSON file as a dict; empty where the file is missing or half-written."""
-        try:
-            value = json.loads(path.read_text())
-        except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {}
-
-
-def software() -> dict[str, Any]:
-    """Which code is running: commit, whether it was changed since (its docs apart), Python and package versions."""
-    return {
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--", ".", ":(exclude)docs")),
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in ("td3sweep", *PACKAGES)},
-    }
-
-
-def unfinished(root: Path, steps: int) -> Path | None:
-    """The newest run directory below ``root`` that is unfinished, or finished short of ``steps`` environment steps.
-
-    One that saved a checkpoint comes before those that ended earlier; one in which a run is going on is none of them.
-    """
-    runs = [config.parent for config in root.glob("*/config.yaml")]
-    found = None
-    for run in sorted(runs, key=_last_begun, reverse=True):
-        summary = RunDirectory.read(run / "summary.json")
-        if (not summary.get("finished") or summary["env_steps"] < steps) and not in_use(run):
-            if any(run.glob("checkpoints/step-*.pt")):
-                return run
-            found = found or run
-    return found
-
-
-def _last_begun(run: Path) -> tuple[float, str]:
-    """When a run was last begun or resumed: its ``config.yaml`` is written then."""
-    return (run / "config.yaml").stat().st_mtime, run.name
-
-
-def claim(path: Path) -> Path:
-    """Make ``path``, or the first of ``path-2``, ``path-3``... that is not there: no two callers get the same one.
-
-    Where none can be made ``path`` is returned as it is.
-    """
-    claimed, number = path, 1
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            with suppress(FileExistsError):
-                claimed.mkdir()
-                return claimed
-            number += 1
-            claimed = path.with_name(f"{path.name}-{number}")
-    except OSError:
-        return path  # whoever writes there says what is wrong
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace ``path`` by a file holding ``content``; a reader sees the old file or the new one, never a part."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git(*arguments: str) -> str | None:
-    """Output of git in the checkout this package runs from; None outside a checkout or without git."""
-    package = Path(__file__).resolve().parents[2]
-    if not (package / ".git").exists():
-        return None
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(package), *arguments], check=False, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()

@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from td3sweep.config.failures import Parser, explain_failure, refuse
 from td3sweep.errors import UserError
-from td3sweep.failures import Parser, explain_failure, refuse
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -12,7 +12,7 @@ from td3sweep.report.compare import MATCHED, Comparison
 from td3sweep.report.factors import FOLDER, Factor
 from td3sweep.report.frame import DIVERGED, SCORE, diverged, horizon
 from td3sweep.report.runs import Run
-from td3sweep.report.stats import ALPHA, Estimate, least_paired
+from td3sweep.stats import ALPHA, Estimate, least_paired
 
 PERCENT = 100.0
 NOISE = 1e-12  # of differences of sums

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from td3sweep.presets import options as options_of
-from td3sweep.presets import preset
-from td3sweep.report import stats
+from td3sweep import stats
+from td3sweep.config.presets import options as options_of
+from td3sweep.config.presets import preset
+from td3sweep.config.roles import role_of
+from td3sweep.config.saved import flatten
+from td3sweep.config.setting import Role
 from td3sweep.report.factors import FOLDER, Factor
 from td3sweep.report.frame import SCORE
 from td3sweep.report.runs import Run
-from td3sweep.report.stats import Estimate
-from td3sweep.roles import role_of
-from td3sweep.saved import flatten
-from td3sweep.setting import Role
+from td3sweep.stats import Estimate
 
 FRESH = 10  # seeds that a claim takes (Eimer et al., 2023)
 

@@ -9,10 +9,10 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 
-from td3sweep.report import stats
+from td3sweep import stats
 from td3sweep.report.factors import Factor
 from td3sweep.report.frame import DIVERGED, FAILED, SCORE, STEPS, exact
-from td3sweep.report.stats import ALPHA, Estimate, Floats
+from td3sweep.stats import ALPHA, Estimate, Floats
 
 OUTCOMES = (DIVERGED, SCORE)
 MATCHED, UNMATCHED, SAMPLED = "matched", "unmatched", "sampled"

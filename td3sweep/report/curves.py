@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from td3sweep.report.runs import Series
-from td3sweep.report.stats import ALPHA, Floats, iqm, resampled
+from td3sweep.stats import ALPHA, Floats, iqm, resampled
 
 BUCKETS = 60  # of a run's curve; at most two points each
 GRID = 40  # points of a group's curve

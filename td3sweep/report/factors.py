@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from td3sweep.config.roles import role_of
+from td3sweep.config.saved import flatten
+from td3sweep.config.setting import Role
+from td3sweep.config.settings import Settings
 from td3sweep.report.runs import Run
-from td3sweep.roles import role_of
-from td3sweep.saved import flatten
-from td3sweep.setting import Role
-from td3sweep.settings import Settings
 
 OTHERS_OWN = {"warmup_seed", "_wandb", "wandb_version"}  # of other tools' logs: no factors
 FEW = 4  # levels up to which a number is taken as a category; more are halved at their median

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import escape
 
-from td3sweep.report import stats
+from td3sweep import stats
 from td3sweep.report.answer import below, number, signed
 from td3sweep.report.compare import SAMPLED, Comparison, strata
 from td3sweep.report.factors import FEW

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from td3sweep.config.roles import keys_of
+from td3sweep.config.setting import Role
 from td3sweep.report.factors import NOT_SET, Factor
 from td3sweep.report.frame import SCORE
 from td3sweep.report.runs import Run
-from td3sweep.roles import keys_of
-from td3sweep.setting import Role
 
 FEWEST = 16  # runs; the best quarter must be more than a few
 BEST = 0.25  # share of the runs that counts as best

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from td3sweep.diagnose.find import reader_of
-from td3sweep.diagnose.rundir import METRICS
+from td3sweep.config.roles import role_of
+from td3sweep.config.setting import Role
 from td3sweep.errors import UserError, may_not_read
-from td3sweep.record.rundir import CRASHED, FINISHED, PRUNED, STOPPED, RunDirectory
+from td3sweep.files import read_json
+from td3sweep.logs.find import reader_of
+from td3sweep.logs.rundir import METRICS
+from td3sweep.record.rundir import CRASHED, FINISHED, PRUNED, STOPPED
 from td3sweep.report.runs import MISSING, UNREADABLE, Run, override_words, read_run
 from td3sweep.report.wandb_project import PREFIX, read_project
-from td3sweep.roles import role_of
-from td3sweep.setting import Role
 
 SWEEP = "sweep.json"
 RUN_FILES = ("config.yaml", "provenance.json", "summary.json")
@@ -93,7 +94,7 @@ def _sweeps(root: Path) -> list[Path]:
 
 def _join_sweep(file: Path, root: Path, source: str, runs: list[Run]) -> None:
     """Give the runs of a sweep what ``sweep.json`` knows of them, and account for those that left no directory."""
-    sweep = RunDirectory.read(file)
+    sweep = read_json(file)
     at = {run.path.resolve(): run for run in runs}
     base = _fixed_words(sweep.get("base", ()))
     below: dict[Path, list[Run]] = {}

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import yaml
 
-from td3sweep.diagnose.find import read
+from td3sweep.config.saved import completed, flatten
 from td3sweep.diagnose.judge import judge
-from td3sweep.diagnose.log import EVALUATION, Log, NothingYetError, number
-from td3sweep.diagnose.named import under_our_names
-from td3sweep.diagnose.rundir import CONFIG, METRICS, SUMMARY
 from td3sweep.errors import UserError
-from td3sweep.record.rundir import CRASHED, ENDINGS, FINISHED, INTERRUPTED, NO_MONITOR, PRUNED, STOPPED, RunDirectory
-from td3sweep.report.stats import Floats
-from td3sweep.saved import completed, flatten
+from td3sweep.files import read_json
+from td3sweep.logs.find import read
+from td3sweep.logs.log import EVALUATION, Log, NothingYetError, number
+from td3sweep.logs.named import under_our_names
+from td3sweep.logs.rundir import CONFIG, METRICS, SUMMARY
+from td3sweep.record.rundir import CRASHED, ENDINGS, FINISHED, INTERRUPTED, NO_MONITOR, PRUNED, STOPPED
+from td3sweep.stats import Floats
 
 UNFINISHED, EMPTY, UNREADABLE, MISSING = "unfinished", "empty", "unreadable", "missing"
 STATES = (FINISHED, STOPPED, PRUNED, INTERRUPTED, UNFINISHED, CRASHED, EMPTY, UNREADABLE, MISSING)
@@ -96,7 +97,7 @@ def read_run(path: Path, name: str, source: str) -> Run:
     """The run at ``path``; what cannot be read is said in its state, never raised."""
     run = Run(name, path, source, EMPTY, "no log in it")
     if path.is_dir():
-        run.provenance = RunDirectory.read(path / "provenance.json")
+        run.provenance = read_json(path / "provenance.json")
         run.film = next((film for film in [path / "film.png"] if film.exists()), None)
         run.offline = tuple(sorted(path.glob("wandb/offline-run-*")))
         run.overrides = _overrides(run.provenance)
@@ -156,7 +157,7 @@ def _judge(run: Run, log: Log) -> None:
 
 def _stopped_before_learning(run: Run) -> None:
     """A run that the audit of its wiring ended at step 0 has a verdict, but nothing logged."""
-    summary = RunDirectory.read(run.path / SUMMARY) if run.path.is_dir() else {}
+    summary = read_json(run.path / SUMMARY) if run.path.is_dir() else {}
     if "verdict" in summary:
         _configure(run, _saved(run.path / CONFIG))
         _summarise(run, summary)

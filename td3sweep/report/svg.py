@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from td3sweep.diagnose.curves import asinh_ticks
-from td3sweep.report.stats import Floats
+from td3sweep.stats import Floats
 
 WIDTH, HEIGHT = 400, 250
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 12, 40

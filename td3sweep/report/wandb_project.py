@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from td3sweep.diagnose.log import Log, NothingYetError, Row, numbers
-from td3sweep.diagnose.named import under_our_names
 from td3sweep.errors import UserError
+from td3sweep.logs.log import Log, NothingYetError, Row, numbers
+from td3sweep.logs.named import under_our_names
 from td3sweep.record.rundir import CRASHED, INTERRUPTED
 from td3sweep.report.runs import EMPTY, UNFINISHED, UNREADABLE, Run, from_log
 

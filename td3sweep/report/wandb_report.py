@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from td3sweep.errors import UserError
-from td3sweep.record.rundir import write_atomically
+from td3sweep.files import write_atomically
 from td3sweep.report.answer import below, bounds, signed
 from td3sweep.report.factors import Factor
 from td3sweep.report.figures import CURVES, MODULES

@@ -11,9 +11,9 @@ from td3sweep.standin.blueprints import Blueprint
 from td3sweep.standin.boxes import Box
 from td3sweep.standin.camera import Camera
 from td3sweep.standin.geometry import Transform, Vector, compose
-from td3sweep.standin.protocol import passive_record, stream_token, vehicle_record
 from td3sweep.standin.raster import Color
 from td3sweep.standin.vehicle import GRAVITY, Vehicle, VehicleModel
+from td3sweep.standin.wire import passive_record, stream_token, vehicle_record
 
 CAR_TAG = 14
 SPECTATOR_DESCRIPTION: list[Any] = [0, blueprints.SPECTATOR, []]

@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from td3sweep.standin.protocol import SensorType, StreamMessage
 from td3sweep.standin.stamp import stamped
+from td3sweep.standin.wire import SensorType, StreamMessage
 
 GARBLED = b"\xa5" * 20  # shorter than a header: what a client makes of it is undefined
 

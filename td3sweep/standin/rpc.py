@@ -11,7 +11,8 @@ from td3sweep.standin.blueprints import LIBRARY
 from td3sweep.standin.commands import CommandRunner
 from td3sweep.standin.geometry import Transform
 from td3sweep.standin.opendrive import RoadMap, read
-from td3sweep.standin.protocol import (
+from td3sweep.standin.settings import WEATHER_FIELDS, EpisodeSettings, physics_control
+from td3sweep.standin.wire import (
     WORLD_STREAM,
     stream_token,
     value_failure,
@@ -19,7 +20,6 @@ from td3sweep.standin.protocol import (
     void_failure,
     void_result,
 )
-from td3sweep.standin.settings import WEATHER_FIELDS, EpisodeSettings, physics_control
 from td3sweep.standin.world import World, WorldError
 
 VERSION = "0.9.16"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from td3sweep.standin import blueprints
 from td3sweep.standin.actors import SensorActor, VehicleActor
 from td3sweep.standin.collision import Contact
-from td3sweep.standin.protocol import SensorType, StreamMessage, image_header, message_body, sensor_header
 from td3sweep.standin.raster import Raster
+from td3sweep.standin.wire import SensorType, StreamMessage, image_header, message_body, sensor_header
 
 METRES_PER_DEGREE = 111_319.49
 """At the equator, where the maps' origin lies; latitude grows with y, as the 0.9.16 client has it."""

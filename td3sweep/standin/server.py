@@ -14,7 +14,8 @@ from collections import Counter, deque
 from itertools import count
 
 from td3sweep.standin.faults import FaultInjector
-from td3sweep.standin.protocol import (
+from td3sweep.standin.rpc import Service, UnknownMethodError
+from td3sweep.standin.wire import (
     ProtocolError,
     Request,
     RequestReader,
@@ -23,7 +24,6 @@ from td3sweep.standin.protocol import (
     response,
     stream_prefix,
 )
-from td3sweep.standin.rpc import Service, UnknownMethodError
 from td3sweep.standin.world import World
 
 SUBSCRIPTION_WAIT = 0.25

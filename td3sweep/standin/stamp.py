@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from td3sweep.standin.protocol import StreamMessage
+from td3sweep.standin.wire import StreamMessage
 
 ROWS, BITS = 4, 32
 _WORDS = struct.Struct(">I3f")

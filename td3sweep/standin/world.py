@@ -11,7 +11,10 @@ from td3sweep.standin.blueprints import LIBRARY, MODELS, attribute_values
 from td3sweep.standin.collision import Contact, Footprint, penetration, resolve
 from td3sweep.standin.geometry import Transform
 from td3sweep.standin.opendrive import RoadMap
-from td3sweep.standin.protocol import (
+from td3sweep.standin.raster import Raster, rasterize
+from td3sweep.standin.sensors import Moment
+from td3sweep.standin.settings import DEFAULT_WEATHER, EpisodeSettings
+from td3sweep.standin.wire import (
     MAP_CHANGED,
     WORLD_STREAM,
     SensorType,
@@ -19,9 +22,6 @@ from td3sweep.standin.protocol import (
     sensor_header,
     snapshot_header,
 )
-from td3sweep.standin.raster import Raster, rasterize
-from td3sweep.standin.sensors import Moment
-from td3sweep.standin.settings import DEFAULT_WEATHER, EpisodeSettings
 
 MAX_ACTORS = 2000
 

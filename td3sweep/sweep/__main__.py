@@ -9,11 +9,11 @@ from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 
+from td3sweep.config.failures import Parser, refuse
 from td3sweep.errors import UserError
-from td3sweep.failures import Parser, refuse
-from td3sweep.record.sweep_view import SlotView, SweepView
+from td3sweep.process.lease import is_alive
 from td3sweep.sweep import results
-from td3sweep.sweep.lease import is_alive
+from td3sweep.sweep.view import SlotView, SweepView
 
 EVERY_S = 2.0
 CONTROLLERS = "controllers/*.json"

@@ -6,32 +6,28 @@ import itertools
 import logging
 import math
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.record.sweep_view import SlotView, SweepView
+from td3sweep.process.lease import Lease
+from td3sweep.process.signals import caught_signals
 from td3sweep.sweep import results
 from td3sweep.sweep.engines import Engine, Job
-from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.outage import Outage, checkpoints_in
 from td3sweep.sweep.space import Space
 from td3sweep.sweep.study import ENGINE, FATAL, IMPOSSIBLE, JOB, REASON, SLOT, Ledger, first_of
+from td3sweep.sweep.view import SlotView, SweepView
 
 log = logging.getLogger(__name__)
 POLL_S = 0.25
 CLOSED_S = 15.0
 IDLE_S = 2.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 LOG = "worker.log"
 
 
@@ -75,7 +71,7 @@ class Controller:
             SimulatorError: one trial after the other failed.
         """
         view = SweepView(self._ledger.directory, self._engine.label)
-        with self._lease, self._signals(), view:
+        with self._lease, caught_signals() as self._received, view:
             self._adopt()
             try:
                 while True:
@@ -252,22 +248,6 @@ class Controller:
 
     def _log_of(self, first: int) -> Path:
         return self._ledger.directory / str(first) / LOG
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Collect signals: the trials are told once, save, and leave; a second Ctrl-C leaves at once."""
-
-        def note(number: int, _: FrameType | None) -> None:
-            if number == signal.SIGINT and self._received:
-                raise KeyboardInterrupt
-            self._received.append(number)
-
-        before = {number: signal.signal(number, note) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _last_line(path: Path) -> str:

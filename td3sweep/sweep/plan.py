@@ -22,13 +22,13 @@ from optuna.distributions import CategoricalDistribution
 from rich.console import Console
 from rich.table import Table
 
-from td3sweep.compose import compose_settings, words_of
-from td3sweep.env_settings import CarlaSettings
+from td3sweep.config.compose import compose_settings, words_of
+from td3sweep.config.env_settings import CarlaSettings
+from td3sweep.config.roles import keys_of, role_of
+from td3sweep.config.setting import Role
+from td3sweep.config.settings import Settings, on_slot
 from td3sweep.errors import UserError
 from td3sweep.record.progress import format_duration
-from td3sweep.roles import keys_of, role_of
-from td3sweep.setting import Role
-from td3sweep.settings import Settings, on_slot
 from td3sweep.sweep.space import Parameter, Space, Value
 from td3sweep.sweep.spec import Spec
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from td3sweep.record.rundir import write_atomically
+from td3sweep.files import write_atomically
 from td3sweep.sweep.space import Space, parse_space
 from td3sweep.sweep.spec import load_spec
 from td3sweep.sweep.study import ATTEMPT, REASON, RUNS, VERDICT, Ledger, first_of

@@ -9,8 +9,8 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
+from td3sweep.config.settings import SweepSettings
 from td3sweep.errors import UserError
-from td3sweep.settings import SweepSettings
 
 
 def build_sampler(search: SweepSettings, known: int) -> BaseSampler:

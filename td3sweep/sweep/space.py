@@ -13,8 +13,8 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from td3sweep.config.words import ONE_MINUS, teach
 from td3sweep.errors import UserError
-from td3sweep.words import ONE_MINUS, teach
 
 LOG = "log"
 Value = None | bool | int | float | str

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from td3sweep.compose import compose_settings
+from td3sweep.config.compose import compose_settings
+from td3sweep.config.saved import flatten
+from td3sweep.config.settings import SweepSettings
 from td3sweep.errors import UserError
-from td3sweep.record.rundir import write_atomically
-from td3sweep.saved import flatten
-from td3sweep.settings import SweepSettings
+from td3sweep.files import write_atomically
 from td3sweep.sweep.space import Space, Value
 
 FILE = "spec.json"

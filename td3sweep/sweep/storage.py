@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from td3sweep.errors import UserError
-from td3sweep.sweep.patience import patiently
+from td3sweep.sweep.retry import patiently
 
 JOURNAL = "study.journal"
 LOCK_GRACE_S = 10  # a journal's lock that is held for longer belongs to a dead process

@@ -17,8 +17,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from td3sweep.errors import UserError
-from td3sweep.sweep.lease import is_alive
-from td3sweep.sweep.patience import patiently
+from td3sweep.process.lease import is_alive
+from td3sweep.sweep.retry import patiently
 from td3sweep.sweep.search import build_sampler
 from td3sweep.sweep.space import Space, Value
 from td3sweep.sweep.spec import Spec

@@ -14,21 +14,21 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from td3sweep.compose import chooses, compose_settings
-from td3sweep.env_settings import CarlaSettings
+from td3sweep.collect.tapes import check_recording
+from td3sweep.config.compose import chooses, compose_settings
+from td3sweep.config.env_settings import CarlaSettings
+from td3sweep.config.presets import options, preset
+from td3sweep.config.roles import role_of
+from td3sweep.config.saved import flatten
+from td3sweep.config.setting import Role
+from td3sweep.config.settings import Settings, SweepSettings
 from td3sweep.errors import UserError
-from td3sweep.presets import options, preset
-from td3sweep.roles import role_of
-from td3sweep.saved import flatten
-from td3sweep.setting import Role
-from td3sweep.settings import Settings, SweepSettings
 from td3sweep.sweep.controller import Controller
 from td3sweep.sweep.engines import Engine
 from td3sweep.sweep.search import build_pruner, build_sampler
 from td3sweep.sweep.space import Space, Value, parse_space
 from td3sweep.sweep.spec import Spec
 from td3sweep.sweep.study import Ledger
-from td3sweep.tapes import check_recording
 
 LARGEST_GRID = 10_000
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from td3sweep.callbacks import Callback
-from td3sweep.compose import compose_settings
+from td3sweep.config.compose import compose_settings
+from td3sweep.config.settings import Settings, on_slot
 from td3sweep.errors import UserError
 from td3sweep.record.rundir import PRUNED
-from td3sweep.settings import Settings, on_slot
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec
+from td3sweep.training.callbacks import Callback
 
 if TYPE_CHECKING:
-    from td3sweep.trainer import Trainer
+    from td3sweep.training.trainer import Trainer
 
 FAILED = ("faulty wiring", "collapsed", "diverging")
 
@@ -69,9 +69,9 @@ def train(work: Work) -> Ending | int:
         The ending; or, after a signal, the exit code with which to leave: the same trial goes on later.
 
     Raises:
-        UserError, SimulatorError: as :func:`td3sweep.run.run`.
+        UserError, SimulatorError: as :func:`td3sweep.training.run.run`.
     """
-    from td3sweep.run import STOPPED_BY_MONITOR, run
+    from td3sweep.training.run import STOPPED_BY_MONITOR, run
 
     search = work.spec.search
     several = len(search.objectives) > 1

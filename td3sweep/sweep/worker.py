@@ -20,11 +20,11 @@ from optuna.pruners import BasePruner
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from td3sweep.config.failures import refuse
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.failures import refuse
-from td3sweep.sweep.lease import BEAT_S, Lease, is_alive
-from td3sweep.sweep.lease import PATIENCE_S as DEAD_S
-from td3sweep.sweep.patience import PATIENCE_S, patiently
+from td3sweep.process.lease import BEAT_S, Lease, is_alive
+from td3sweep.process.lease import PATIENCE_S as DEAD_S
+from td3sweep.sweep.retry import PATIENCE_S, patiently
 from td3sweep.sweep.search import build_pruner
 from td3sweep.sweep.space import Space, parse_space
 from td3sweep.sweep.spec import Spec, load_spec

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import cells, learning
 from benchmarks.cells import Cell, rows_of, run_cell, run_cells
-from td3sweep.compose import compose_settings
+from td3sweep.config.compose import compose_settings
 
 DONE = {"success": 0.5, "route_completion": 0.8, "speed": 6.0, "return": 100.0, "length": 50.0, "episodes": 20}
 

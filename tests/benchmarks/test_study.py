@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from benchmarks import study
-from td3sweep.compose import compose_settings
+from td3sweep.config.compose import compose_settings
 
 
 @pytest.mark.slow

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from command import QUICK, finish, start
 
-from td3sweep.plan import stalest
+from td3sweep.collect.schedule import stalest
 from td3sweep.record.definitions import is_defined
-from td3sweep.run import run
+from td3sweep.training.run import run
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("carla")
@@ -54,7 +54,7 @@ def words(pid):
 
 
 def actors(pid):
-    return [child for child in below(pid) if "td3sweep.collect.actor" in words(child)]
+    return [child for child in below(pid) if "td3sweep.collect.actor_process" in words(child)]
 
 
 def test_two_actors_train_on_two_stand_ins(tmp_path, settings):
@@ -79,7 +79,7 @@ def test_a_killed_actor_is_replaced_and_a_killed_trainer_leaves_nothing(tmp_path
     console = tmp_path / "console.log"
     wait_until(lambda: any(tmp_path.glob("checkpoints/step-*7?.pt")))
     os.kill(actors(process.pid)[0], signal.SIGKILL)
-    wait_until(lambda: "its process was ended by SIGKILL" in console.read_text())
+    wait_until(lambda: "its process is gone: ended by SIGKILL" in console.read_text())
     newest = max(tmp_path.glob("checkpoints/step-*.pt"))
     wait_until(lambda: len(actors(process.pid)) == 2 and max(tmp_path.glob("checkpoints/step-*.pt")) > newest)
     family = below(process.pid)

@@ -9,15 +9,15 @@ from bare_drive import made
 from toy_env import DotEnv
 
 from td3sweep.assemble.environment import build_env
-from td3sweep.assemble.trainer import build_demonstrator
 from td3sweep.collect.demonstrate import Demonstrator
 from td3sweep.collect.drivers import Autopilot
 from td3sweep.collect.episode import Chooser
 from td3sweep.collect.evaluation import drive
-from td3sweep.collect.here import Here
-from td3sweep.plan import Acting, Plan
+from td3sweep.collect.in_process import Here
+from td3sweep.collect.schedule import Acting, Plan
 from td3sweep.replay.saving import TRANSITION
-from td3sweep.run import run
+from td3sweep.training.build import build_demonstrator
+from td3sweep.training.run import run
 
 PLAN = Plan(
     steps=40, horizon=40, warmup=20, random_steps=6, updates_per_step=0.0, critic_only_updates=0, batch_size=8,

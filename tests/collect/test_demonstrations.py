@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from away_runs import Steps, make_away
+from pool_runs import Steps, make_away
 from shown import Homing, Telling, homing, shows
 from test_trainer import make, rows, same, timeless, weights
 
-from td3sweep.plan import Acting
+from td3sweep.collect.schedule import Acting
 
 SHOWN = {"random_steps": 7, "warmup": 25, "steps": 40, "critic_only_updates": 3, "lr_final": 0.1}
 

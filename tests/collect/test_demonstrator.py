@@ -9,7 +9,7 @@ from shown import Homing, homing, shows
 from td3sweep.agent.build import build_td3
 from td3sweep.collect.demonstrate import Demonstrator
 from td3sweep.collect.episode import Chooser
-from td3sweep.plan import Acting
+from td3sweep.collect.schedule import Acting
 
 OBSERVATION = {"image": np.full((4, 84, 84), 90, np.uint8), "vector": np.array([38 / 84, 0.0], np.float32)}
 BOUNDS = ((-1.0, -0.3), (1.0, 1.0))

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from away_runs import agent_of
+from pool_runs import agent_of
 from test_trainer import plan_of
 
-from td3sweep.collect.away import Away
+from td3sweep.collect.actor_pool import Away
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
 from td3sweep.collect.episode import Choice, Moment
 from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated
@@ -24,8 +24,8 @@ OBSERVATION = {"image": np.zeros((4, 84, 84), np.uint8), "vector": np.zeros(2, n
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch):
     """A simulator that failed is tried again at once, and what was not said yet is not waited for."""
-    monkeypatch.setattr("td3sweep.collect.away.PAUSES_S", (0.0,) * (FAULTS_IN_A_ROW - 1))
-    monkeypatch.setattr("td3sweep.collect.away.WAIT_S", 0.0)
+    monkeypatch.setattr("td3sweep.collect.actor_pool.PAUSES_S", (0.0,) * (FAULTS_IN_A_ROW - 1))
+    monkeypatch.setattr("td3sweep.collect.actor_pool.WAIT_S", 0.0)
 
 
 class Puppet(Remote):

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from away_runs import agent_of
+from pool_runs import agent_of
 
 from td3sweep.agent.build import build_td3
 from td3sweep.collect.parameters import SharedParameters
@@ -62,8 +62,7 @@ def test_a_reader_killed_within_its_copy_does_not_stop_the_writer():
 
 def test_an_actors_process_knows_neither_the_search_nor_the_tracking():
     heavy = "[m for m in ('optuna', 'wandb', 'hydra') if m in sys.modules]"
-    code = (
-        f"import sys, td3sweep.collect.actor, td3sweep.assemble.learner, td3sweep.assemble.environment; print({heavy})"
-    )
+    parts = "td3sweep.collect.actor_process, td3sweep.assemble.learner, td3sweep.assemble.environment"
+    code = f"import sys, {parts}; print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

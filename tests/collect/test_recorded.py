@@ -10,18 +10,18 @@ from tapes import record, tape
 from toy_env import DotEnv
 
 from td3sweep.agent.build import build_td3
-from td3sweep.checkpoint import Checkpoints
-from td3sweep.collect.here import Here
+from td3sweep.collect.in_process import Here
 from td3sweep.collect.recorded import Recorded
+from td3sweep.collect.schedule import Acting, Plan
+from td3sweep.collect.tapes import Tapes
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.monitor.verdict import Monitor
-from td3sweep.plan import Acting, Plan
 from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import RunDirectory
 from td3sweep.replay import FrameReplay
-from td3sweep.tapes import Tapes
-from td3sweep.trainer import Trainer
-from td3sweep.watching import Watching
+from td3sweep.training.checkpoint import Checkpoints
+from td3sweep.training.trainer import Trainer
+from td3sweep.training.watching import Watching
 
 PLAN = {
     "steps": 24, "horizon": 24, "warmup": 16, "random_steps": 5, "updates_per_step": 1.0, "critic_only_updates": 0,

@@ -12,7 +12,7 @@ from types import ModuleType
 import gymnasium
 import torch
 
-from td3sweep.monitor.hooks import Watch
+from td3sweep.monitor.watch import Watch
 
 GAMMA, EPISODE = 0.97, 50
 HOOK = {  # where in the script, by the line that follows

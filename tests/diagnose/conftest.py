@@ -6,7 +6,7 @@ import pytest
 from cleanrl_style import GAMMA, train
 
 from td3sweep.diagnose.__main__ import main
-from td3sweep.monitor.hooks import Watch
+from td3sweep.monitor.watch import Watch
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from PIL import Image
 from td3sweep.diagnose.chart import as_chart
 from td3sweep.diagnose.curves import Curve, asinh_ticks, episode_curve, is_wide, q_curves
 from td3sweep.diagnose.judge import judge
-from td3sweep.diagnose.log import Episode, Log, Row
 from td3sweep.diagnose.picture import write_picture
+from td3sweep.logs.log import Episode, Log, Row
 
 
 def log(path, values):

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from logs import run_directory, seed_rows
+from written_logs import run_directory, seed_rows
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-import td3sweep.monitor.hooks
-from td3sweep.monitor.hooks import Watch
+import td3sweep.monitor.watch
+from td3sweep.monitor.watch import Watch
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def test_three_lines_in_a_cleanrl_style_loop_tell_a_sound_run_from_a_diverging_o
 
 
 def test_the_example_in_its_documentation():
-    assert doctest.testmod(td3sweep.monitor.hooks).attempted == 4
-    assert doctest.testmod(td3sweep.monitor.hooks).failed == 0
+    assert doctest.testmod(td3sweep.monitor.watch).attempted == 4
+    assert doctest.testmod(td3sweep.monitor.watch).failed == 0
 
 
 def test_the_monitor_works_without_everything_else():
@@ -93,7 +93,7 @@ def test_the_monitor_works_without_everything_else():
 import sys
 for name in ("hydra", "omegaconf", "carla", "wandb", "torch", "gymnasium", "rich", "stable_baselines3"):
     sys.modules[name] = None
-from td3sweep.monitor.hooks import Watch
+from td3sweep.monitor.watch import Watch
 watch = Watch(gamma=0.99, warmup=1000)
 for step in range(0, 1000, 50):
     watch.episode(step, length=50, ret=10)

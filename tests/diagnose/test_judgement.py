@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from logs import run_directory, seed_row, seed_rows, write_lines
 from torch.utils.tensorboard import SummaryWriter
+from written_logs import run_directory, seed_row, seed_rows, write_lines
 
-from td3sweep.diagnose.find import read
 from td3sweep.diagnose.judge import judge
-from td3sweep.diagnose.log import Episode, Log, Row
-from td3sweep.diagnose.named import under_our_names
+from td3sweep.logs.find import read
+from td3sweep.logs.log import Episode, Log, Row
+from td3sweep.logs.named import under_our_names
 
 CRITIC = ["q/q1", "q/target", "q/target_sd"]
 

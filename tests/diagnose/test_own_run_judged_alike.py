@@ -4,9 +4,9 @@ import pytest
 from test_trainer import make
 
 from td3sweep.agent.targets import TD3Target
-from td3sweep.diagnose.find import read
 from td3sweep.diagnose.judge import judge
-from td3sweep.diagnose.named import under_our_names
+from td3sweep.logs.find import read
+from td3sweep.logs.named import under_our_names
 
 
 class Runaway(TD3Target):

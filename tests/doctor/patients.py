@@ -3,9 +3,9 @@
 from unittest.mock import patch
 
 from td3sweep.agent import TD3, Clip, build_td3
-from td3sweep.agent.faults import inject
 from td3sweep.doctor import Audit
 from td3sweep.doctor.audit import examine
+from td3sweep.doctor.injected import inject
 from td3sweep.doctor.td3 import small_batch, td3_learner
 
 MEMORIES = {"none": (0, 1, 0), "gru": (48, 10, 5), "lstm": (256, 10, 5)}

@@ -3,10 +3,10 @@
 import pytest
 from toy_env import DotEnv
 
-from td3sweep import run as run_module
-from td3sweep.agent.faults import inject
-from td3sweep.assemble import trainer as assemble
-from td3sweep.run import run
+from td3sweep.doctor.injected import inject
+from td3sweep.training import build as assemble
+from td3sweep.training import run as run_module
+from td3sweep.training.run import run
 
 QUICK = (
     "env=gym", "reward=none", "steps=40", "warmup=20", "hyperparams.batch_size=8", "log_every=5", "eval_episodes=1",

@@ -6,7 +6,7 @@ import pytest
 import torch
 from patients import audited, finding, patient
 
-from td3sweep.agent.faults import FAULTS
+from td3sweep.doctor.injected import FAULTS
 from td3sweep.names import Fault, words_of
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from td3sweep.agent.faults import FAULTS
 from td3sweep.assemble.environment import build_env, random_bounds
 from td3sweep.assemble.learner import audit_agent, build_agent, build_replay
+from td3sweep.doctor.injected import FAULTS
 
 pytestmark = pytest.mark.slow
 STEPS = 60
@@ -16,8 +16,8 @@ def episodes(tmp_path_factory):
     """Random driving on the stand-in, as (observation, action, reward, terminated, truncated, next observation)."""
     from hydra import compose, initialize_config_dir
 
-    from td3sweep.compose import register, to_settings
-    from td3sweep.presets import config_directory
+    from td3sweep.config.compose import register, to_settings
+    from td3sweep.config.presets import config_directory
 
     register()
     with initialize_config_dir(config_directory(), version_base="1.3"):

@@ -120,7 +120,7 @@ def test_a_worker_that_is_killed_or_hangs_is_replaced(monkeypatch, tmp_path):
     with IsolatedCarlaEnv(bare(log_dir=str(tmp_path), timeouts={"tick": 2.0, "frame": 0.5})) as env:
         expected = hash_of(env, seed=3)
         env._worker.kill()
-        said = rf"process was ended by SIGKILL; see {tmp_path}/environment\.log"
+        said = rf"process is gone: ended by SIGKILL; see {tmp_path}/environment\.log"
         with pytest.raises(SimulatorError, match=said) as caught:
             env.step(ACTION)
         assert caught.value.kind == "client"  # as it came through the pipe

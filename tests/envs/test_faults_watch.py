@@ -10,8 +10,8 @@ import torch
 from benchmarks.carla_faults_watch import CAMERA_X, Watch
 from td3sweep.errors import SimulatorError
 from td3sweep.replay.frames import FrameReplay
-from td3sweep.standin.protocol import SensorType, StreamMessage, image_header
 from td3sweep.standin.stamp import read_stamp, stamped
+from td3sweep.standin.wire import SensorType, StreamMessage, image_header
 
 REPEAT = 4
 

@@ -5,11 +5,11 @@ import pytest
 from bare_drive import bare
 
 from td3sweep.collect.evaluation import drive
+from td3sweep.config.presets import preset
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.carla.reward import build_reward
 from td3sweep.envs.carla.shaping import Shaping, apf, centre
 from td3sweep.envs.carla.state import DriveState
-from td3sweep.presets import preset
 
 
 @pytest.mark.parametrize(

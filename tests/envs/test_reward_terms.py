@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from td3sweep.config.presets import preset
 from td3sweep.envs.carla.reward import (
     Comfort,
     CruiseSpeed,
@@ -18,7 +19,6 @@ from td3sweep.envs.carla.reward import (
 )
 from td3sweep.envs.carla.state import DriveState
 from td3sweep.errors import UserError
-from td3sweep.presets import preset
 
 CASES = [
     (Efficiency(), {"speed": 4.165}, 0.5),

@@ -73,7 +73,7 @@ def test_an_early_end_shows_the_end_of_the_log(tmp_path):
     path = script(tmp_path, "echo starting\necho 'no Vulkan device' >&2\nexit 7\n")
     server = Server("launch", path=path, log_dir=str(tmp_path / "logs"))
     server.start()
-    with pytest.raises(SimulatorError, match=r"(?s)ended with exit code 7; last lines .*no Vulkan device"):
+    with pytest.raises(SimulatorError, match=r"(?s)is gone: exit code 7; last lines .*no Vulkan device"):
         server.wait_ready(20.0)
     server.stop()
     assert "no Vulkan device" in (tmp_path / "logs" / "server.log").read_text()
@@ -82,7 +82,7 @@ def test_an_early_end_shows_the_end_of_the_log(tmp_path):
 def test_an_early_end_of_the_standin_too():
     server = Server("standin", flags=["-fault-die-at-start"])
     server.start()
-    with pytest.raises(SimulatorError, match=r"(?s)standin server ended with exit code \d+; last lines .+"):
+    with pytest.raises(SimulatorError, match=r"(?s)standin server is gone: exit code \d+; last lines .+"):
         server.wait_ready(20.0)
     server.stop()
 

@@ -119,7 +119,7 @@ def test_grace_is_longer_than_docker_takes_to_stop_a_container():
 def test_a_command_that_ends_at_once_is_a_fault_with_its_log():
     server = Server("command", command=[sys.executable, "-c", "raise SystemExit('no such image')"])
     server.start()
-    with pytest.raises(SimulatorError, match=r"command server ended with exit code 1; .*no such image") as caught:
+    with pytest.raises(SimulatorError, match=r"command server is gone: exit code 1; .*no such image") as caught:
         server.wait_ready(20.0)
     assert caught.value.kind == "start"
     server.stop()

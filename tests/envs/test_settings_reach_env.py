@@ -3,7 +3,7 @@
 import pytest
 
 from td3sweep.assemble.environment import build_env, random_bounds
-from td3sweep.env_settings import CarlaSettings
+from td3sweep.config.env_settings import CarlaSettings
 from td3sweep.envs.carla.config import drive_config
 
 

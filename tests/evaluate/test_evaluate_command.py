@@ -10,11 +10,11 @@ import torch
 from command import QUICK
 from PIL import Image
 
-from td3sweep.checkpoint import read_checkpoint
 from td3sweep.evaluate import FIRST_SEED
 from td3sweep.evaluate.__main__ import main
-from td3sweep.evaluate.protocol import run_protocol
-from td3sweep.run import run
+from td3sweep.evaluate.driving_test import run_protocol
+from td3sweep.training.checkpoint import read_checkpoint
+from td3sweep.training.run import run
 
 SHORT = ["env.route_min=40", "env.route_max=50", "threads=1"]
 
@@ -27,7 +27,7 @@ def evaluate(*arguments):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A tiny run with memory, trained for real on the stand-in."""
-    from td3sweep.compose import compose_settings
+    from td3sweep.config.compose import compose_settings
 
     directory = tmp_path_factory.mktemp("run")
     assert (
@@ -150,7 +150,9 @@ def written(monkeypatch, tmp_path):
     agent = SimpleNamespace(initial_state=lambda: None)
     monkeypatch.setattr("td3sweep.evaluate.saved.load_agent", lambda settings, checkpoint: (agent, 120))
     found = []
-    monkeypatch.setattr("td3sweep.evaluate.protocol.run_protocol", lambda _, __, out, **more: found.append(out) or {})
+    monkeypatch.setattr(
+        "td3sweep.evaluate.driving_test.run_protocol", lambda _, __, out, **more: found.append(out) or {}
+    )
 
     def run(*arguments):
         evaluate("--json", *arguments)
@@ -188,7 +190,7 @@ def test_an_interrupted_evaluation_leaves_no_older_result_beside_its_pictures(se
         def close(self):
             pass
 
-    monkeypatch.setattr("td3sweep.evaluate.protocol.build_env", lambda *_, **__: Interrupted())
+    monkeypatch.setattr("td3sweep.evaluate.driving_test.build_env", lambda *_, **__: Interrupted())
     for name in ("evaluation.json", "explain.png", "video-00.mp4", "route-00.png", "notes.txt"):
         (tmp_path / name).touch()
     with pytest.raises(KeyboardInterrupt):

@@ -11,14 +11,14 @@ from toy_env import DotEnv
 
 from td3sweep.collect.drivers import Constant
 from td3sweep.collect.evaluation import RECORD_SEED, RUN_SEED
-from td3sweep.compose import compose_settings
+from td3sweep.collect.tapes import Tapes, check_recording
+from td3sweep.config.compose import compose_settings
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.evaluate import FIRST_SEED
 from td3sweep.evaluate.__main__ import main
-from td3sweep.evaluate.protocol import run_protocol
+from td3sweep.evaluate.driving_test import run_protocol
 from td3sweep.evaluate.taping import Shelf, Taping
-from td3sweep.run import run
-from td3sweep.tapes import Tapes, check_recording
+from td3sweep.training.run import run
 
 
 def test_a_tape_holds_every_frame_once_and_every_step():
@@ -56,7 +56,7 @@ def test_what_a_learner_leaves_out_is_kept_beside_the_reward():
 
 
 def protocol(monkeypatch, tmp_path, settings, env, **more):
-    monkeypatch.setattr("td3sweep.evaluate.protocol.build_env", lambda *_, **__: env)
+    monkeypatch.setattr("td3sweep.evaluate.driving_test.build_env", lambda *_, **__: env)
     env.metadata = {}
     return run_protocol(
         settings, Constant((0.2, 0.0)), tmp_path / "out", video=False,
@@ -118,7 +118,7 @@ def test_a_place_that_is_taken_is_refused(settings, tmp_path):
 
 def test_the_command_refuses_in_one_line_and_starts_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("td3sweep.evaluate.protocol.build_env", lambda *_, **__: pytest.fail("started"))
+    monkeypatch.setattr("td3sweep.evaluate.driving_test.build_env", lambda *_, **__: pytest.fail("started"))
     (tmp_path / "notes.txt").touch()
     with pytest.raises(SystemExit) as exit_info:
         main(["--policy", "pid", "--record", "."])
@@ -133,7 +133,7 @@ def test_a_recorded_evaluation_has_a_place_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr("td3sweep.evaluate.saved.load_agent", lambda *_: (SimpleNamespace(initial_state=None), 120))
     found = []
     monkeypatch.setattr(
-        "td3sweep.evaluate.protocol.run_protocol",
+        "td3sweep.evaluate.driving_test.run_protocol",
         lambda _, __, out, **more: found.append((str(out), more["record"])) or {},
     )
     main(["--json", "--policy", "pid", "--record", "demos", "env.map=StandInRing"])

@@ -10,10 +10,10 @@ import pytest
 from command import PLAIN, QUICK
 from toy_env import DotEnv
 
-from td3sweep import run as run_module
-from td3sweep.checkpoint import read_checkpoint
 from td3sweep.errors import SimulatorError
 from td3sweep.gates.__main__ import _settings, main
+from td3sweep.training import run as run_module
+from td3sweep.training.checkpoint import read_checkpoint
 
 TOY = (
     *PLAIN, "env=gym", "reward=none", "hyperparams=paper", "clip=joint", "n_step=1", "trunk=null", "warmup=20",

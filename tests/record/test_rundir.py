@@ -6,9 +6,12 @@ import subprocess
 
 import pytest
 
+from td3sweep.config.run_place import unfinished
 from td3sweep.errors import UserError
+from td3sweep.files import write_atomically
 from td3sweep.record import rundir
-from td3sweep.record.rundir import RunDirectory, software, unfinished, write_atomically
+from td3sweep.record.provenance import software
+from td3sweep.record.rundir import RunDirectory
 
 
 def test_the_resolved_configuration_is_kept(tmp_path, settings):

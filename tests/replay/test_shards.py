@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from td3sweep.checkpoint import Checkpoints
 from td3sweep.replay.shards import ShardedReplay
+from td3sweep.training.checkpoint import Checkpoints
 
 
 def make(shards=3, capacity=120, memory=False, seed=5):
@@ -78,7 +78,7 @@ def test_open_episodes_are_discarded_in_all_rings():
 @pytest.mark.parametrize("memory", [False, True])
 @pytest.mark.parametrize("slots", [30, 4096])
 def test_saved_in_pieces_and_restored_it_draws_the_same_samples(tmp_path, monkeypatch, memory, slots):
-    monkeypatch.setattr("td3sweep.checkpoint.SEGMENT_SLOTS", slots)
+    monkeypatch.setattr("td3sweep.training.checkpoint.SEGMENT_SLOTS", slots)
     replay, rng = make(memory=memory), np.random.default_rng(0)
     folders = [tmp_path / "checkpoints", tmp_path / "replay"]
     for folder in folders:

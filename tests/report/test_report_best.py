@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from made_up_runs import crossed, run, two
 
-from td3sweep.compose import compose_settings
+from td3sweep.config.compose import compose_settings
+from td3sweep.config.saved import flatten
 from td3sweep.report.best import best
 from td3sweep.report.factors import factors
 from td3sweep.report.findings import conclude
 from td3sweep.report.frame import tidy
 from td3sweep.report.runs import EVAL
-from td3sweep.saved import flatten
 
 
 def test_the_best_has_no_run_that_diverged_with_or_without_a_return():

@@ -16,7 +16,7 @@ from td3sweep.report.findings import find
 from td3sweep.report.load import load
 from td3sweep.report.page import render
 from td3sweep.report.runs import read_run
-from td3sweep.run import UNWATCHED
+from td3sweep.training.run import UNWATCHED
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from made_up_runs import ALARM, crossed, run
 from scipy import stats as scipy_stats
 
-from td3sweep.report import stats
+from td3sweep import stats
 from td3sweep.report.compare import comparisons, contrasts
 from td3sweep.report.factors import factors
 from td3sweep.report.findings import conclude

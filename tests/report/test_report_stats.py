@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from td3sweep.report import stats
+from td3sweep import stats
 
 
 def test_iqm_leaves_out_a_quarter_at_each_end():

@@ -8,7 +8,7 @@ import pytest
 
 from td3sweep.standin import maps
 from td3sweep.standin.geometry import Transform
-from td3sweep.standin.protocol import WORLD_STREAM, SensorType
+from td3sweep.standin.wire import WORLD_STREAM, SensorType
 from td3sweep.standin.world import World, WorldError
 
 RECORD = 119

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from td3sweep.settings import SweepSettings
+from td3sweep.config.settings import SweepSettings
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec
 from td3sweep.sweep.study import Ledger

@@ -1,7 +1,6 @@
 """A job's command as a child: bound to its parent, its output appended, its end in words."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -50,13 +49,6 @@ def _alive(pid):
     except ProcessLookupError:
         return False
     return True
-
-
-@pytest.mark.parametrize(
-    ("code", "words"), [(0, "exit code 0"), (140, "exit code 140"), (-signal.SIGKILL, "ended by SIGKILL")]
-)
-def test_the_end_in_words(code, words):
-    assert child.how(code) == words
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from optuna.trial import TrialState
 from sweeps import SPACE, make_ledger, quick, reopened
 
 from td3sweep.errors import SimulatorError, UserError
+from td3sweep.process.lease import Lease
 from td3sweep.sweep import controller as module
 from td3sweep.sweep.controller import Controller
-from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.study import ATTEMPT
 from td3sweep.sweep.trial import settings_of
 from td3sweep.sweep.worker import work

@@ -10,8 +10,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 
-from td3sweep.compose import register
-from td3sweep.presets import config_directory
+from td3sweep.config.compose import register
+from td3sweep.config.presets import config_directory
 
 SCRIPT = Path(__file__).parents[2] / "launchers/slurm/workers.sbatch"
 FILES = sorted((Path(config_directory()) / "hydra/launcher").glob("*.yaml"))

@@ -9,10 +9,10 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy.exc import OperationalError
 
-from td3sweep.settings import SweepSettings
+from td3sweep.config.settings import SweepSettings
+from td3sweep.process.lease import Lease
 from td3sweep.sweep import storage as storage_module
 from td3sweep.sweep.controller import Controller
-from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec
 from td3sweep.sweep.storage import JOURNAL, open_storage

@@ -5,9 +5,9 @@ from optuna.trial import TrialState
 from sweeps import make_ledger, make_spec
 
 from td3sweep.errors import UserError
+from td3sweep.process.lease import Lease
 from td3sweep.sweep import __main__ as module
 from td3sweep.sweep import frame
-from td3sweep.sweep.lease import Lease
 from td3sweep.sweep.results import read
 
 

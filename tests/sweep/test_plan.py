@@ -8,7 +8,7 @@ from command import QUICK, command
 from rich.console import Console
 from sweeps import make_spec
 
-from td3sweep.compose import compose_settings
+from td3sweep.config.compose import compose_settings
 from td3sweep.errors import UserError
 from td3sweep.sweep import plan as module
 from td3sweep.sweep.plan import Probe, cost, kinds_of, plan

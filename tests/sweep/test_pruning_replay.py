@@ -11,7 +11,7 @@ import pytest
 from benchmarks.pruning import _without_infinity, alarms, compare, median, outcome, ranks, targets
 from benchmarks.pruning_record import TASK
 from benchmarks.pruning_replay import WORDS, Method, follow, load, replay, to_unit
-from td3sweep.settings import SweepSettings
+from td3sweep.config.settings import SweepSettings
 from td3sweep.sweep.search import build_pruner
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec
@@ -174,7 +174,7 @@ def test_a_replayed_trial_is_the_product_s_own(record, monkeypatch, tmp_path, cu
         summary = {"verdict": "healthy", "first_alarm_step": None, "env_steps": end}
         return SimpleNamespace(interrupted=False, summary=summary, exit_code=3 if stopped else 0)
 
-    monkeypatch.setattr("td3sweep.run.run", play)
+    monkeypatch.setattr("td3sweep.training.run.run", play)
     theirs, mine = (search("median", seeds=2, n_startup_trials=1) for _ in range(2))
     for study in (theirs, mine):
         follow(table.courses[0][0, 1], trial := study.ask(), Method("random"))

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from jobs import lines, wait
 
+from td3sweep.config.presets import config_directory
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.presets import config_directory
 from td3sweep.sweep.engines import Job
 from td3sweep.sweep.engines.slurm import SlurmEngine
 

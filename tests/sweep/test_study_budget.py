@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from sweeps import SPACE, make_ledger, make_spec, reopened
 
 from td3sweep.errors import UserError
-from td3sweep.sweep.lease import Lease
+from td3sweep.process.lease import Lease
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import load_spec
 from td3sweep.sweep.storage import JOURNAL

@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 from hydra import compose, initialize_config_dir
 
-from td3sweep.compose import register
+from td3sweep.config.compose import register
+from td3sweep.config.presets import config_directory
 from td3sweep.errors import UserError
-from td3sweep.presets import config_directory
 from td3sweep.sweep.search import build_pruner, build_sampler
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import load_spec

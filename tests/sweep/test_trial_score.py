@@ -7,8 +7,8 @@ import pytest
 from sweeps import make_spec
 from test_trainer import make as make_trainer
 
-from td3sweep.run import Outcome
 from td3sweep.sweep.trial import Ending, Judge, Work, final_window, order, settings_of, train, worst
+from td3sweep.training.run import Outcome
 
 
 def evaluations(path, *returns, untrained=()):
@@ -31,7 +31,7 @@ def make_work(tmp_path, seeds=(0,), hopeless=lambda step, value: False, **search
 
 @pytest.fixture
 def runs(monkeypatch):
-    """Stands in for td3sweep.run.run: each seed's evaluations, verdict and exit code, as told."""
+    """Stands in for td3sweep.training.run.run: each seed's evaluations, verdict and exit code, as told."""
     script, seen = {}, []
 
     def run(settings, path, callbacks):
@@ -41,7 +41,7 @@ def runs(monkeypatch):
         summary = {"verdict": verdict, "first_alarm_step": None, "env_steps": 10}
         return Outcome(path, summary, code)
 
-    monkeypatch.setattr("td3sweep.run.run", run)
+    monkeypatch.setattr("td3sweep.training.run.run", run)
     return script, seen
 
 

@@ -8,8 +8,8 @@ import pytest
 from sweeps import make_ledger
 
 from td3sweep.errors import SimulatorError
+from td3sweep.process.lease import BEAT_S, Lease
 from td3sweep.sweep import worker as module
-from td3sweep.sweep.lease import BEAT_S, Lease
 from td3sweep.sweep.study import ATTEMPT
 from td3sweep.sweep.worker import work
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from td3sweep.env_settings import CameraSettings, CarlaSettings, TimeoutSettings
+from td3sweep.config.env_settings import CameraSettings, CarlaSettings, TimeoutSettings
+from td3sweep.config.presets import preset
+from td3sweep.config.setting import check_bounds
+from td3sweep.config.settings import HyperparamSettings, RewardSettings, Settings
+from td3sweep.config.validate import check_task
 from td3sweep.errors import UserError
-from td3sweep.presets import preset
-from td3sweep.setting import check_bounds
-from td3sweep.settings import HyperparamSettings, RewardSettings, Settings
-from td3sweep.validate import check_task
 
 GROUPS = {"camera": CameraSettings, "timeouts": TimeoutSettings}
 OF_REWARD = {"reward", "progress_scale"}
@@ -25,7 +25,7 @@ class DriveConfig:
     """One configuration of the environment.
 
     Attributes:
-        env: see :class:`td3sweep.settings.CarlaSettings`.
+        env: see :class:`td3sweep.config.settings.CarlaSettings`.
         reward: terms with their weights; `scale` is the learner's own and is not applied here.
         frame_stack: frames in the image stack.
         gamma: the learner's discount, for the shaping terms `centre` and `apf`.

@@ -24,7 +24,7 @@ from td3sweep.envs.carla.config import DriveConfig
 from td3sweep.envs.carla.env import CarlaDriveEnv
 from td3sweep.envs.protocol import Action, Observation
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.processes import end, leave_signals_to_the_trainer
+from td3sweep.process.children import end, leave_signals_to_the_trainer
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
                 raise
             folder = self._config.log_dir
             where = f"; see {Path(folder) / LOG}" if folder else ""
-            raise SimulatorError(f"{method}: the environment's process {how}{where}", "client") from error
+            raise SimulatorError(f"{method}: the environment's process is gone: {how}{where}", "client") from error
         if isinstance(answer, Exception):
             raise answer
         return answer

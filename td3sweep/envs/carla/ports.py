@@ -1,12 +1,13 @@
 """Blocks of free ports, one block a server, safe against processes that search at the same time."""
 
 import errno
-import fcntl
 import os
 import socket
 import tempfile
 import time
 from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 from td3sweep.errors import SimulatorError, UserError
 
@@ -21,10 +22,9 @@ class PortBlock:
     The lock settles races between processes of this package; the bind probe finds everyone else's listeners.
     """
 
-    def __init__(self, first: int, lock: int, path: Path) -> None:
+    def __init__(self, first: int, lock: BaseFileLock) -> None:
         self.first = first
-        self._lock: int | None = lock
-        self._path = path
+        self._lock = lock
 
     @property
     def traffic_manager(self) -> int:
@@ -33,11 +33,7 @@ class PortBlock:
 
     def release(self) -> None:
         """Give the block back; more than once is fine."""
-        if self._lock is None:
-            return
-        lock, self._lock = self._lock, None
-        self._path.unlink(missing_ok=True)  # while still locked: `_acquire` detects a lock on an unlinked file
-        os.close(lock)
+        self._lock.release(force=True)
 
 
 def free_block() -> PortBlock:
@@ -104,13 +100,9 @@ def _acquire(first: int) -> PortBlock | None:
     # A folder for each user: locks of others could not be opened, and the bind probe finds their servers.
     folder = Path(tempfile.gettempdir()) / f"td3sweep-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"{first}.lock"
-    lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    lock = FileLock(folder / f"{first}.lock", timeout=0, thread_local=False)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(lock).st_ino == os.stat(path).st_ino:
-            return PortBlock(first, lock, path)
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(lock)
-    return None
+        lock.acquire()
+    except Timeout:
+        return None
+    return PortBlock(first, lock)

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from td3sweep.envs.carla import guard
 from td3sweep.envs.carla.client import connect, load_carla
 from td3sweep.envs.carla.ports import PortBlock, block_at, free_block, port_allowed
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.names import ServerMode
+from td3sweep.process import guard
+from td3sweep.process.children import how
 from td3sweep.standin.maps import DEFAULT_MAP, MAP_NAMES
 
 LAUNCH_FLAGS = ("-RenderOffScreen", "-nosound", "-quality-level=Low")
@@ -172,7 +173,7 @@ class Server:
     def ended(self) -> str | None:
         """How the process ended that `start()` began, with the end of its log; None while it runs or is not ours."""
         end = None if self._process is None else _ended(self._process)
-        return None if end is None else f"the {self.mode} server {end}" + self._tail()
+        return None if end is None else f"the {self.mode} server is gone: {end}" + self._tail()
 
     def check_alive(self) -> None:
         """Raise SimulatorError if the process has ended before it was ready."""
@@ -312,5 +313,5 @@ def _ended(process: subprocess.Popen[bytes]) -> str | None:
     if info is None:
         return None
     if info.si_code == os.CLD_EXITED:
-        return f"ended with exit code {info.si_status}"
-    return f"was ended by {signal.Signals(info.si_status).name}"
+        return how(info.si_status)
+    return how(-info.si_status)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from td3sweep.sweep.engines import bound
+from td3sweep.files import write_atomically
+from td3sweep.process import bound
 
 SIGNALLED = 128  # plus the signal's number: how a command leaves that saved after a signal
 
@@ -33,11 +33,6 @@ def placed(cpus: float, *, gpu: bool) -> dict[str, str]:
     return threads if gpu else {**threads, "CUDA_VISIBLE_DEVICES": ""}
 
 
-def how(code: int) -> str:
-    """In words how a process ended, from `Popen.returncode`."""
-    return f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
 class EndNote:
     """A file in the sweep's directory that says how a job ended; it outlives the queue's memory of the job."""
 
@@ -53,9 +48,7 @@ class EndNote:
 
     def write(self, words: str) -> None:
         """Leave the note, whole or not at all."""
-        partial = self._path.with_suffix(".partial")
-        partial.write_text(words)
-        partial.replace(self._path)
+        write_atomically(self._path, words)
 
     def remove(self) -> None:
         """Take back the note of an earlier attempt."""

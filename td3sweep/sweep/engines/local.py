@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from td3sweep.errors import UserError
+from td3sweep.process.children import how
 from td3sweep.sweep.engines import Job, child
 
 POLITE_S = 60.0  # from SIGTERM to SIGKILL, for a job whose time is over: it saves first
@@ -74,7 +75,7 @@ class LocalEngine:
             return None
         del self._jobs[job_id]
         told = self._told.pop(job_id, None) is not None
-        return f"its {(self._limit or 0) / 60:g} minutes were over" if over and told else child.how(code)
+        return f"its {(self._limit or 0) / 60:g} minutes were over" if over and told else how(code)
 
     def stop(self, job_id: str) -> None:
         """SIGTERM, once; it saves and leaves."""

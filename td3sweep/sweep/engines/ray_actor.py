@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ray
 
+from td3sweep.process.children import how
 from td3sweep.sweep.engines import child
 
 POLL_S = 0.2
@@ -25,7 +26,7 @@ class Trial:
         """Wait for the command's end, note it and end the worker, so that Ray can give its place to another."""
         while self._process.poll() is None:
             time.sleep(POLL_S)
-        self._note.write(child.how(self._process.returncode))
+        self._note.write(how(self._process.returncode))
         ray.actor.exit_actor()
 
     def begun(self) -> bool:

@@ -15,6 +15,7 @@ from typing import cast
 
 from submitit.core.utils import DelayedSubmission, UncompletedJobError
 
+from td3sweep.process.children import how
 from td3sweep.sweep.engines import child
 
 POLL_S = 0.2
@@ -61,7 +62,7 @@ class Trial:
         # -SIGUSR2: it came before the command could listen.
         if signal.SIGTERM not in received and code in (child.SIGNALLED + signal.SIGUSR2, -signal.SIGUSR2):
             _go_on_later(requeue)
-        note.write(child.how(code))
+        note.write(how(code))
         sys.exit(code if code >= 0 else child.SIGNALLED - code)
 
     def checkpoint(self) -> DelayedSubmission:

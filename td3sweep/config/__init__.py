@@ -1,0 +1,1 @@
+"""Settings, each said once, and Hydra's door to them."""

@@ -1,0 +1,138 @@
+"""From a log as it was written to one under our names: series, environment steps, phases, episodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from td3sweep.logs.log import EVALUATION, LEARNING, WARM_UP, Episode, Log, NothingYetError, Row
+from td3sweep.logs.names import EP_LENGTH, EP_RETURN, EVAL_RETURN, OURS, STEP, mapping, plain
+
+LEARNT = ("q/", "loss/", "td_error")  # series that exist once learning has begun
+JUDGED = ("q/", "loss/", "td_error", "grad/", "clip/", "action/", "episode/", "eval/")
+
+
+def under_our_names(log: Log, overrides: Mapping[str, str], warmup: int | None) -> Log:
+    """The same run, its series under our names; what was guessed or assumed is added to the notes.
+
+    Args:
+        log: as a reader returned it.
+        overrides: ``{tag: our name}`` from the user.
+        warmup: environment steps before learning, None to take the first row that only a learner writes.
+
+    Raises:
+        UserError: an override is wrong, or nothing in the log means anything to a detector.
+    """
+    named = mapping(log.tags(), overrides)
+    if not log.counted:
+        named = {tag: name for tag, name in named.items() if name != STEP or tag in overrides}
+    notes = list(log.notes)
+    foreign = [f"{tag} = {name}" for tag, name in named.items() if tag != name]
+    if foreign:
+        notes.append("series by name: " + ", ".join(foreign))
+    if log.counted and STEP not in named.values():
+        notes.append("no series of environment steps: rows are counted instead (--map NAME=step)")
+    kept = _kept(log.tags(), named)
+    rows = _joined([_renamed(row, kept) for row in _stepped(log, named)], notes)
+    rows = _with_actor_q(rows, log, notes)
+    if not log.episodes and not any(key.startswith(JUDGED) for row in rows for key in row.values):
+        found = ", ".join(log.tags()[:8]) or "none at all"
+        raise NothingYetError(
+            f"{log.path}: no series that a detector knows (found: {found}); name them with --map TAG=NAME"
+        )
+    start = _start(rows) if warmup is None else warmup
+    if any(row.phase is None for row in rows) and warmup is None and start is not None:
+        notes.append(f"learning is taken to begin at step {start}, the first with a loss or a Q (--warmup N)")
+    episodes = log.episodes or _episodes(rows, named, notes)
+    rows = [row if row.phase else replace(row, phase=_phase(row.step, start)) for row in rows]
+    episodes = [
+        one if one.phase else replace(one, phase=_phase(one.step, start)) for one in episodes if not _spans(one, start)
+    ]
+    return replace(log, rows=rows, episodes=episodes, notes=notes, counted=False)
+
+
+def _stepped(log: Log, named: Mapping[str, str]) -> list[Row]:
+    """Rows by environment step: a series may tell it, and a row without it keeps that of the row before."""
+    tag = next((tag for tag, name in named.items() if name == STEP), None)
+    if tag is None:
+        return sorted(log.rows, key=lambda row: row.step)
+    rows, step = [], 0
+    for row in log.rows:
+        told = row.values.get(tag, math.nan)
+        step = int(told) if math.isfinite(told) else step
+        rows.append(replace(row, step=step))
+    return sorted(rows, key=lambda row: row.step)
+
+
+def _kept(tags: Iterable[str], named: Mapping[str, str]) -> dict[str, str]:
+    """Our series, and every loss, whatever its name: all must be finite; ``{tag: name}``."""
+    taken = set(named.values())
+    ours = {tag: tag for tag in tags if tag not in taken and (OURS.fullmatch(tag) or "loss" in plain(tag))}
+    return {tag: name for tag, name in (ours | dict(named)).items() if name != STEP}
+
+
+def _renamed(row: Row, kept: Mapping[str, str]) -> Row:
+    """The row under our names. Means over no episode are left out."""
+    values = {}
+    for tag, value in row.values.items():
+        name = kept.get(tag)
+        if name is None or (name in (EP_RETURN, EP_LENGTH, EVAL_RETURN) and math.isnan(value)):
+            continue
+        values[name] = value
+    return replace(row, values=values)
+
+
+def _joined(rows: list[Row], notes: list[str]) -> list[Row]:
+    """Rows of one step and phase whose series are disjoint, as one: a loop may log its critic and its actor apart."""
+    joined: dict[tuple[int, str | None, int], dict[str, float]] = {}
+    reached: dict[tuple[int, str | None, str], int] = {}  # rows of that step and phase that hold the series already
+    for row in rows:
+        place = max((reached.get((row.step, row.phase, key), 0) for key in row.values), default=0)
+        joined.setdefault((row.step, row.phase, place), {}).update(row.values)
+        reached |= {(row.step, row.phase, key): place + 1 for key in row.values}
+    if len(joined) < len(rows):
+        notes.append(f"{len(rows) - len(joined)} rows joined with an earlier one of their step that lacks their series")
+    return [Row(step, values, phase) for (step, phase, _), values in joined.items()]
+
+
+def _with_actor_q(rows: list[Row], log: Log, notes: list[str]) -> list[Row]:
+    """TD3's actor loss is -Q1(s, pi(s)): where only the loss is logged, the actor's Q is its negative."""
+    if any("q/actor" in row.values for row in rows) or not any("loss/actor" in row.values for row in rows):
+        return rows
+    notes.append("q/actor = -actor loss, which holds for TD3 and DDPG")
+    if any("ent_coef" in tag or plain(tag).endswith("alpha") for tag in log.tags()):
+        notes.append("this log has an entropy coefficient (SAC): there -actor loss is Q less the entropy term")
+    return [
+        replace(row, values={**row.values, "q/actor": -row.values["loss/actor"]}) if "loss/actor" in row.values else row
+        for row in rows
+    ]
+
+
+def _start(rows: Iterable[Row]) -> int | None:
+    """The first step at which a learner logged anything."""
+    return next((row.step for row in rows if any(key.startswith(LEARNT) for key in row.values)), None)
+
+
+def _phase(step: int, start: int | None) -> str:
+    return WARM_UP if start is not None and step < start else LEARNING
+
+
+def _spans(episode: Episode, start: int | None) -> bool:
+    """Whether an episode began with random actions and ended with the policy's: it tells of neither."""
+    if episode.phase is not None or start is None or episode.length is None:
+        return False
+    return episode.step - episode.length < start < episode.step
+
+
+def _episodes(rows: Iterable[Row], named: Mapping[str, str], notes: list[str]) -> list[Episode]:
+    """Episodes from the rows that tell of one."""
+    of_episodes = [tag for tag, name in named.items() if name in (EP_RETURN, EP_LENGTH)]
+    means = [tag for tag in of_episodes if "mean" in plain(tag) or "average" in plain(tag)]
+    if means:
+        notes.append(f"{', '.join(means)}: a moving mean, so that a change shows late and episodes are not independent")
+    return [
+        Episode(row.step, row.values.get(EP_LENGTH), row.values.get(EP_RETURN), row.phase)
+        for row in rows
+        if row.phase != EVALUATION and (EP_LENGTH in row.values or EP_RETURN in row.values)
+    ]

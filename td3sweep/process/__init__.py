@@ -1,0 +1,1 @@
+"""Processes, locks and signs of life: each once."""

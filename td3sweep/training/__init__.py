@@ -1,0 +1,1 @@
+"""The loop, what it is built from, what looks on, and what it saves."""
