@@ -36,7 +36,7 @@ HEALTHY = {
     "mpg, per-module clip": ["target=mpg", "clip=per_module"],
 }
 CROSSED = [
-    "experiment=seed_5k", "wiring=crossed", "hyperparams=as_ran", "hyperparams.batch_size=64",
+    "experiment=described_5k", "wiring=crossed", "hyperparams=as_ran", "hyperparams.batch_size=64",
     "warmup=300", "steps=1300", "monitor=stop", "monitor.stop_on=[d1,d2,d3,d4]", "eval_every=100000", "eval_episodes=1",
     "save_every=100000", "tracking=off", "threads=1",
 ]  # fmt: skip

@@ -42,7 +42,7 @@ REPLAY_NOTE = (
 )
 START_NOTE = "from the command to the end of the first environment step, imports, server and wandb offline included"
 MEMORY_NOTE = (
-    "experiment=seed_5k (5,000 steps, batch 256); learner, environment worker and stand-in together, shared pages "
+    "experiment=described_5k (5,000 steps, batch 256); learner, environment worker and stand-in together, shared pages "
     "once, polled twice a second"
 )
 
@@ -139,7 +139,7 @@ def memory(size: Size, told: Told) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "run")
         command = [
-            sys.executable, "-m", "td3sweep", "experiment=seed_5k", f"steps={size.memory_steps}", "threads=1",
+            sys.executable, "-m", "td3sweep", "experiment=described_5k", f"steps={size.memory_steps}", "threads=1",
             f"warmup={min(1000, size.memory_steps - 4)}", f"hydra.run.dir={run}",
         ]  # fmt: skip
         largest, processes = tree_memory.peak(command, Path(folder, "log"))

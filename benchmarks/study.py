@@ -26,7 +26,7 @@ from benchmarks.page import DOCS
 DATA, PACKED = DOCS / "data/study.jsonl", DOCS / "data/study"
 # The described run with its settings, shortened: batch 64 instead of 256, 1,000 updates instead of 4,000.
 AS_IT_RAN = [
-    "experiment=seed_5k", "hyperparams.batch_size=64", "steps=2000", "eval_every=500", "eval_episodes=2",
+    "experiment=described_5k", "hyperparams.batch_size=64", "steps=2000", "eval_every=500", "eval_episodes=2",
     "save_every=500",
 ]  # fmt: skip
 FIXES = {  # each alone; what they are compared with are the runs of "reproduce" on the same seeds

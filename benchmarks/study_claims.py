@@ -177,7 +177,7 @@ def _too_few(_: Sequence[Result]) -> Answer:
 
 
 def _untested(_: Sequence[Result]) -> Answer:
-    return OPEN, "they are options here: `replay=per`, `target=mpg`, `reward=seed_phase3`, `experiment=phase3`"
+    return OPEN, "they are options here: `replay=per`, `target=mpg`, `reward=described_phase3`, `experiment=phase3`"
 
 
 def _chance(changes: Floats) -> str:

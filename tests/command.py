@@ -35,3 +35,9 @@ def finish(process, timeout=300):
 def command(*arguments, **options):
     """Run the command to its end."""
     return finish(start(*arguments, **options))
+
+
+TOY = (
+    "env=gym", "reward=none", "steps=20", "warmup=10", "hyperparams.batch_size=4", "updates_per_step=.1",
+    "eval_episodes=1", "tracking=off", "replay.capacity=100", "threads=1", "monitor=off",
+)  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from command import TOY
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from toy_env import DotEnv
@@ -14,11 +15,6 @@ from td3sweep.errors import DirectoryInUseError, UserError
 from td3sweep.process.lock import alone_in, in_use
 from td3sweep.training import run as run_module
 from td3sweep.training.run import run
-
-TOY = (
-    "env=gym", "reward=none", "steps=20", "warmup=10", "hyperparams.batch_size=4", "updates_per_step=.1",
-    "eval_episodes=1", "tracking=off", "replay.capacity=100", "threads=1", "monitor=off",
-)  # fmt: skip
 
 
 def directory(*overrides):

@@ -5,15 +5,15 @@ import json
 PEAK = 1.8e6 / (5000 - 625) ** 5.95  # so that the actor's Q is 1.8 million at step 5,000
 
 
-def seed_row(step):
+def described_row(step):
     """The described system's Qs at a step: the actor's explodes, the critic's own stays."""
     actor = PEAK * (step - 625) ** 5.95 if step >= 1100 else 15.0
     return {"q/actor": actor, "q/q1": 15.5, "q/target": 15.0, "q/target_sd": 3.0}
 
 
-def seed_rows(every=100, first=1000, last=5000):
+def described_rows(every=100, first=1000, last=5000):
     """``[(step, row)]`` of the described run's learning phase."""
-    return [(step, seed_row(step)) for step in range(first, last + 1, every)]
+    return [(step, described_row(step)) for step in range(first, last + 1, every)]
 
 
 def run_directory(path, rows=(), episodes=(), config="hyperparams: {gamma: 0.99}\nclip: {name: joint}\n"):

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from td3sweep.agent.policy import NetworkPolicy
-from td3sweep.collect.episode import TOLD, Chooser, Observation
+from td3sweep.collect.episode import EPISODE_INFO, Chooser, Observation
 from td3sweep.collect.evaluation import evaluate
-from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated, Go, Job
+from td3sweep.collect.messages import ActorJob, Began, Begin, Evaluate, Evaluated, Go
 from td3sweep.collect.parameters import SharedParameters
 from td3sweep.envs.protocol import Env
 from td3sweep.errors import SimulatorError, UserError
@@ -25,7 +25,7 @@ from td3sweep.process.children import leave_signals_to_the_trainer, leave_with
 class ActorLoop:
     """Answers the trainer until the pipe ends; a simulator's fault is an answer, and voids the episode."""
 
-    def __init__(self, pipe: Any, env: Env, policy: NetworkPolicy, parameters: SharedParameters, job: Job) -> None:
+    def __init__(self, pipe: Any, env: Env, policy: NetworkPolicy, parameters: SharedParameters, job: ActorJob) -> None:
         self._pipe, self._env, self._policy, self._parameters = pipe, env, policy, parameters
         self._chooser = Chooser(policy, job.bounds, np.random.default_rng(), job.demonstrator)
         self._observation: Observation | None = None
@@ -55,22 +55,22 @@ class ActorLoop:
         self._state = self._policy.initial_state()
         self._pipe.send(Began(self._observation))
 
-    def _go(self, leave: Go) -> None:
+    def _go(self, permit: Go) -> None:
         if self._observation is None:
             return
         updates = self._parameters.take()
-        moment = self._chooser.step(
+        transition = self._chooser.step(
             self._env,
-            leave.acting,
-            leave.noise,
+            permit.acting,
+            permit.noise,
             observation=self._observation,
             info=self._info,
             state=self._state,
             updates=updates,
         )
-        self._observation, self._info = (None if moment.last else moment.observation), moment.info
-        self._state = moment.chosen.state
-        self._pipe.send(replace(moment, info={key: self._info[key] for key in TOLD if key in self._info}))
+        self._observation, self._info = (None if transition.last else transition.observation), transition.info
+        self._state = transition.chosen.state
+        self._pipe.send(replace(transition, info={key: self._info[key] for key in EPISODE_INFO if key in self._info}))
 
     def _evaluate(self, asked: Evaluate) -> None:
         self._observation = None
@@ -82,7 +82,7 @@ class ActorLoop:
             episodes=asked.episodes,
             spread=asked.spread,
             interrupted=self._pipe.poll,  # nothing is asked meanwhile: the pipe speaks when it ends
-            observer=(lambda *moment: film.append(moment)) if asked.film else None,
+            observer=(lambda *transition: film.append(transition)) if asked.film else None,
         )
         if found is not None:
             self._pipe.send(Evaluated(found, film))
@@ -91,7 +91,7 @@ class ActorLoop:
 def serve(pipe: Any, descriptor: int) -> None:
     """The process: build what the job says, then answer until the pipe ends."""
     torch.set_num_threads(1)
-    job: Job = pipe.recv()
+    job: ActorJob = pipe.recv()
     try:
         env = job.make_env()
     except UserError as error:

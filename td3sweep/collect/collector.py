@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from td3sweep.agent.td3 import TD3
-from td3sweep.collect.episode import Episode, Moment
+from td3sweep.collect.episode import Episode, Transition
 from td3sweep.collect.evaluation import Observer
-from td3sweep.collect.schedule import Plan
+from td3sweep.collect.schedule import Schedule
 from td3sweep.errors import SimulatorError
 from td3sweep.replay.memory import Store
 
@@ -31,7 +31,7 @@ class Step:
         finished: the episode that it ended, if it did.
     """
 
-    moment: Moment
+    transition: Transition
     reward: float
     seconds: float
     finished: Episode | None
@@ -47,8 +47,8 @@ class Collector(ABC):
         fault_kinds: the same by kind.
     """
 
-    def __init__(self, plan: Plan, agent: TD3) -> None:
-        self.plan, self.agent = plan, agent
+    def __init__(self, schedule: Schedule, agent: TD3) -> None:
+        self.schedule, self.agent = schedule, agent
         self.step = self.episodes = self.faults = 0
         self.fault_kinds: Counter[str] = Counter()
 
@@ -95,12 +95,12 @@ class Collector(ABC):
         self.faults += 1
         self.fault_kinds[error.kind] += 1
 
-    def _store(self, store: Store, episode: Episode, moment: Moment, started: float) -> Step:
+    def _store(self, store: Store, episode: Episode, transition: Transition, started: float) -> Step:
         """Store and count one step, begun at ``started``."""
-        scaled = moment.learnt * self.plan.reward_scale
-        chosen, ended = moment.chosen, (moment.terminated, moment.truncated)
-        store.add(chosen.action, scaled, *ended, moment.observation, chosen.state, chosen.meant)
-        episode.add(moment, scaled)
+        scaled = transition.learnt * self.schedule.reward_scale
+        chosen, ended = transition.chosen, (transition.terminated, transition.truncated)
+        store.add(chosen.action, scaled, *ended, transition.observation, chosen.state, chosen.meant)
+        episode.add(transition, scaled)
         self.step += 1
-        self.episodes += moment.last
-        return Step(moment, scaled, time.perf_counter() - started, episode if moment.last else None)
+        self.episodes += transition.last
+        return Step(transition, scaled, time.perf_counter() - started, episode if transition.last else None)

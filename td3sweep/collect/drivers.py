@@ -95,7 +95,7 @@ class Pid:
         return min(max(kp * error + ki * self._sum + kd * change, -1.0), 1.0)
 
 
-class Autopilot:
+class AutopilotDriver:
     """CARLA's Traffic Manager drives along the route at 30 km/h, and minds other cars."""
 
     def begin(self, seed: int, info: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from td3sweep.monitor.bias import Bias
 
 Observation = dict[str, NDArray[Any]]
 Floats = NDArray[np.float32]
-TOLD = ("speed", "reward_terms", "success", "end", "unlearnt")  # of an environment's info, what the loop needs
+EPISODE_INFO = ("speed", "reward_terms", "success", "end", "unlearnt")  # of an environment's info, what the loop needs
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Chooser:
         info: Mapping[str, Any],
         state: Floats,
         updates: int,
-    ) -> Moment:
+    ) -> Transition:
         """Choose an action for ``observation``, the policy's with that exploration noise, and take it in ``env``.
 
         What an autopilot does is known afterwards, so that the two are one.
@@ -83,7 +83,7 @@ class Chooser:
         if acting is not Acting.POLICY:
             state = self._policy.after(state, done)
         choice = Choice(done, acting, state, done if action is None else meant)
-        return Moment(choice, float(reward), terminated, truncated, after, updates, told)
+        return Transition(choice, float(reward), terminated, truncated, after, updates, told)
 
     def outside(
         self, acting: Acting, observation: Observation, info: Mapping[str, Any]
@@ -95,13 +95,13 @@ class Chooser:
 
 
 @dataclass(frozen=True)
-class Moment:
+class Transition:
     """One environment step: what was done, what came of it.
 
     Attributes:
         chosen: the action, with the memory state before ``observation``.
         updates: of the parameters that chose the action.
-        info: see ``TOLD``.
+        info: see ``EPISODE_INFO``.
     """
 
     chosen: Choice
@@ -148,16 +148,16 @@ class Episode:
         if not self.actions and agent.updates > 0:
             self.bias.value = agent.value(self.observation, self.state, action)
 
-    def add(self, moment: Moment, scaled: float) -> None:
+    def add(self, transition: Transition, scaled: float) -> None:
         """Note one step, whose reward the learner sees as ``scaled``."""
-        info = moment.info
-        self.actions.append(moment.chosen.action)
-        self.random += moment.chosen.acting is Acting.RANDOM
-        self.shown += moment.chosen.acting is Acting.DEMONSTRATOR
-        self.observation, self.state, self.info = moment.observation, moment.chosen.state, info
-        self.total += moment.reward
+        info = transition.info
+        self.actions.append(transition.chosen.action)
+        self.random += transition.chosen.acting is Acting.RANDOM
+        self.shown += transition.chosen.acting is Acting.DEMONSTRATOR
+        self.observation, self.state, self.info = transition.observation, transition.chosen.state, info
+        self.total += transition.reward
         self.bias.reward(scaled)
-        self.terminated = moment.terminated
+        self.terminated = transition.terminated
         if "speed" in info:
             self.speed = max(self.speed or 0.0, float(info["speed"]))
         for term, value in info.get("reward_terms", {}).items():

@@ -20,7 +20,7 @@ Observer = Callable[[dict[str, Any], Any, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EpisodeOutcome:
     """How an episode went: undiscounted return without shaping, agent steps, and the last step's info."""
 
     total: float
@@ -73,7 +73,7 @@ def drive(
     observer: Observer | None = None,
     *,
     options: dict[str, Any] | None = None,
-) -> Outcome | None:
+) -> EpisodeOutcome | None:
     """One episode from its seed, and options of its reset, to its end; None when interrupted."""
     observation, info = env.reset(seed=seed, options=options)
     if observer is not None:
@@ -90,10 +90,10 @@ def drive(
         # Shaping depends on the learner's gamma: with it, returns of a sweep's trials would not compare.
         total += float(reward) - float(info.get("shaping", 0.0))
         length, ended = length + 1, terminated or truncated
-    return Outcome(total, length, info)
+    return EpisodeOutcome(total, length, info)
 
 
-def _result(outcome: Outcome) -> dict[str, float]:
+def _result(outcome: EpisodeOutcome) -> dict[str, float]:
     info = outcome.info
     result = {"return": outcome.total, "length": float(outcome.length), "success": float(info.get("success", False))}
     if "route_fraction" in info:

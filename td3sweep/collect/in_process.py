@@ -19,7 +19,7 @@ from td3sweep.collect.demonstrate import Shows
 from td3sweep.collect.episode import Chooser, Episode, Observation
 from td3sweep.collect.evaluation import FIRST_SEED, Observer, evaluate
 from td3sweep.collect.recorded import Recorded
-from td3sweep.collect.schedule import Acting, Plan
+from td3sweep.collect.schedule import Acting, Schedule
 from td3sweep.envs.protocol import Env
 from td3sweep.errors import SimulatorError
 from td3sweep.monitor.bias import Bias
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 CUT = "cut"  # how an episode ends that others go on from elsewhere
 
 
-class Here(Collector):
+class InProcess(Collector):
     """One environment, driven by the agent itself.
 
     Attributes:
@@ -38,15 +38,17 @@ class Here(Collector):
         episode: the open one.
     """
 
-    def __init__(self, plan: Plan, env: Env, agent: TD3, replay: Store, demonstrator: Shows | None = None) -> None:
+    def __init__(
+        self, schedule: Schedule, env: Env, agent: TD3, replay: Store, demonstrator: Shows | None = None
+    ) -> None:
         """``demonstrator``: drives the rest of the warm-up; a recorded one brings its own environment along."""
-        super().__init__(plan, agent)
+        super().__init__(schedule, agent)
         self.env = env
         self.episode: Episode | None = None
         self._replay = replay
         self._recorded = demonstrator if isinstance(demonstrator, Recorded) else None
-        random = np.random.default_rng(plan.seed)
-        self._chooser = Chooser(agent, (plan.random_low, plan.random_high), random, demonstrator)
+        random = np.random.default_rng(schedule.seed)
+        self._chooser = Chooser(agent, (schedule.random_low, schedule.random_high), random, demonstrator)
         self._faults_in_a_row = FAULTS_IN_A_ROW - 1  # a simulator that fails before it ever worked ends the run
 
     def collect(self) -> Step:
@@ -57,20 +59,20 @@ class Here(Collector):
                 self.episode = self._begin()
                 self._replay.begin(self.episode.observation, self.episode.state)
             episode, started = self.episode, time.perf_counter()
-            moment = self._chooser.step(
+            transition = self._chooser.step(
                 stage,
-                self.plan.acting(self.step),
-                self.plan.noise(self.step),
+                self.schedule.acting(self.step),
+                self.schedule.noise(self.step),
                 observation=episode.observation,
                 info=episode.info,
                 state=episode.state,
                 updates=self.agent.updates,
             )
-        episode.before(self.agent, moment.chosen.action)
-        if not moment.last and self._stage(self.step + 1) is not stage:
+        episode.before(self.agent, transition.chosen.action)
+        if not transition.last and self._stage(self.step + 1) is not stage:
             episode.cut = True
-            moment = replace(moment, truncated=True, info={**moment.info, "end": CUT})
-        step = self._store(self._replay, episode, moment, started)
+            transition = replace(transition, truncated=True, info={**transition.info, "end": CUT})
+        step = self._store(self._replay, episode, transition, started)
         if stage is self.env:
             self._faults_in_a_row = 0
         if step.finished:
@@ -86,7 +88,7 @@ class Here(Collector):
                 self.env,
                 self.agent,
                 episodes=episodes,
-                spread=self.plan.eval_spread,
+                spread=self.schedule.eval_spread,
                 interrupted=interrupted,
                 observer=observer,
             )
@@ -106,20 +108,20 @@ class Here(Collector):
 
     def _stage(self, step: int) -> Env:
         """The environment in which the action that follows ``step`` environment steps is taken."""
-        if self._recorded is not None and self.plan.acting(step) is Acting.DEMONSTRATOR:
+        if self._recorded is not None and self.schedule.acting(step) is Acting.DEMONSTRATOR:
             return self._recorded
         return self.env
 
     def _begin(self) -> Episode:
         stage = self._stage(self.step)
         if isinstance(stage, Recorded):
-            seed = stage.seek(self.step - self.plan.random_steps)
+            seed = stage.seek(self.step - self.schedule.random_steps)
         else:
-            entropy = [self.plan.seed, self.episodes, self.faults]
+            entropy = [self.schedule.seed, self.episodes, self.faults]
             seed = int(np.random.SeedSequence(entropy).generate_state(1)[0]) % FIRST_SEED
         observation, info = stage.reset(seed=seed)
         self._chooser.begin(seed, info)
-        return Episode(seed, observation, self.agent.initial_state(), Bias(self.plan.gamma), info)
+        return Episode(seed, observation, self.agent.initial_state(), Bias(self.schedule.gamma), info)
 
     @contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -159,25 +161,29 @@ class Here(Collector):
         """See :class:`Collector`; the open episode is driven again."""
         super().load_state_dict(state)
         self._chooser.rng.bit_generator.state = state["random"]
-        if self._recorded is not None and self.step < self.plan.warmup and state["recording"] != self._recorded.digest:
+        if (
+            self._recorded is not None
+            and self.step < self.schedule.warmup
+            and state["recording"] != self._recorded.digest
+        ):
             raise self._recorded.changed()
         if state["episode"] is not None:
             self._reopen(state["episode"])
 
     def _reopen(self, saved: Mapping[str, Any]) -> None:
         """Drive the open episode again from its seed; where the simulator does not repeat itself, discard it."""
-        episode = Episode(saved["seed"], {}, saved["state"].numpy(), Bias(self.plan.gamma))
+        episode = Episode(saved["seed"], {}, saved["state"].numpy(), Bias(self.schedule.gamma))
         began = self.step - len(saved["actions"])
         stage = self._stage(began)
         if isinstance(stage, Recorded):
-            stage.seek(began - self.plan.random_steps)
+            stage.seek(began - self.schedule.random_steps)
         episode.total, episode.terms, episode.speed = saved["total"], dict(saved["terms"]), saved["speed"]
         episode.bias.load_state_dict(saved["bias"])
         try:
             episode.observation, episode.info = stage.reset(seed=saved["seed"])
             self._chooser.begin(saved["seed"], episode.info)
             for number, action in enumerate(saved["actions"].numpy()):
-                acting = self.plan.acting(began + number)
+                acting = self.schedule.acting(began + number)
                 again: Any = action
                 if acting is Acting.DEMONSTRATOR:  # so that it goes on as if it had never stopped
                     shown, _ = self._chooser.outside(acting, episode.observation, episode.info)

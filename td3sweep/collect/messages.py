@@ -14,7 +14,7 @@ from td3sweep.envs.protocol import Env
 
 
 @dataclass(frozen=True)
-class Job:
+class ActorJob:
     """What an actor is told when it starts.
 
     Attributes:
@@ -40,7 +40,7 @@ class Begin:
 
 @dataclass(frozen=True)
 class Go:
-    """Leave to take one step: who chooses it, and the policy's noise. Answered by a :class:`Moment`.
+    """A permit to take one step: who chooses it, and the policy's noise. Answered by a :class:`Transition`.
 
     Void where no episode is open: it crossed the news of the end.
     """

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
-from td3sweep.collect.messages import Job
+from td3sweep.collect.messages import ActorJob
 from td3sweep.process.children import end
 
 GRACE_S = 15.0  # for an actor that leaves its simulator tidily
@@ -25,7 +25,7 @@ class Remote:
         alive: False once it is ended, or was seen to have ended.
     """
 
-    def __init__(self, job: Job, parameters: int, log: Path) -> None:
+    def __init__(self, job: ActorJob, parameters: int, log: Path) -> None:
         """
         Args:
             job: what it is told.
@@ -92,7 +92,7 @@ class Fleet:
         vector_size, action_size: numbers of an observation's vector and of an action.
     """
 
-    def __init__(self, jobs: Sequence[tuple[Job, Path]], vector_size: int, action_size: int) -> None:
+    def __init__(self, jobs: Sequence[tuple[ActorJob, Path]], vector_size: int, action_size: int) -> None:
         """Start them all; ``jobs`` says what each is told, and where it logs."""
         self.parameters = os.memfd_create("td3sweep-policy")
         self.remotes = [Remote(job, self.parameters, log) for job, log in jobs]

@@ -18,7 +18,7 @@ class Acting(Enum):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """What acting and learning go by.
 
     Attributes:

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from typing import Any
 
+from td3sweep.config.former import RENAMED
 from td3sweep.config.roles import role_of
 from td3sweep.config.setting import Role
 from td3sweep.config.settings import OPTIONS, Settings
@@ -52,6 +53,10 @@ def modern(saved: dict[str, Any]) -> dict[str, Any]:
 def read(saved: dict[str, Any]) -> dict[str, Any]:
     """A saved configuration in this version's words, without what its options do not read."""
     known = dict(modern(saved))
+    for group, names in RENAMED.items():
+        said = known.get(group)
+        if isinstance(said, dict) and said.get("name") in names:
+            known[group] = said | {"name": names[said["name"]]}
     for group, options in OPTIONS.items():
         said = known.get(group)
         cls = options.get(said["name"]) if isinstance(said, dict) and "name" in said else None

@@ -1,4 +1,4 @@
-"""``demonstrations=PATH`` on a command line, where Hydra's groups take the names of their options alone."""
+"""What a command line may say that Hydra does not know: ``demonstrations=PATH``, and options by a former name."""
 
 import re
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
+from td3sweep.config.former import renamed
 from td3sweep.config.presets import options
 
 GROUP = "demonstrations"
@@ -45,7 +46,7 @@ def _is_option(name: str) -> bool:
 
 
 def _parse(self: OverridesParser, overrides: list[str]) -> list[Override]:
-    return _hydras_parse(self, written_out(overrides))
+    return _hydras_parse(self, renamed(written_out(overrides)))
 
 
 def teach() -> None:

@@ -49,7 +49,7 @@ def _check_unused(s: Settings) -> None:
             *("demonstrations.cloning=0: there is no cloning to fade", "give demonstrations.cloning a weight"),
         ),
         ("env", ("warmup_throttle",), throttle, "env.pedals=[]: there is no throttle", "add env.pedals=[1,2]"),
-        ("reward", ("progress_scale",), progress, f"{where}: no progress term", f"choose {env}reward=seed_later"),
+        ("reward", ("progress_scale",), progress, f"{where}: no progress term", f"choose {env}reward=described_later"),
     ):
         node = getattr(s, group)
         usual = type(node)()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from td3sweep.logs.log import EVALUATION, LEARNING, Episode, Log, Row
+from td3sweep.logs.log import EVALUATION, LEARNING, Log, LoggedEpisode, Row
 from td3sweep.logs.names import EVAL_EPISODES, EVAL_RETURN
 from td3sweep.monitor.verdict import Monitor, Report
 
@@ -44,7 +44,7 @@ def judge(log: Log, *, gamma: float | None, r_max: float | None) -> Judgement:
     if r_max is not None:
         monitor.reward(r_max)
     for event in _in_order(log):
-        if isinstance(event, Episode):
+        if isinstance(event, LoggedEpisode):
             _episode(monitor, event)
         else:
             _row(monitor, event)
@@ -60,14 +60,14 @@ def _audit(log: Log) -> tuple[int, list[str], list[str]] | None:
     return step, *((["wiring"], [f"the run's own audit found {count:.0f} faults"]) if count > 0 else ([], []))
 
 
-def _in_order(log: Log) -> Iterator[Row | Episode]:
+def _in_order(log: Log) -> Iterator[Row | LoggedEpisode]:
     """Rows and episodes by step; at one step the learner's row, the episode's end, then the evaluation after it."""
     events: list[Any] = [*log.rows, *log.episodes]
     yield from sorted(events, key=lambda event: (event.step, _place(event)))
 
 
-def _place(event: Row | Episode) -> int:
-    if isinstance(event, Episode):
+def _place(event: Row | LoggedEpisode) -> int:
+    if isinstance(event, LoggedEpisode):
         return 1
     return 2 if event.phase == EVALUATION else 0
 
@@ -87,7 +87,7 @@ def _count(value: float) -> int:
     return int(value) if math.isfinite(value) and value > 0 else 0
 
 
-def _episode(monitor: Monitor, episode: Episode) -> None:
+def _episode(monitor: Monitor, episode: LoggedEpisode) -> None:
     """A finished episode; without a length there is nothing to judge."""
     if episode.length is None:
         return

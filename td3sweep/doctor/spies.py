@@ -17,7 +17,7 @@ CHANGED = 1e-3  # relative change by which a gradient counts as touched
 
 
 @dataclass
-class Step:
+class SpiedStep:
     """One parameter in one optimiser step.
 
     Attributes:
@@ -60,8 +60,8 @@ class Trace:
     """
 
     events: list[tuple[str, str]] = field(default_factory=list)
-    steps: dict[str, Step] = field(default_factory=dict)
-    unstepped: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, SpiedStep] = field(default_factory=dict)
+    unstepped: dict[str, SpiedStep] = field(default_factory=dict)
     pending: dict[str, torch.Tensor] = field(default_factory=dict)
     leftover: dict[str, torch.Tensor] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Trace:
             return step.delivered
         return self.pending.get(name)
 
-    def stepped(self, network: str) -> dict[str, Step]:
+    def stepped(self, network: str) -> dict[str, SpiedStep]:
         """Steps of a network's parameters that a gradient other than 0 reached."""
         return {
             name: step
@@ -164,7 +164,7 @@ def _spy_optimiser(
         networks = set()
         for name, p, lr in held():
             gradient = None if p.grad is None else p.grad.detach().clone()
-            step = trace.steps[name] = Step(label, lr, trace.pending.pop(name, None), gradient)
+            step = trace.steps[name] = SpiedStep(label, lr, trace.pending.pop(name, None), gradient)
             weights[name] = p.detach().clone()
             networks.add(network_of(name))
             if step.touched:
@@ -173,7 +173,7 @@ def _spy_optimiser(
             trace.note("step", network)
         for name, p in parameters.items():
             if network_of(name) in networks and name not in trace.steps and p.grad is not None:
-                trace.unstepped[name] = Step("", 0.0, trace.pending.get(name), p.grad.detach().clone())
+                trace.unstepped[name] = SpiedStep("", 0.0, trace.pending.get(name), p.grad.detach().clone())
 
     def after(*_: Any) -> None:
         for name, p, _lr in held():

@@ -116,12 +116,12 @@ def _settings(policy: str, path: Path | None, overrides: list[str]) -> tuple[Pat
 
 def _baseline(policy: str, settings: Settings) -> Driver:
     from td3sweep.assemble.environment import observed_sizes, random_bounds
-    from td3sweep.collect.drivers import CONSTANT, Autopilot, Constant, Pid, Random
+    from td3sweep.collect.drivers import CONSTANT, AutopilotDriver, Constant, Pid, Random
 
     if policy in ON_CARLA:
         if settings.env.name != "carla":
             raise UserError(f"--policy {policy} with env={settings.env.name}: {ON_CARLA[policy]}; take random")
-        return Pid() if policy == "pid" else Autopilot()
+        return Pid() if policy == "pid" else AutopilotDriver()
     size = observed_sizes(settings)[1]
     if policy == "constant":
         return Constant((CONSTANT + (0.0,) * size)[:size])

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from td3sweep.assemble.environment import build_env
-from td3sweep.collect.drivers import Autopilot, Driver
-from td3sweep.collect.evaluation import FIRST_SEED, RECORD_SEED, Outcome, drive
+from td3sweep.collect.drivers import AutopilotDriver, Driver
+from td3sweep.collect.evaluation import FIRST_SEED, RECORD_SEED, EpisodeOutcome, drive
 from td3sweep.config.env_settings import CarlaSettings
 from td3sweep.config.settings import Settings
 from td3sweep.envs.protocol import Env
@@ -69,7 +69,7 @@ def run_protocol(
         for old in out.glob(pattern):
             old.unlink()
     label = simulator(settings)
-    env = build_env(settings, out, detail=True, autopilot=isinstance(driver, Autopilot))
+    env = build_env(settings, out, detail=True, autopilot=isinstance(driver, AutopilotDriver))
     taping = None if shelf is None else Taping(env)
     measured, faults = [], 0
     try:
@@ -126,7 +126,7 @@ def as_json(result: Mapping[str, Any]) -> str:
     return json.dumps(_without_nan(result), indent=2, allow_nan=False)
 
 
-def _drive(env: Env, driver: Driver, seed: int) -> tuple[Outcome, Recording, int]:
+def _drive(env: Env, driver: Driver, seed: int) -> tuple[EpisodeOutcome, Recording, int]:
     """One whole episode, from its seed again after a simulator fault, and how many faults there were."""
     for attempt in range(TRIES):
         recording = Recording()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from td3sweep.collect.evaluation import Outcome
+from td3sweep.collect.evaluation import EpisodeOutcome
 from td3sweep.envs.carla.state import DriveState
 from td3sweep.stats import ALPHA, DRAWS, Estimate, bootstrapped, resampled, wilson
 
@@ -32,7 +32,7 @@ SCORES = ("driving_score/leaderboard_2.0", "driving_score/leaderboard_2.1")
 COUNTS = ("collisions", "lane_invasions", "lane_departures")
 
 
-def measure(outcome: Outcome, ticks: Sequence[DriveState]) -> dict[str, Any]:
+def measure(outcome: EpisodeOutcome, ticks: Sequence[DriveState]) -> dict[str, Any]:
     """The metrics of one episode; those of driving only where the environment told of its ``ticks``."""
     info = outcome.info
     found: dict[str, Any] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from td3sweep.collect.evaluation import Outcome
+from td3sweep.collect.evaluation import EpisodeOutcome
 from td3sweep.collect.tapes import FILE, FORMAT, TERMS, Tape
 from td3sweep.config.saved import flatten
 from td3sweep.config.settings import Settings
@@ -92,7 +92,7 @@ class Shelf:
         self._directory, self._settings, self._driver = directory, settings, dict(driver)
         self._episodes: list[dict[str, Any]] = []
 
-    def add(self, seed: int, tape: Tape, outcome: Outcome) -> None:
+    def add(self, seed: int, tape: Tape, outcome: EpisodeOutcome) -> None:
         """Write one episode, then that it is there."""
         file = f"episode-{len(self._episodes):04}.npz"
         tape.save(self._directory / file)

@@ -15,7 +15,7 @@ from td3sweep.config.compose import COMPOSITION_ERRORS, chooses, compose_setting
 from td3sweep.config.failures import Parser, explain_failure, refuse
 from td3sweep.config.settings import Settings
 from td3sweep.errors import SimulatorError, UserError
-from td3sweep.gates.ladder import Climb, Judgement, climb
+from td3sweep.gates.ladder import Climb, GateJudgement, climb
 from td3sweep.gates.show import closing, print_judgement
 from td3sweep.record.console import console_log, say
 from td3sweep.record.rundir import RunDirectory
@@ -66,7 +66,7 @@ def _settings(overrides: list[str], gates: list[int]) -> Settings:
     return settings
 
 
-def _tell(judgement: Judgement, path: Path) -> None:
+def _tell(judgement: GateJudgement, path: Path) -> None:
     """Show a judgement, and keep it in the run's console.log."""
     with console_log(RunDirectory(path).console) as console:
         print_judgement(judgement, console)

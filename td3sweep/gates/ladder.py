@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from td3sweep.config.settings import Settings
 from td3sweep.files import read_json, write_atomically
-from td3sweep.gates.rules import UNKNOWN, Evidence, Finding, judge, stops
+from td3sweep.gates.rules import UNKNOWN, Evidence, GateFinding, judge, stops
 from td3sweep.logs.log import EVALUATION, LEARNING
 from td3sweep.logs.names import EVAL_RETURN
 from td3sweep.logs.rundir import read_run_directory
@@ -23,7 +23,7 @@ OPEN, PASSED, FAILED = "open", "passed", "failed"
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateJudgement:
     """What became of one gate.
 
     Attributes:
@@ -31,13 +31,13 @@ class Judgement:
         step: environment step at which it was judged.
         verdict: the monitor's.
         findings: rule by rule.
-        before: read from ``gates.json``, not judged in this sitting.
+        before: read from ``gates.json``, not judged in this session.
     """
 
     gate: int
     step: int
     verdict: str
-    findings: tuple[Finding, ...]
+    findings: tuple[GateFinding, ...]
     before: bool = False
 
     @property
@@ -46,12 +46,12 @@ class Judgement:
         return not self.stopping
 
     @property
-    def stopping(self) -> list[Finding]:
+    def stopping(self) -> list[GateFinding]:
         """The rules that keep it from going on."""
         return [finding for finding in self.findings if stops(finding)]
 
     @property
-    def unknown(self) -> list[Finding]:
+    def unknown(self) -> list[GateFinding]:
         """The rules that could not be judged yet, and do not have to be."""
         return [finding for finding in self.findings if finding.outcome == UNKNOWN and not stops(finding)]
 
@@ -74,13 +74,13 @@ class Train(Protocol):
 
 @dataclass(frozen=True)
 class Climb:
-    """How far a run came: its judgements in order, and the exit code of a signal that ended the sitting."""
+    """How far a run came: its judgements in order, and the exit code of a signal that ended the session."""
 
-    judged: tuple[Judgement, ...]
+    judged: tuple[GateJudgement, ...]
     signalled: int | None = None
 
     @property
-    def failed(self) -> Judgement | None:
+    def failed(self) -> GateJudgement | None:
         """The gate that failed, if one did: always the last judged."""
         return next((one for one in self.judged if not one.passed), None)
 
@@ -90,7 +90,7 @@ def climb(
     gates: Sequence[int],
     path: Path,
     train: Train,
-    tell: Callable[[Judgement], None],
+    tell: Callable[[GateJudgement], None],
 ) -> Climb:
     """Train in ``path`` to each of ``gates`` in turn, until one fails. Gates judged before are read, not judged anew.
 
@@ -106,7 +106,7 @@ def climb(
     """
     RunDirectory(path).agree(replace(settings, steps=1))  # whether it can go on is asked where a gate needs it
     before = _read(path)
-    judged: list[Judgement] = []
+    judged: list[GateJudgement] = []
     for gate in gates:
         judgement = before.get(gate)
         if judgement is None:
@@ -123,7 +123,7 @@ def climb(
     return Climb(tuple(judged))
 
 
-def _judge(gate: int, path: Path) -> Judgement:
+def _judge(gate: int, path: Path) -> GateJudgement:
     """Judge the run in ``path`` by what it left there."""
     log = read_run_directory(path)
     summary = read_json(RunDirectory(path).summary)
@@ -135,24 +135,24 @@ def _judge(gate: int, path: Path) -> Judgement:
         episodes=sum(episode.phase == LEARNING for episode in log.episodes),
         clip=log.clip,
     )
-    return Judgement(gate, int(summary["env_steps"]), str(summary["verdict"]), tuple(judge(evidence)))
+    return GateJudgement(gate, int(summary["env_steps"]), str(summary["verdict"]), tuple(judge(evidence)))
 
 
-def _read(path: Path) -> dict[int, Judgement]:
-    """What was judged in earlier sittings, by gate; nothing where the run itself is gone."""
+def _read(path: Path) -> dict[int, GateJudgement]:
+    """What was judged in earlier sessions, by gate; nothing where the run itself is gone."""
     run = RunDirectory(path)
     steps = read_json(run.summary).get("env_steps", 0)
     found = read_json(path / RECORD).get("judged", [])
     kept = [one for one in found if one["step"] <= steps]
     return {
-        one["gate"]: Judgement(
-            one["gate"], one["step"], one["verdict"], tuple(Finding(**rule) for rule in one["rules"]), before=True
+        one["gate"]: GateJudgement(
+            one["gate"], one["step"], one["verdict"], tuple(GateFinding(**rule) for rule in one["rules"]), before=True
         )
         for one in kept
     }
 
 
-def _write(path: Path, gates: Sequence[int], judged: Sequence[Judgement]) -> None:
+def _write(path: Path, gates: Sequence[int], judged: Sequence[GateJudgement]) -> None:
     """``gates.json`` beside ``summary.json``."""
     ordered = sorted(judged, key=lambda one: one.gate)
     asked = {one.gate: one.passed for one in ordered if one.gate in gates}

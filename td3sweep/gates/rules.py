@@ -49,7 +49,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Finding:
+class GateFinding:
     """One rule at one gate: what was measured (None: nothing), its limit and what follows."""
 
     rule: str
@@ -94,7 +94,7 @@ class Rule:
     rows: int = 1
     may_warn: bool = False
 
-    def judge(self, evidence: Evidence) -> Finding:
+    def judge(self, evidence: Evidence) -> GateFinding:
         """This rule on what is known of a run; too little is ``not known``, never ``pass``."""
         if self.name == "d7" and evidence.clip == "off":
             return self._finding(None, NOT_ASKED, "clip=off: there is no limit to keep")
@@ -117,8 +117,8 @@ class Rule:
             return f"it takes {self.rows} rows of the learner, all watched by a monitor"
         return "" if math.isfinite(measured) else "the statistic is not a number"
 
-    def _finding(self, measured: float | None, outcome: str, note: str = "") -> Finding:
-        return Finding(self.name, self.what, measured, self.limit, outcome, note)
+    def _finding(self, measured: float | None, outcome: str, note: str = "") -> GateFinding:
+        return GateFinding(self.name, self.what, measured, self.limit, outcome, note)
 
 
 class ShortEpisodes(Rule):
@@ -141,7 +141,7 @@ class ShortEpisodes(Rule):
 class FallenReturn(Rule):
     """D6, which only warns: an alarm that stands at the gate's own evaluation FAILs it, a past one does not."""
 
-    def judge(self, evidence: Evidence) -> Finding:
+    def judge(self, evidence: Evidence) -> GateFinding:
         """The detector over the run's evaluations, as it stands after the last."""
         detector, alarms = Returns(), []
         for step, value in evidence.evaluations:
@@ -167,21 +167,21 @@ RULES: tuple[Rule, ...] = (
 MAY_BE_UNKNOWN = frozenset({"d5", "d6"})  # they need a longer run than the first gate; every other rule must be known
 
 
-def reached(evidence: Evidence) -> Finding:
+def reached(evidence: Evidence) -> GateFinding:
     """Whether the run came to the gate; one that its monitor stopped did not."""
     steps = evidence.summary["env_steps"]
     short = steps < evidence.gate or not evidence.summary["finished"]
-    return Finding(
+    return GateFinding(
         "steps", "environment steps, at least", float(steps), float(evidence.gate),
         *((FAILS, "the run was stopped before the gate") if short else (PASS, "")),
     )  # fmt: skip
 
 
-def judge(evidence: Evidence) -> list[Finding]:
+def judge(evidence: Evidence) -> list[GateFinding]:
     """Every rule at one gate."""
     return [reached(evidence), *(rule.judge(evidence) for rule in RULES)]
 
 
-def stops(finding: Finding) -> bool:
+def stops(finding: GateFinding) -> bool:
     """Whether a finding keeps the run from going on."""
     return finding.outcome == FAILS or (finding.outcome == UNKNOWN and finding.rule not in MAY_BE_UNKNOWN)

@@ -8,14 +8,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from td3sweep.gates.ladder import Climb, Judgement
+from td3sweep.gates.ladder import Climb, GateJudgement
 from td3sweep.gates.rules import FAILS, NOT_ASKED, PASS, UNKNOWN
 from td3sweep.record.console import say
 
 COLOURS = {PASS: "green", FAILS: "bold red", UNKNOWN: "yellow", NOT_ASKED: "dim"}
 
 
-def print_judgement(judgement: Judgement, console: Console) -> None:
+def print_judgement(judgement: GateJudgement, console: Console) -> None:
     """Every rule with what was measured and its limit, the notes below, then the gate in one line."""
     when = " (judged before)" if judgement.before else ""
     if not (judgement.before and judgement.passed):
@@ -36,7 +36,7 @@ def print_judgement(judgement: Judgement, console: Console) -> None:
     say(console, _line(judgement) + when)
 
 
-def _line(judgement: Judgement) -> str:
+def _line(judgement: GateJudgement) -> str:
     if judgement.passed:
         unknown = ", ".join(finding.rule for finding in judgement.unknown)
         return f"gate {judgement.gate}: passed" + (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from td3sweep.errors import UserError, may_not_read
 from td3sweep.logs.jsonlines import read_json_lines
-from td3sweep.logs.log import Episode, Log, NothingYetError, Row, numbers
+from td3sweep.logs.log import Log, LoggedEpisode, NothingYetError, Row, numbers
 from td3sweep.logs.rundir import CONFIG, METRICS, read_run_directory
 from td3sweep.logs.table import read_table
 from td3sweep.logs.tensorboard import read_event_files
@@ -136,7 +136,7 @@ def _begun(files: Iterable[Path]) -> list[Log]:
     return logs
 
 
-def _by_end(environments: Iterable[list[Episode]]) -> list[Episode]:
+def _by_end(environments: Iterable[list[LoggedEpisode]]) -> list[LoggedEpisode]:
     """The episodes of all environments in the order of their ends, at the steps that all of them took together."""
     merged = list(heapq.merge(*environments, key=lambda one: one.ended or 0.0))
     steps = accumulate(int(one.length or 0.0) for one in merged)

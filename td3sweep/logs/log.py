@@ -26,7 +26,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Episode:
+class LoggedEpisode:
     """A finished training episode: environment step of its end, environment steps, undiscounted return.
 
     ``bias`` is Q at its start less the discounted return that followed; ``ended`` the time of its end in s, where the
@@ -64,7 +64,7 @@ class Log:
     path: Path
     kind: str
     rows: list[Row] = field(default_factory=list)
-    episodes: list[Episode] = field(default_factory=list)
+    episodes: list[LoggedEpisode] = field(default_factory=list)
     counted: bool = False
     config: dict[str, Any] = field(default_factory=dict)
     gamma: float | None = None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from td3sweep.logs.log import EVALUATION, LEARNING, WARM_UP, Episode, Log, NothingYetError, Row
+from td3sweep.logs.log import EVALUATION, LEARNING, WARM_UP, Log, LoggedEpisode, NothingYetError, Row
 from td3sweep.logs.names import EP_LENGTH, EP_RETURN, EVAL_RETURN, OURS, STEP, mapping, plain
 
 LEARNT = ("q/", "loss/", "td_error")  # series that exist once learning has begun
@@ -118,21 +118,21 @@ def _phase(step: int, start: int | None) -> str:
     return WARM_UP if start is not None and step < start else LEARNING
 
 
-def _spans(episode: Episode, start: int | None) -> bool:
+def _spans(episode: LoggedEpisode, start: int | None) -> bool:
     """Whether an episode began with random actions and ended with the policy's: it tells of neither."""
     if episode.phase is not None or start is None or episode.length is None:
         return False
     return episode.step - episode.length < start < episode.step
 
 
-def _episodes(rows: Iterable[Row], named: Mapping[str, str], notes: list[str]) -> list[Episode]:
+def _episodes(rows: Iterable[Row], named: Mapping[str, str], notes: list[str]) -> list[LoggedEpisode]:
     """Episodes from the rows that tell of one."""
     of_episodes = [tag for tag, name in named.items() if name in (EP_RETURN, EP_LENGTH)]
     means = [tag for tag in of_episodes if "mean" in plain(tag) or "average" in plain(tag)]
     if means:
         notes.append(f"{', '.join(means)}: a moving mean, so that a change shows late and episodes are not independent")
     return [
-        Episode(row.step, row.values.get(EP_LENGTH), row.values.get(EP_RETURN), row.phase)
+        LoggedEpisode(row.step, row.values.get(EP_LENGTH), row.values.get(EP_RETURN), row.phase)
         for row in rows
         if row.phase != EVALUATION and (EP_LENGTH in row.values or EP_RETURN in row.values)
     ]

@@ -12,7 +12,7 @@ import yaml
 
 from td3sweep.errors import UserError
 from td3sweep.logs.jsonlines import read_json_lines
-from td3sweep.logs.log import DEMONSTRATIONS, LEARNING, Episode, Log, Row, number
+from td3sweep.logs.log import DEMONSTRATIONS, LEARNING, Log, LoggedEpisode, Row, number
 
 Item = TypeVar("Item")
 METRICS, EPISODES, CONFIG, SUMMARY = "metrics.jsonl", "episodes.jsonl", "config.yaml", "summary.json"
@@ -61,8 +61,8 @@ def _row(found: dict[str, Any]) -> Row:
     return Row(int(found["env_step"]), whole, str(found.get("phase", LEARNING)))
 
 
-def _episode(found: dict[str, Any]) -> Episode:
-    return Episode(
+def _episode(found: dict[str, Any]) -> LoggedEpisode:
+    return LoggedEpisode(
         int(found["env_step"]),
         number(found.get("length")),
         number(found.get("return")),
@@ -100,7 +100,7 @@ def _read_summary(path: Path, log: Log) -> None:
     """Whether the run is over, and what only the running program could see: the audit of its wiring."""
     try:
         summary = json.loads((path / SUMMARY).read_text())
-        # An older summary belongs to an earlier sitting of a run that goes on now.
+        # An older summary belongs to an earlier session of a run that goes on now.
         log.finished = (path / SUMMARY).stat().st_mtime >= (path / METRICS).stat().st_mtime
     except (OSError, ValueError):
         summary = {}

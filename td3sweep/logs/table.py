@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from td3sweep.errors import UserError
-from td3sweep.logs.log import Episode, Log, NothingYetError, Row, number, numbers
+from td3sweep.logs.log import Log, LoggedEpisode, NothingYetError, Row, number, numbers
 
 DELIMITERS = ",\t;"
 
@@ -68,5 +68,5 @@ def _monitor_file(path: Path, lines: list[str], notes: list[str]) -> Log:
         length, ret, t = (number(row.get(key)) for key in "lrt")
         if length is not None:
             step += int(length)
-            log.episodes.append(Episode(step, length, ret, ended=t_start + (t or 0.0)))
+            log.episodes.append(LoggedEpisode(step, length, ret, ended=t_start + (t or 0.0)))
     return log

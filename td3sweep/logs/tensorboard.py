@@ -15,10 +15,10 @@ GAMMA = re.compile(r"\|\s*gamma\s*\|\s*([0-9.eE+-]+)\s*\|")  # CleanRL writes it
 
 
 def read_event_files(files: Iterable[Path], path: Path) -> Log:
-    """Scalars of one run, written in one sitting or several.
+    """Scalars of one run, written in one session or several.
 
     A record that was cut off ends its file: what came before is read and the rest is told of. Of values that several
-    sittings logged for one step the last written is taken.
+    sessions logged for one step the last written is taken.
 
     Raises:
         UserError: tensorboard is not installed, or no file holds a whole event.

@@ -90,7 +90,7 @@ class LSTMMemory(Memory):
         return y, torch.cat([hidden.squeeze(0), cell.squeeze(0)], dim=-1)
 
 
-class Behind(Memory):
+class Trunked(Memory):
     """A memory behind a trunk (`build_trunk`), which bounds what its gates are fed; the context passes beside it."""
 
     def __init__(self, memory: Memory, input_size: int, width: int) -> None:
@@ -105,7 +105,7 @@ class Behind(Memory):
         return self.memory(torch.cat([squeezed, x[..., self._input_size :]], dim=-1), state)  # type: ignore[no-any-return]
 
 
-class Beside(Memory):
+class SkipMemory(Memory):
     """A memory whose input passes beside it as well: outputs are the memory's, then its input's.
 
     The head then reads what is seen now directly, and only what is remembered through the memory (the shortcut of
@@ -139,7 +139,7 @@ def build_memory(
         input_size: width of the features.
         hidden_size: units of the cell.
         trunk: squeeze the features to this width before the memory and what passes beside it; None leaves them.
-        skip: pass the input beside it (see `Beside`).
+        skip: pass the input beside it (see `SkipMemory`).
         context: numbers that stand behind the features in its input.
     """
     if kind == "none":
@@ -148,5 +148,5 @@ def build_memory(
     width = (input_size if trunk is None else trunk) + context
     memory: Memory = cell(width, hidden_size)
     if skip:
-        memory = Beside(memory, width)
-    return memory if trunk is None else Behind(memory, input_size, trunk)
+        memory = SkipMemory(memory, width)
+    return memory if trunk is None else Trunked(memory, input_size, trunk)

@@ -43,14 +43,14 @@ class FilmStrip:
         """Draw the strip: frames on top; below them route, speed and steer, where the environment tells."""
         sheet = Image.new("RGB", (WIDTH, SIDE + PLOT + 20), "white")
         draw = ImageDraw.Draw(sheet)
-        moments = np.linspace(0, len(self._frames) - 1, FRAMES).round().astype(int)
-        for column, moment in enumerate(moments):
-            frame = Image.fromarray(self._frames[moment]).resize((SIDE - 4, SIDE - 4))
+        transitions = np.linspace(0, len(self._frames) - 1, FRAMES).round().astype(int)
+        for column, transition in enumerate(transitions):
+            frame = Image.fromarray(self._frames[transition]).resize((SIDE - 4, SIDE - 4))
             sheet.paste(frame, (column * SIDE + 2, 2))
         left = 0
         if self._path:
             left = PLOT + 20
-            self._draw_route(draw, (10, SIDE + 10, PLOT, SIDE + PLOT), moments)
+            self._draw_route(draw, (10, SIDE + 10, PLOT, SIDE + PLOT), transitions)
         half = PLOT // 2
         if self._speed:
             _curve(
@@ -59,14 +59,14 @@ class FilmStrip:
                 self._speed,
                 bottom=0.0,
                 title="speed, m/s",
-                moments=moments,
+                transitions=transitions,
             )
         box = (left + 10, SIDE + half + 10, WIDTH - 10, SIDE + PLOT)
-        _curve(draw, box, self._steer, bottom=-1.0, title="steer, right is up", moments=moments, top=1.0)
+        _curve(draw, box, self._steer, bottom=-1.0, title="steer, right is up", transitions=transitions, top=1.0)
         draw.text((10, SIDE + PLOT + 4), self._label, fill=INK)
         sheet.save(path)
 
-    def _draw_route(self, draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], moments: NDArray[Any]) -> None:
+    def _draw_route(self, draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], transitions: NDArray[Any]) -> None:
         path = np.array(self._path)
         points = path if self._route is None else np.concatenate([self._route, path])
         low, size = points.min(axis=0), max(float(np.ptp(points, axis=0).max()), 1.0)
@@ -78,7 +78,7 @@ class FilmStrip:
         if self._route is not None:
             draw.line(place(self._route), fill=ROUTE, width=5)
         draw.line(place(path), fill=PATH, width=2)
-        for x, y in place(path[moments]):
+        for x, y in place(path[transitions]):
             draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=MARK)
 
 
@@ -89,14 +89,14 @@ def _curve(
     *,
     bottom: float,
     title: str,
-    moments: NDArray[Any],
+    transitions: NDArray[Any],
     top: float | None = None,
 ) -> None:
     highest = max(*values, 1.0) if top is None else top
     xs = np.linspace(box[0], box[2], len(values))
     ys = box[3] - (np.array(values) - bottom) / (highest - bottom) * (box[3] - box[1])
-    for moment in moments:
-        draw.line((xs[moment], box[1], xs[moment], box[3]), fill=GUIDE)
+    for transition in transitions:
+        draw.line((xs[transition], box[1], xs[transition], box[3]), fill=GUIDE)
     if bottom < 0.0 < highest:
         draw.line((box[0], (box[1] + box[3]) / 2, box[2], (box[1] + box[3]) / 2), fill=GUIDE)
     draw.rectangle(box, outline=ROUTE)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "numpy", "gymnasium", "carla", "hydra-core", "wandb")
+
+
+def sessions_of(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """When a run was begun and resumed, and by which command, oldest first; runs of before 0.2 say ``sittings``."""
+    return list(provenance.get("sessions") or provenance.get("sittings") or [])
 
 
 def software() -> dict[str, Any]:

@@ -117,7 +117,7 @@ class Recorder:
         self._spent[what] += times
 
     def seconds_per(self, what: str) -> float | None:
-        """Mean seconds of a ``step`` or an ``update`` in this sitting; None before the first."""
+        """Mean seconds of a ``step`` or an ``update`` in this session; None before the first."""
         return self._seconds[what] / self._spent[what] if self._spent[what] else None
 
     def progress(self, total: int, done: int) -> ProgressReport:

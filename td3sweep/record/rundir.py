@@ -19,7 +19,7 @@ from td3sweep.config.saved import changed_keys
 from td3sweep.config.settings import Settings
 from td3sweep.errors import UserError
 from td3sweep.files import read_json, write_atomically
-from td3sweep.record.provenance import processor, software
+from td3sweep.record.provenance import processor, sessions_of, software
 
 FINISHED, STOPPED, PRUNED = "finished", "stopped by the monitor", "pruned"  # as a summary tells how a run ended
 INTERRUPTED, CRASHED = "interrupted", "crashed"
@@ -82,8 +82,8 @@ class RunDirectory:
 
     def _begun_with(self) -> str:
         """The overrides with which the run was begun, as they are typed; empty where nothing tells."""
-        sittings = read_json(self.provenance).get("sittings") or [{}]
-        words = shlex.split(str(sittings[0].get("command", "")))
+        sessions = sessions_of(read_json(self.provenance)) or [{}]
+        words = shlex.split(str(sessions[0].get("command", "")))
         own = [
             word for word in words if re.match(r"[+~]*[\w./@]+=", word) and not word.startswith(("hydra.", "steps="))
         ]
@@ -91,7 +91,7 @@ class RunDirectory:
 
     def write_provenance(self, seed: int, simulator: str) -> None:
         """Stamp what produced the run: commit, versions, hardware, seed, command, simulator."""
-        sittings = read_json(self.provenance).get("sittings", [])
+        sessions = sessions_of(read_json(self.provenance))
         record = {
             "seed": seed,
             "simulator": simulator,
@@ -102,8 +102,8 @@ class RunDirectory:
                 "cores": os.cpu_count(),
                 "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             },
-            "sittings": [
-                *sittings,
+            "sessions": [
+                *sessions,
                 {"started": datetime.now(timezone.utc).isoformat(), "command": shlex.join(sys.orig_argv)},
             ],
         }

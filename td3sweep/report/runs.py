@@ -19,6 +19,7 @@ from td3sweep.logs.find import read
 from td3sweep.logs.log import EVALUATION, Log, NothingYetError, number
 from td3sweep.logs.named import under_our_names
 from td3sweep.logs.rundir import CONFIG, METRICS, SUMMARY
+from td3sweep.record.provenance import sessions_of
 from td3sweep.record.rundir import CRASHED, ENDINGS, FINISHED, INTERRUPTED, NO_MONITOR, PRUNED, STOPPED
 from td3sweep.stats import Floats
 
@@ -129,7 +130,7 @@ def from_log(run: Run, log: Log) -> Run:
     if told:
         _summarise(run, log.summary)
         _doubt(run, log)
-    else:  # there is no summary, or it tells of an earlier sitting
+    else:  # there is no summary, or it tells of an earlier session
         run.state, run.why = _unsaid(log)
     if not told or log.summary.get("why") == NO_MONITOR:
         _judge(run, log)
@@ -215,8 +216,8 @@ def _configure(run: Run, config: dict[str, Any]) -> None:
 
 def _overrides(provenance: dict[str, Any]) -> dict[str, str]:
     """``key=value`` words of the run's last command; those of a multirun name several values and tell nothing."""
-    sittings = provenance.get("sittings") or [{}]
-    return override_words(shlex.split(sittings[-1].get("command", "")))
+    sessions = sessions_of(provenance) or [{}]
+    return override_words(shlex.split(sessions[-1].get("command", "")))
 
 
 def override_words(words: Iterable[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 from td3sweep.standin.faults import FaultInjector  # noqa: E402
 from td3sweep.standin.options import HELP, OptionError, Options, parse  # noqa: E402
-from td3sweep.standin.server import Server  # noqa: E402
+from td3sweep.standin.server import StandinServer  # noqa: E402
 from td3sweep.standin.world import World  # noqa: E402
 
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         ports = f"{options.host}:{options.rpc_port} and {options.stream_port}"
         print(f"stand-in: cannot listen on {ports}: {error.strerror}", file=sys.stderr)
         return 1
-    server = Server(World(options.map_name, options.stream_port), *sockets, faults)
+    server = StandinServer(World(options.map_name, options.stream_port), *sockets, faults)
     where = f"{options.host}:{options.rpc_port}"
     print(f"td3sweep stand-in for CARLA 0.9.16 (not CARLA) listening on {where}", flush=True)
     try:

@@ -19,10 +19,12 @@ CAR_TAG = 14
 SPECTATOR_DESCRIPTION: list[Any] = [0, blueprints.SPECTATOR, []]
 
 
-class Actor:
+class WorldActor:
     """Anything with an id and a pose. Attached actors keep their pose relative to the parent."""
 
-    def __init__(self, actor_id: int, description: list[Any], pose: Transform, parent: Actor | None = None) -> None:
+    def __init__(
+        self, actor_id: int, description: list[Any], pose: Transform, parent: WorldActor | None = None
+    ) -> None:
         self.actor_id = actor_id
         self.parent = parent
         self._description = description
@@ -57,7 +59,7 @@ class Actor:
         return b""
 
 
-class VehicleActor(Actor):
+class VehicleActor(WorldActor):
     """A car and its dynamics."""
 
     def __init__(
@@ -105,7 +107,7 @@ class VehicleActor(Actor):
         return bytes([CAR_TAG])
 
 
-class SensorActor(Actor):
+class SensorActor(WorldActor):
     """A sensor with a data stream; ``period`` in seconds is 0 where it reports every tick."""
 
     def __init__(
@@ -115,7 +117,7 @@ class SensorActor(Actor):
         values: Mapping[str, str],
         pose: Transform,
         *,
-        parent: Actor | None,
+        parent: WorldActor | None,
         stream_id: int,
     ) -> None:
         super().__init__(actor_id, blueprint.description(values), pose, parent)

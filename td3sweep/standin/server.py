@@ -116,7 +116,7 @@ class StreamConnection(Connection):
         self.stream_id: int | None = None
 
 
-class Server:
+class StandinServer:
     """Owns sockets and clock, feeds calls to the service and frames to the subscribers."""
 
     def __init__(

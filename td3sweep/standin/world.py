@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from td3sweep.standin import blueprints, maps, sensors
-from td3sweep.standin.actors import SPECTATOR_DESCRIPTION, Actor, SensorActor, VehicleActor
+from td3sweep.standin.actors import SPECTATOR_DESCRIPTION, SensorActor, VehicleActor, WorldActor
 from td3sweep.standin.blueprints import LIBRARY, MODELS, attribute_values
 from td3sweep.standin.collision import Contact, Footprint, penetration, resolve
 from td3sweep.standin.geometry import Transform
@@ -41,8 +41,8 @@ class World:
         self.episode_id = 0
         self.elapsed = 0.0
         self.road_map: RoadMap = maps.built_in(map_name)
-        self.actors: dict[int, Actor] = {}
-        self.spectator: Actor
+        self.actors: dict[int, WorldActor] = {}
+        self.spectator: WorldActor
         self._rasters: dict[str, Raster] = {}
         self._last_actor_id = 0
         self._last_stream_id = WORLD_STREAM
@@ -57,9 +57,9 @@ class World:
         self.elapsed = 0.0
         self.actors = {}
         self._map_changed = True
-        self.spectator = self._add(Actor(self._next_id(), SPECTATOR_DESCRIPTION, Transform(z=20.0, pitch=-30.0)))
+        self.spectator = self._add(WorldActor(self._next_id(), SPECTATOR_DESCRIPTION, Transform(z=20.0, pitch=-30.0)))
 
-    def actor(self, actor_id: int, doing: str) -> Actor:
+    def actor(self, actor_id: int, doing: str) -> WorldActor:
         """The actor of that id; raises WorldError naming what could not be done."""
         actor = self.actors.get(actor_id)
         if actor is None:
@@ -73,7 +73,7 @@ class World:
             raise WorldError(f"unable to {doing}: actor {actor_id} is not a vehicle")
         return actor
 
-    def spawn(self, description: Sequence[Any], pose: Transform, parent_id: int | None = None) -> Actor:
+    def spawn(self, description: Sequence[Any], pose: Transform, parent_id: int | None = None) -> WorldActor:
         """Create an actor, ``pose`` relative to its parent if any. Raises WorldError if it cannot be."""
         _uid, type_id, attributes = description
         blueprint = LIBRARY.get(type_id)
@@ -142,7 +142,7 @@ class World:
             self._rasters = {text: rasterize(self.road_map)}
         return self._rasters[text]
 
-    def _add(self, actor: Actor) -> Actor:
+    def _add(self, actor: WorldActor) -> WorldActor:
         self.actors[actor.actor_id] = actor
         return actor
 

@@ -147,9 +147,9 @@ class Controller:
         return over
 
     def _bury(self, trial: FrozenTrial, how: str) -> None:
-        """Fail a trial whose process ended without a word; one that we asked to save goes on in a later sitting."""
+        """Fail a trial whose process ended without a word; one that we asked to save goes on in a later session."""
         last = _last_line(self._log_of(first_of(trial)))
-        self._ledger.bury(trial.number, f"{how}; {last}" if last else how, counts=not self._stopping)
+        self._ledger.fail(trial.number, f"{how}; {last}" if last else how, counts=not self._stopping)
 
     def _judge(self, held: Slot) -> None:
         """Note whether a trial that has ended got anywhere; one that was asked to leave says nothing about that."""
@@ -196,7 +196,7 @@ class Controller:
         except SimulatorError as error:
             log.warning("%s; trying again in %.0f s", error, CLOSED_S)
             self._closed_until = time.monotonic() + CLOSED_S
-            self._ledger.bury(trial.number, str(error), counts=False)
+            self._ledger.fail(trial.number, str(error), counts=False)
             return False
         self._ledger.mark(trial.number, {ENGINE: self._engine.label, JOB: job_id, SLOT: slot})
         self._slots[slot] = self._slot(trial, job_id)

@@ -15,7 +15,7 @@ PATIENCE_S = 600.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 
 
-def patiently(call: Callable[[], T], patience: float = PATIENCE_S) -> T:
+def retry(call: Callable[[], T], patience: float = PATIENCE_S) -> T:
     """``call()``, again and again while the storage can't be reached.
 
     Raises:

@@ -32,7 +32,7 @@ class Spec:
         seeds: of the runs of each trial.
         fixed: what all trials share, resolved (dotted key -> value): what makes two trials comparable.
         task: ``module:function`` that makes a score of a trial.
-        search: how it is searched; may change from one sitting to the next, but for what the score depends on.
+        search: how it is searched; may change from one session to the next, but for what the score depends on.
     """
 
     name: str

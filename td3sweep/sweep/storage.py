@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from td3sweep.errors import UserError
-from td3sweep.sweep.retry import patiently
+from td3sweep.sweep.retry import retry
 
 JOURNAL = "study.journal"
 LOCK_GRACE_S = 10  # a journal's lock that is held for longer belongs to a dead process
@@ -95,7 +95,7 @@ def open_storage(url: str | None, directory: Path, patience: float = 0.0, *, cre
     if url is None:
         return JournalStorage(Journal(directory / JOURNAL, create))
     try:
-        return patiently(partial(_connect, url, directory if create else None), patience)
+        return retry(partial(_connect, url, directory if create else None), patience)
     except ImportError as error:
         raise UserError(
             f"sweep.storage={url}: the database's driver is not installed; pip install 'td3sweep[postgresql]'"

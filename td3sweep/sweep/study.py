@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from td3sweep.errors import UserError
 from td3sweep.process.lease import is_alive
-from td3sweep.sweep.retry import patiently
+from td3sweep.sweep.retry import retry
 from td3sweep.sweep.search import build_sampler
 from td3sweep.sweep.space import Space, Value
 from td3sweep.sweep.spec import Spec
@@ -59,15 +59,15 @@ class Ledger:
         self._space = space
         self.storage = open_storage(spec.search.storage, directory, patience, create=space is not None)
         if space is None:
-            self.study = patiently(self._load)
+            self.study = retry(self._load)
             return
         with locked(directory):
-            self.study = patiently(
+            self.study = retry(
                 lambda: optuna.create_study(
                     storage=self.storage, study_name=spec.name, directions=spec.directions, load_if_exists=True
                 )
             )
-            patiently(self._check_home)
+            retry(self._check_home)
 
     def _load(self) -> optuna.Study:
         try:
@@ -95,7 +95,7 @@ class Ledger:
 
     def trials(self) -> list[FrozenTrial]:
         """Every attempt, in the order of their numbers."""
-        return patiently(lambda: self.study.get_trials(deepcopy=False))
+        return retry(lambda: self.study.get_trials(deepcopy=False))
 
     def trial(self, number: int) -> FrozenTrial:
         """One attempt."""
@@ -119,7 +119,7 @@ class Ledger:
             known = [_point(trial).items() for trial in self.latest()]
             new = [point for point in points if not any(point.items() <= trial for trial in known)]
             for point in new[: max(budget - len(known), 0)]:
-                patiently(partial(self.study.enqueue_trial, dict(point)))
+                retry(partial(self.study.enqueue_trial, dict(point)))
 
     def claim(self, controller: Path, budget: int) -> FrozenTrial | None:
         """Take the next trial: one to be tried again, one that is queued, or a new one. None when the budget is spent.
@@ -130,7 +130,7 @@ class Ledger:
         """
         # As a whole: a storage that went away may have kept half a trial, which is buried first.
         with locked(self.directory):
-            return patiently(lambda: self._claim(controller, budget))
+            return retry(lambda: self._claim(controller, budget))
 
     def _claim(self, controller: Path, budget: int) -> FrozenTrial | None:
         self._bury_stale()
@@ -171,7 +171,7 @@ class Ledger:
         trial_id = self.trial(number)._trial_id
         with suppress(UpdateFinishedTrialError):
             for key, value in attributes.items():
-                patiently(partial(self.storage.set_trial_user_attr, trial_id, key, value))
+                retry(partial(self.storage.set_trial_user_attr, trial_id, key, value))
 
     def adopt(self, controller: Path, lives: Callable[[FrozenTrial], bool]) -> list[FrozenTrial]:
         """Take over running trials whose controller is dead.
@@ -205,9 +205,9 @@ class Ledger:
             self.study.tell(number, values=values, state=state)
             return True
 
-        return patiently(end)
+        return retry(end)
 
-    def bury(self, number: int, reason: str, *, counts: bool = True, again: bool = True) -> None:
+    def fail(self, number: int, reason: str, *, counts: bool = True, again: bool = True) -> None:
         """Fail a trial that died, and queue another attempt if it has any left.
 
         Args:
@@ -228,7 +228,7 @@ class Ledger:
         """Queue the next attempt, before the trial fails: if this process dies in between, none is lost or doubled."""
         attempt = int(trial.user_attrs.get(ATTEMPT, 0)) + counts
         if attempt <= self.spec.search.retries:
-            patiently(partial(self._queue, trial, attempt))
+            retry(partial(self._queue, trial, attempt))
 
     def _queue(self, trial: FrozenTrial, attempt: int) -> None:
         marks = {FIRST: first_of(trial), ATTEMPT: attempt, RETRY_OF: trial.number}
@@ -255,7 +255,7 @@ class Ledger:
                 if newest[first].state == TrialState.WAITING:
                     self.mark(newest[first].number, {ATTEMPT: attempt})
                 elif newest[first].state == TrialState.FAIL:
-                    patiently(partial(self._queue, newest[first], attempt))
+                    retry(partial(self._queue, newest[first], attempt))
 
     def unwatched(self) -> bool:
         """Whether a trial of a dead controller is still worked on: if its worker dies too, somebody must claim it."""
@@ -266,7 +266,7 @@ class Ledger:
         # fails a trial before it tells us, so that who dies in between would lose it.
         for trial in self.trials():
             if trial.state == TrialState.RUNNING and not self._lives(trial):
-                self.bury(trial.number, "its controller died", counts=False)
+                self.fail(trial.number, "its controller died", counts=False)
 
     def _lives(self, trial: FrozenTrial) -> bool:
         return self._controller_lives(trial) or is_alive(self.worker_lease(trial))

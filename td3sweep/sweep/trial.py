@@ -121,7 +121,7 @@ class Judge(Callback):
         self.hopeless = False
 
     def on_start(self, trainer: Trainer) -> None:
-        """Know what an earlier sitting of this run has told: it is not told again, least of all without this run.
+        """Know what an earlier session of this run has told: it is not told again, least of all without this run.
 
         What a killed run wrote past its checkpoint is gone by now, and will be evaluated again.
         """
@@ -132,7 +132,7 @@ class Judge(Callback):
 
     def on_evaluation(self, trainer: Trainer, found: Mapping[str, float]) -> None:
         """End a run that the pruner calls hopeless, unless it is over anyway."""
-        counts = trainer.step < trainer.plan.steps and trainer.agent.updates > 0
+        counts = trainer.step < trainer.schedule.steps and trainer.agent.updates > 0
         if counts and self.hears(trainer.step, found["eval/return"]):
             trainer.stop(PRUNED)
 

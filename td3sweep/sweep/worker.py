@@ -24,7 +24,7 @@ from td3sweep.config.failures import refuse
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.process.lease import BEAT_S, Lease, is_alive
 from td3sweep.process.lease import PATIENCE_S as DEAD_S
-from td3sweep.sweep.retry import PATIENCE_S, patiently
+from td3sweep.sweep.retry import PATIENCE_S, retry
 from td3sweep.sweep.search import build_pruner
 from td3sweep.sweep.space import Space, parse_space
 from td3sweep.sweep.spec import Spec, load_spec
@@ -69,7 +69,7 @@ def work(directory: Path, number: int, slot: int) -> int:
     try:
         _wait_for_predecessor(lease)
     except SimulatorError as error:
-        ledger.bury(trial.number, str(error), counts=False)
+        ledger.fail(trial.number, str(error), counts=False)
         raise
     with Lease(lease, on_beat=partial(_beat, ledger, trial)):
         return _work(spec, ledger, trial, slot)
@@ -91,15 +91,15 @@ def _work(spec: Spec, ledger: Ledger, trial: FrozenTrial, slot: int) -> int:
         ending = resolve_name(spec.task)(job)
     except ImpossiblePointError as error:
         reporter.mark({IMPOSSIBLE: True})
-        ledger.bury(trial.number, str(error), again=False)
+        ledger.fail(trial.number, str(error), again=False)
         raise
     except UserError as error:
         reporter.mark({REASON: str(error), FATAL: True})
         # Not counted: who watches us stops at once, and the same command goes on when the fault is mended.
-        ledger.bury(trial.number, str(error), counts=False)
+        ledger.fail(trial.number, str(error), counts=False)
         raise
     except SimulatorError as error:
-        ledger.bury(trial.number, str(error))
+        ledger.fail(trial.number, str(error))
         raise
     if not isinstance(ending, Ending):
         return int(ending)
@@ -132,7 +132,7 @@ class Reporter:
             return self._pruner.prune(study, self._ledger.trial(self._number))
 
         try:
-            return patiently(tell_and_ask)
+            return retry(tell_and_ask)
         except UpdateFinishedTrialError:
             return True
 

@@ -22,15 +22,15 @@ from td3sweep.assemble.learner import (
     faults_asked_for,
     speed_up,
 )
-from td3sweep.collect.actor_pool import Away
+from td3sweep.collect.actor_pool import ActorPool
 from td3sweep.collect.collector import Collector
 from td3sweep.collect.demonstrate import Demonstrator, Shows
-from td3sweep.collect.drivers import Autopilot, Pid
-from td3sweep.collect.in_process import Here
-from td3sweep.collect.messages import Job
+from td3sweep.collect.drivers import AutopilotDriver, Pid
+from td3sweep.collect.in_process import InProcess
+from td3sweep.collect.messages import ActorJob
 from td3sweep.collect.recorded import Recorded
 from td3sweep.collect.remote import Fleet
-from td3sweep.collect.schedule import Plan
+from td3sweep.collect.schedule import Schedule
 from td3sweep.collect.tapes import Tapes
 from td3sweep.config.env_settings import on_block
 from td3sweep.config.settings import (
@@ -61,7 +61,7 @@ def build_actors(settings: Settings, path: Path) -> Fleet:
     for place in range(settings.actors):
         mine = dataclasses.replace(settings, env=on_block(settings.env, place))
         folder = path / f"actor-{place}"
-        job = Job(
+        job = ActorJob(
             partial(build_env, mine, folder),
             partial(build_policy, settings),
             random_bounds(settings, action_size),
@@ -103,15 +103,15 @@ def build_trainer(
     if isinstance(settings.demonstrations, RecordedDemonstrationSettings):
         demonstrator = recorded = build_recorded(settings.demonstrations, settings.frame_stack, *sizes)
         recorder.say(f"demonstrations: {recorded.line}")
-    plan = build_plan(settings, random_bounds(settings, env.action_size), horizon)
+    schedule = build_plan(settings, random_bounds(settings, env.action_size), horizon)
     watching = []
     if audit is not None:
         monitor = build_monitor(settings, ignored=("d0",) if expected else ())
         stop = settings.monitor.name == "stop"
         watching.append(Watching(monitor, stop=stop, wiring=(audit.faults, audit.evidence)))
     return Trainer(
-        plan,
-        collector=build_collector(plan, env, agent, replay, demonstrator),
+        schedule,
+        collector=build_collector(schedule, env, agent, replay, demonstrator),
         agent=agent,
         replay=replay,
         recorder=recorder,
@@ -125,14 +125,14 @@ def build_plan(
     settings: Settings,
     bounds: tuple[tuple[float, ...], tuple[float, ...]],
     horizon: int | None = None,
-) -> Plan:
+) -> Schedule:
     """When the loop does what; ``bounds``: of random actions."""
     hyper, shown = settings.hyperparams, settings.demonstrations
     random_steps, cloning, first = settings.warmup, None, hyper.exploration_noise
     if isinstance(shown, ShownSettings):
         random_steps = min(shown.random_steps, settings.warmup)
         cloning = (shown.floor, shown.fade) if shown.cloning > 0.0 else None
-    return Plan(
+    return Schedule(
         steps=settings.steps,
         horizon=settings.steps if horizon is None else horizon,
         warmup=settings.warmup,
@@ -158,14 +158,14 @@ def build_plan(
 
 
 def build_collector(
-    plan: Plan, env: Env | Fleet, agent: TD3, replay: FrameReplay | ShardedReplay, demonstrator: Shows | None
+    schedule: Schedule, env: Env | Fleet, agent: TD3, replay: FrameReplay | ShardedReplay, demonstrator: Shows | None
 ) -> Collector:
     """Who acts: this process in ``env``, or the actors, who have demonstrators of their own."""
     if isinstance(env, Fleet):
         assert isinstance(replay, ShardedReplay)
-        return Away(plan, env, agent, replay)
+        return ActorPool(schedule, env, agent, replay)
     assert isinstance(replay, FrameReplay)
-    return Here(plan, env, agent, replay, demonstrator)
+    return InProcess(schedule, env, agent, replay, demonstrator)
 
 
 def build_monitor(settings: Settings, ignored: tuple[str, ...] = ()) -> Monitor:
@@ -186,7 +186,7 @@ def build_demonstrator(demonstrations: DemonstrationSettings) -> Shows | None:
         case PidDemonstrationSettings():
             return Demonstrator(Pid(), demonstrations.noise)
         case AutopilotDemonstrationSettings():
-            return Demonstrator(Autopilot(), ())
+            return Demonstrator(AutopilotDriver(), ())
         case _:
             return None
 

@@ -18,7 +18,7 @@ class Callback:
     """
 
     def on_start(self, trainer: Trainer) -> None:
-        """What was saved is taken up, and the first step of this sitting comes next."""
+        """What was saved is taken up, and the first step of this session comes next."""
 
     def on_step(self, trainer: Trainer, step: Step) -> None:
         """An environment step is stored; the updates that are due for it come next."""

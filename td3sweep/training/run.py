@@ -172,7 +172,7 @@ def _close(settings: Settings, trainer: Trainer) -> dict[str, Any]:
 
 def finished(trainer: Trainer) -> bool:
     """Whether all steps are taken and evaluated; a run that a signal or a callback ended is not."""
-    taken = trainer.step >= trainer.plan.steps and trainer.evaluated_at == trainer.step
+    taken = trainer.step >= trainer.schedule.steps and trainer.evaluated_at == trainer.step
     return taken and not trainer.stopped
 
 

@@ -14,7 +14,7 @@ import torch
 from td3sweep.agent.td3 import TD3
 from td3sweep.collect.collector import Collector
 from td3sweep.collect.episode import Episode
-from td3sweep.collect.schedule import Plan
+from td3sweep.collect.schedule import Schedule
 from td3sweep.errors import SimulatorError
 from td3sweep.record.recorder import Recorder
 from td3sweep.record.rundir import PRUNED, STOPPED
@@ -31,7 +31,7 @@ class Trainer:
 
     def __init__(
         self,
-        plan: Plan,
+        schedule: Schedule,
         *,
         collector: Collector,
         agent: TD3,
@@ -43,7 +43,7 @@ class Trainer:
     ) -> None:
         """
         Args:
-            plan: when what is done.
+            schedule: when what is done.
             collector: who acts.
             agent: who learns.
             replay: from what.
@@ -52,7 +52,7 @@ class Trainer:
             interrupted: asked at every step whether a signal asks for the end.
             callbacks: who looks on.
         """
-        self.plan = plan
+        self.schedule = schedule
         self.collector, self.agent, self.replay = collector, agent, replay
         self.recorder, self.checkpoints = recorder, checkpoints
         self.interrupted = interrupted
@@ -63,7 +63,7 @@ class Trainer:
         self.best_return, self.best_at, self.best_success = -math.inf, 0, 0.0  # of the evaluations so far
         self._evaluation_due = False
         self._told_of_small_replay = False
-        self._carried: dict[str, Any] = {}  # what a callback that is absent in this sitting had saved
+        self._carried: dict[str, Any] = {}  # what a callback that is absent in this session had saved
 
     def run(self) -> None:
         """Go on from the newest checkpoint, if there is one, until all steps are taken or something ends the run.
@@ -75,9 +75,9 @@ class Trainer:
         self._restore()
         for callback in self.callbacks:
             callback.on_start(self)
-        with self.recorder.progress(self.plan.steps, self.step):
+        with self.recorder.progress(self.schedule.steps, self.step):
             self._learn()  # what a signal left of the critic's burst comes before the next step
-            while self.step < self.plan.steps and not self.ended_early:
+            while self.step < self.schedule.steps and not self.ended_early:
                 if self._evaluation_due:
                     self._evaluate()
                     continue
@@ -94,7 +94,7 @@ class Trainer:
                 self._learn()
                 if step.finished is not None:
                     self._finish_episode(step.finished)
-                if self.step % self.plan.save_every == 0 and self.step < self.plan.steps:
+                if self.step % self.schedule.save_every == 0 and self.step < self.schedule.steps:
                     self._save()
                 self._show()
             self._save()
@@ -142,28 +142,28 @@ class Trainer:
     @property
     def phase(self) -> str:
         """``warm-up`` or ``learning``: phases never share a trend line."""
-        return "warm-up" if self.step <= self.plan.warmup else "learning"
+        return "warm-up" if self.step <= self.schedule.warmup else "learning"
 
     # One step
 
     def _learn(self) -> None:
         for _ in range(self._updates_due()):
-            if not self.replay.can_sample(self.plan.batch_size):
+            if not self.replay.can_sample(self.schedule.batch_size):
                 self._warn_of_small_replay()
                 return
-            burst = self.agent.updates < self.plan.critic_only_updates
+            burst = self.agent.updates < self.schedule.critic_only_updates
             if burst and self.interrupted():
                 return  # so many updates take longer than a queue waits; the checkpoint knows how many are left
             started = time.perf_counter()
-            batch = self.replay.sample(self.plan.batch_size)
-            self.agent.scale_learning_rates(self.plan.rate_share(self.agent.updates))
-            share = self.plan.cloning_share(self.agent.updates)
+            batch = self.replay.sample(self.schedule.batch_size)
+            self.agent.scale_learning_rates(self.schedule.rate_share(self.agent.updates))
+            share = self.schedule.cloning_share(self.agent.updates)
             # Before the critic knows anything the actor can only be shown what to do.
             metrics = self.agent.update(batch, train_actor=not burst or share > 0.0, share=share)
             self.replay.update_priorities(batch, self.agent.td_errors)
             self.recorder.gather(metrics)
             self.recorder.spent("update", time.perf_counter() - started)
-            if self.agent.updates % self.plan.log_every == 0:
+            if self.agent.updates % self.schedule.log_every == 0:
                 self._log(batch)
         self._wait()
 
@@ -181,14 +181,14 @@ class Trainer:
                 "step %d: updates are due, but no batch of %d windows can be drawn: the replay is full with %d "
                 "transitions (an episode takes one slot more than it has steps); raise replay.capacity or lower "
                 "hyperparams.batch_size",
-                self.step, self.plan.batch_size, len(self.replay),
+                self.step, self.schedule.batch_size, len(self.replay),
             )  # fmt: skip
 
     def _updates_due(self, step: int | None = None) -> int:
-        return max(0, self.plan.updates(self.step if step is None else step) - self.agent.updates)
+        return max(0, self.schedule.updates(self.step if step is None else step) - self.agent.updates)
 
     def _updates_left(self) -> int:
-        return self._updates_due(self.plan.steps)
+        return self._updates_due(self.schedule.steps)
 
     def _log(self, batch: Batch) -> None:
         self.recorder.gather(self.agent.weight_norms())
@@ -201,8 +201,8 @@ class Trainer:
         self._show()
 
     def _show(self) -> None:
-        first = self.plan.critic_only_updates
-        burst = self.step >= self.plan.warmup and self.agent.updates < first
+        first = self.schedule.critic_only_updates
+        burst = self.step >= self.schedule.warmup and self.agent.updates < first
         label = f"update {self.agent.updates}/{first}," if burst else self.phase  # no step is taken meanwhile
         self.recorder.show(self.step, label, self._updates_left())
 
@@ -229,15 +229,15 @@ class Trainer:
         )
         # At the last step the loop is over and the last one is made, with a film; a run that is extended makes it here.
         # In the warm-up there is no policy to judge.
-        before = max(self.evaluated_at, self.plan.warmup)
-        self._evaluation_due = self.step // self.plan.eval_every > before // self.plan.eval_every
+        before = max(self.evaluated_at, self.schedule.warmup)
+        self._evaluation_due = self.step // self.schedule.eval_every > before // self.schedule.eval_every
 
     def _evaluate(self, film: bool = False) -> None:
         """Evaluate between episodes, in an environment that trains: two never share a server."""
         strip = self.recorder.film_strip(self.step) if film else None
         try:
             found = self.collector.evaluate(
-                self.plan.eval_episodes, self.interrupted, None if strip is None else strip.note
+                self.schedule.eval_episodes, self.interrupted, None if strip is None else strip.note
             )
         except SimulatorError as error:
             self._survive(error)
@@ -279,7 +279,7 @@ class Trainer:
     def _own_state(self) -> dict[str, Any]:
         return {
             **self.collector.state_dict(),
-            "horizon": self.plan.horizon,
+            "horizon": self.schedule.horizon,
             "evaluation": self.evaluation,
             "evaluated_at": self.evaluated_at,
             "evaluation_due": self._evaluation_due,
@@ -294,8 +294,8 @@ class Trainer:
             self.recorder.start_anew()
             return
         payload = saved.payload
-        self.plan = replace(self.plan, horizon=payload.get("horizon", self.plan.horizon))
-        self.collector.plan = self.plan
+        self.schedule = replace(self.schedule, horizon=payload.get("horizon", self.schedule.horizon))
+        self.collector.schedule = self.schedule
         self.agent.load_state_dict(payload["agent"])
         self.replay.restore(payload["replay"], saved.segments)
         self.recorder.load_state_dict(payload["recorder"])

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from rich.console import Console
-from test_trainer import plan_of
 from toy_env import DotEnv
+from toy_trainer import schedule_of
 
 from td3sweep.agent.build import build_td3
-from td3sweep.collect.actor_pool import Away
+from td3sweep.collect.actor_pool import ActorPool
 from td3sweep.collect.actor_process import ActorLoop
-from td3sweep.collect.messages import Job
+from td3sweep.collect.messages import ActorJob
 from td3sweep.collect.parameters import SharedParameters
 from td3sweep.collect.remote import Remote
 from td3sweep.errors import SimulatorError
@@ -55,7 +55,7 @@ class Absent(DotEnv):
 
 
 class ThreadRemote(Remote):
-    """An actor in a thread; ``die_at`` its process ends before that many leaves, without a word."""
+    """An actor in a thread; ``die_at`` its process ends before that many permits, without a word."""
 
     def __init__(self, job, parameters, die_at=None):
         super().__init__(job, parameters, None)
@@ -77,12 +77,12 @@ class ThreadRemote(Remote):
     def _serve(self, pipe, env):
         policy = self._job.make_policy(env.vector_size, env.action_size)
         loop = ActorLoop(pipe, env, policy, SharedParameters(policy, self._parameters), self._job)
-        go, leaves = loop._go, iter(range(10**9))
+        go, permits = loop._go, iter(range(10**9))
 
-        def mortal(leave):
-            if self.die_at is not None and self.starts == 1 and next(leaves) >= self.die_at:
+        def mortal(permit):
+            if self.die_at is not None and self.starts == 1 and next(permits) >= self.die_at:
                 raise EOFError
-            go(leave)
+            go(permit)
 
         loop._go = mortal
         try:
@@ -98,9 +98,9 @@ def agent_of(memory):
 
 
 def make_away(
-    path, envs, *, learns=False, memory="none", stop_after=None, die_at=None, capacity=400, show=None, **plan
+    path, envs, *, learns=False, memory="none", stop_after=None, die_at=None, capacity=400, show=None, **schedule
 ):
-    """A trainer with an actor for each of ``envs`` (each a callable), actor 0 dying before leave ``die_at``.
+    """A trainer with an actor for each of ``envs`` (each a callable), actor 0 dying before permit ``die_at``.
 
     ``show`` makes a demonstrator for each.
 
@@ -110,8 +110,8 @@ def make_away(
     run = RunDirectory(path)
     for folder in (run.checkpoints, run.replay):
         folder.mkdir(parents=True, exist_ok=True)
-    numbers = plan_of(
-        **({} if learns else {"log_every": 10**6}) | ({"batch_size": 2} if memory != "none" else {}) | plan
+    numbers = schedule_of(
+        **({} if learns else {"log_every": 10**6}) | ({"batch_size": 2} if memory != "none" else {}) | schedule
     )
     agent = agent_of(memory)
     if not learns:
@@ -123,14 +123,14 @@ def make_away(
     )  # fmt: skip
     descriptor = os.memfd_create("test")
     bounds = (numbers.random_low, numbers.random_high)
-    jobs = [Job(env, lambda *sizes: agent_of(memory).policy, bounds, show and show()) for env in envs]
+    jobs = [ActorJob(env, lambda *sizes: agent_of(memory).policy, bounds, show and show()) for env in envs]
     remotes = [ThreadRemote(job, descriptor, None if place else die_at) for place, job in enumerate(jobs)]
     for remote in remotes:
         remote.start()
     asked = iter(range(10**9))
     trainer = Trainer(
         numbers,
-        collector=Away(numbers, SimpleNamespace(remotes=remotes, parameters=descriptor), agent, replay),
+        collector=ActorPool(numbers, SimpleNamespace(remotes=remotes, parameters=descriptor), agent, replay),
         agent=agent,
         replay=replay,
         callbacks=[

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from pool_runs import Absent, MarkedEnv, Steps, make_away, marked, marks
-from test_trainer import rows, same, weights
+from toy_trainer import rows, same, weights
 
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
 from td3sweep.collect.schedule import Acting, stalest
@@ -34,13 +34,13 @@ def test_steps_updates_and_random_actions_are_as_many_as_asked_for(tmp_path):
     trainer = make_away(tmp_path, built, steps=61, warmup=16, updates_per_step=0.5)
     told = Steps(trainer)
     trainer.run()
-    seen = [step.moment.chosen.acting is Acting.RANDOM for step in told.steps]
+    seen = [step.transition.chosen.acting is Acting.RANDOM for step in told.steps]
     assert (trainer.step, len(seen), trainer.held) == (61, 61, 61)
     assert trainer.agent.updates == math.floor((61 - 16) * 0.5)
-    # A leave for a random step is void where it crosses an episode's end, and is given again before any other kind.
+    # A permit for a random step is void where it crosses an episode's end, and is given again before any other kind.
     assert seen == [True] * 16 + [False] * 45
     assert all(shard.size > 0 for shard in trainer.replay.shards)
-    evaluated = trainer.evaluation["eval/length"] * trainer.plan.eval_episodes
+    evaluated = trainer.evaluation["eval/length"] * trainer.schedule.eval_episodes
     assert sum(env.total_steps for env in envs) == 61 + evaluated  # no step is taken in vain
 
 
@@ -67,7 +67,7 @@ def test_rows_are_complete_and_defined(tmp_path):
 def test_no_action_is_older_than_the_bound_when_it_is_stored(tmp_path, slow):
     """Also where one simulator is far slower than the learner and the others: then they wait for it."""
     trainer = make_away(tmp_path, marked(3, slow=slow), steps=45, warmup=16)
-    told = Steps(trainer, lambda step: trainer.agent.updates - step.moment.updates)
+    told = Steps(trainer, lambda step: trainer.agent.updates - step.transition.updates)
     trainer.run()
     assert 0 < max(told.noted) <= stalest(3, 1.0) == 12
 
@@ -82,9 +82,9 @@ def test_no_stack_and_no_transition_mixes_actors_or_episodes(tmp_path):
     found = np.concatenate([marks(trainer.replay.sample(64)) for _ in range(10)])
     assert {1, 2, 3} == set(found[..., 0].ravel())
     assert (found[..., :2] == found[:, :1, :1, :2]).all()  # one actor, one episode
-    moments = found[..., 2]
-    assert (moments[:, 1, -1] == moments[:, 0, -1] + 1).all()
-    assert (moments[:, :, :-1] == np.maximum(moments[:, :, 1:] - 1, 0)).all()
+    transitions = found[..., 2]
+    assert (transitions[:, 1, -1] == transitions[:, 0, -1] + 1).all()
+    assert (transitions[:, :, :-1] == np.maximum(transitions[:, :, 1:] - 1, 0)).all()
 
 
 def test_the_memory_of_an_actor_is_what_the_learners_agent_would_have(tmp_path):
@@ -92,10 +92,10 @@ def test_the_memory_of_an_actor_is_what_the_learners_agent_would_have(tmp_path):
     checked, store = [], trainer.collector._store
     agent = trainer.agent
 
-    def check(shard, episode, moment, since):
+    def check(shard, episode, transition, since):
         _, state = agent.act(episode.observation, episode.state)
-        checked.append(np.abs(state - moment.chosen.state).max())
-        return store(shard, episode, moment, since)
+        checked.append(np.abs(state - transition.chosen.state).max())
+        return store(shard, episode, transition, since)
 
     trainer.collector._store = check
     trainer.run()
@@ -114,14 +114,14 @@ def test_actors_act_with_the_parameters_they_say(tmp_path):
         versions[trainer.agent.updates] = [tensor.clone() for tensor in trainer.agent.policy.tensors()]
         return metrics
 
-    def check(shard, episode, moment, since):
-        if moment.updates in versions and moment.chosen.acting is Acting.POLICY:
+    def check(shard, episode, transition, since):
+        if transition.updates in versions and transition.chosen.acting is Acting.POLICY:
             present = [tensor.clone() for tensor in trainer.agent.policy.tensors()]
-            _load(trainer.agent.policy, versions[moment.updates])
+            _load(trainer.agent.policy, versions[transition.updates])
             action, _ = trainer.agent.act(episode.observation, episode.state)
             _load(trainer.agent.policy, present)
-            wrong.append(np.abs(action - moment.chosen.action).max())
-        return store(shard, episode, moment, since)
+            wrong.append(np.abs(action - transition.chosen.action).max())
+        return store(shard, episode, transition, since)
 
     trainer.agent.update, trainer.collector._store = remember, check
     trainer.run()
@@ -197,15 +197,15 @@ def test_an_actor_that_dies_is_started_again(tmp_path, caplog, count):
     trainer = make_away(tmp_path, marked(count), steps=60, die_at=9)
     trainer.run()
     assert (trainer.step, trainer.faults) == (60, 1)
-    assert "actor 0: its process ended; the episode is discarded (fault 1, other)" in caplog.text
-    assert trainer.collector._seats[0].remote.starts == 2
+    assert "actor 0: its process is gone: ended; the episode is discarded (fault 1, other)" in caplog.text
+    assert trainer.collector._actors[0].remote.starts == 2
 
 
 def test_a_resume_discards_open_episodes_and_goes_on_exactly_otherwise(tmp_path, caplog):
     options = {"learns": True, "steps": 60, "updates_per_step": 0.25}
     first = make_away(tmp_path, marked(2), stop_after=35, **options)
     first.run()
-    opened = sum(seat.episode.length for seat in first.collector._seats if seat.episode)
+    opened = sum(actor.episode.length for actor in first.collector._actors if actor.episode)
     assert opened > 0
     second = make_away(tmp_path, marked(2), stop_after=0, **options)
     with caplog.at_level("INFO"):

@@ -10,16 +10,16 @@ from toy_env import DotEnv
 
 from td3sweep.assemble.environment import build_env
 from td3sweep.collect.demonstrate import Demonstrator
-from td3sweep.collect.drivers import Autopilot
+from td3sweep.collect.drivers import AutopilotDriver
 from td3sweep.collect.episode import Chooser
 from td3sweep.collect.evaluation import drive
-from td3sweep.collect.in_process import Here
-from td3sweep.collect.schedule import Acting, Plan
+from td3sweep.collect.in_process import InProcess
+from td3sweep.collect.schedule import Acting, Schedule
 from td3sweep.replay.saving import TRANSITION
 from td3sweep.training.build import build_demonstrator
 from td3sweep.training.run import run
 
-PLAN = Plan(
+PLAN = Schedule(
     steps=40, horizon=40, warmup=20, random_steps=6, updates_per_step=0.0, critic_only_updates=0, batch_size=8,
     exploration_noise=(0.0, 0.0), noise_steps=None, lr_final=1.0, cloning=None, reward_scale=1.0,
     log_every=5, eval_every=1000, eval_episodes=1, eval_spread=True, save_every=1000, seed=3,
@@ -83,7 +83,7 @@ class Kept:
 
 
 def collector(env, replay):
-    return Here(PLAN, env, Policy(), replay, Demonstrator(Autopilot(), ()))
+    return InProcess(PLAN, env, Policy(), replay, Demonstrator(AutopilotDriver(), ()))
 
 
 def test_what_is_stored_is_what_the_autopilot_did_between_chance_and_the_policy():
@@ -145,7 +145,7 @@ def test_one_that_drives_otherwise_the_second_time_costs_the_open_episode():
 
 def test_who_watches_an_evaluation_is_told_what_it_did():
     seen = []
-    drive(Piloted(), Autopilot(), 1, observer=lambda observation, action, info: seen.append(action))
+    drive(Piloted(), AutopilotDriver(), 1, observer=lambda observation, action, info: seen.append(action))
     assert seen[0] is None  # nothing was done before the first observation
     assert {float(action[1]) for action in seen[1:]} == {-0.5}
 

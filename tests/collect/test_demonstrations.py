@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pool_runs import Steps, make_away
 from shown import Homing, Telling, homing, shows
-from test_trainer import make, rows, same, timeless, weights
+from toy_trainer import make, rows, same, timeless, weights
 
 from td3sweep.collect.schedule import Acting
 
@@ -23,23 +23,23 @@ def noted(trainer):
     """Every step's moment, with the observation before it."""
     found, store = [], trainer.collector._store
 
-    def note(ring, episode, moment, since):
-        found.append((episode.observation, moment))
-        return store(ring, episode, moment, since)
+    def note(ring, episode, transition, since):
+        found.append((episode.observation, transition))
+        return store(ring, episode, transition, since)
 
     trainer.collector._store = note
     return found
 
 
-def by_turns(moments):
-    return "".join(moment.chosen.acting.value[0] for _, moment in moments)
+def by_turns(transitions):
+    return "".join(transition.chosen.acting.value[0] for _, transition in transitions)
 
 
-def check_shown(moments, rings):
+def check_shown(transitions, rings):
     """What was meant is undisturbed and was stored with the action that was taken, and nothing was else."""
     wanted = {}
-    for observation, moment in moments:
-        chosen = moment.chosen
+    for observation, transition in transitions:
+        chosen = transition.chosen
         if chosen.acting is Acting.DEMONSTRATOR:
             assert np.array_equal(chosen.meant, homing(observation))
         else:
@@ -67,20 +67,22 @@ def steady():
 
 def test_warmup_is_random_then_shown_and_then_the_policy_acts(tmp_path):
     trainer = make(tmp_path, demonstrator=steady(), agent_cloning=1.0, **SHOWN | {"cloning": (0.1, 10)})
-    moments = noted(trainer)
+    transitions = noted(trainer)
     trainer.run()
-    assert by_turns(moments) == "r" * 7 + "d" * 18 + "p" * 15
-    assert check_shown(moments, [trainer.replay]) == (40, 18)
-    assert any(not np.array_equal(m.chosen.action, m.chosen.meant) for _, m in moments if m.chosen.meant is not None)
+    assert by_turns(transitions) == "r" * 7 + "d" * 18 + "p" * 15
+    assert check_shown(transitions, [trainer.replay]) == (40, 18)
+    assert any(
+        not np.array_equal(m.chosen.action, m.chosen.meant) for _, m in transitions if m.chosen.meant is not None
+    )
 
 
 def test_actors_show_as_many_steps_as_were_asked_for(tmp_path):
     envs = [Telling] * 3
     trainer = make_away(tmp_path, envs, show=steady, random_steps=10, warmup=40, steps=70, updates_per_step=0.5)
-    moments = noted(trainer)
+    transitions = noted(trainer)
     trainer.run()
-    assert by_turns(moments) == "r" * 10 + "d" * 30 + "p" * 30
-    stored, shown = check_shown(moments, trainer.replay.shards)
+    assert by_turns(transitions) == "r" * 10 + "d" * 30 + "p" * 30
+    stored, shown = check_shown(transitions, trainer.replay.shards)
     assert trainer.held == 70
     assert stored >= 58  # the last evaluation breaks an episode off
     assert shown > 0
@@ -98,10 +100,10 @@ def test_the_learner_does_not_see_what_is_not_to_be_learnt_and_the_return_keeps_
 def check_unlearnt(trainer, path):
     told = Steps(trainer)
     trainer.run()
-    bonuses = [step.moment.info["unlearnt"] for step in told.steps]
+    bonuses = [step.transition.info["unlearnt"] for step in told.steps]
     assert set(bonuses) == {0.0, 0.25}
     for step, bonus in zip(told.steps, bonuses, strict=True):
-        assert step.reward == pytest.approx(0.5 * (step.moment.reward - bonus))
+        assert step.reward == pytest.approx(0.5 * (step.transition.reward - bonus))
     rows = [json.loads(line) for line in (path / "episodes.jsonl").read_text().splitlines()]
     assert rows
     for row in rows:  # the term is the reward without the bonus, which every third step has
@@ -116,19 +118,19 @@ def check_unlearnt(trainer, path):
 @pytest.mark.parametrize("stop_after", [5, 10, 21, 31])  # the last in an episode that the policy goes on with
 @pytest.mark.parametrize("memory", ["none", pytest.param("gru", marks=pytest.mark.slow)])
 def test_a_run_stopped_among_demonstrations_ends_as_if_it_had_never_stopped(tmp_path, memory, stop_after):
-    def sitting(folder, **more):
+    def session(folder, **more):
         return make(
             tmp_path / folder, env=Telling(), demonstrator=shows(0.1, 0.4), memory=memory, context=True,
             agent_cloning=1.0, **SHOWN | {"cloning": (0.1, 10)}, **more,
         )  # fmt: skip
 
-    whole = sitting("a")
+    whole = session("a")
     whole.run()
-    first = sitting("b", stop_after=stop_after)
+    first = session("b", stop_after=stop_after)
     first.run()
     assert (first.step > 25) is (stop_after == 31)
     assert first.collector.episode.shown > 0 or first.step <= 7
-    second = sitting("b")
+    second = session("b")
     second.run()
     assert second.step == 40
     for ours, theirs in zip(held(whole.replay), held(second.replay), strict=True):

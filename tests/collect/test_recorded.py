@@ -10,9 +10,9 @@ from tapes import record, tape
 from toy_env import DotEnv
 
 from td3sweep.agent.build import build_td3
-from td3sweep.collect.in_process import Here
+from td3sweep.collect.in_process import InProcess
 from td3sweep.collect.recorded import Recorded
-from td3sweep.collect.schedule import Acting, Plan
+from td3sweep.collect.schedule import Acting, Schedule
 from td3sweep.collect.tapes import Tapes
 from td3sweep.errors import SimulatorError, UserError
 from td3sweep.monitor.verdict import Monitor
@@ -48,11 +48,11 @@ def replay_of(agent, **other):
     )  # fmt: skip
 
 
-def here(tmp_path, tapes, *, env=None, memory="none", **plan):
+def here(tmp_path, tapes, *, env=None, memory="none", **schedule):
     agent = agent_of(memory)
     replay = replay_of(agent)
     recorded = Recorded(Tapes(record(tmp_path / "demos", tapes)), stack=4)
-    return Here(Plan(**PLAN | plan), env or DotEnv(), agent, replay, recorded), replay
+    return InProcess(Schedule(**PLAN | schedule), env or DotEnv(), agent, replay, recorded), replay
 
 
 def transitions(replay):
@@ -126,17 +126,17 @@ def test_the_memory_sees_what_is_shown(tmp_path):
         collector.collect()
 
 
-def make(path, demos, *, memory="none", stop_at=None, env=None, **plan):
+def make(path, demos, *, memory="none", stop_at=None, env=None, **schedule):
     """A trainer in ``path`` that leaves, as at a signal, at step ``stop_at``."""
     run = RunDirectory(path)
     for folder in (run.checkpoints, run.replay):
         folder.mkdir(parents=True, exist_ok=True)
-    agent, numbers = agent_of(memory), Plan(**PLAN | plan)
+    agent, numbers = agent_of(memory), Schedule(**PLAN | schedule)
     replay = replay_of(agent)
     monitor = Monitor(gamma=0.5, clip="joint", clip_actor=1.0, clip_critic=10.0, stop_on=["nonfinite"])
     trainer = Trainer(
         numbers,
-        collector=Here(numbers, env or DotEnv(), agent, replay, Recorded(Tapes(demos), stack=4)),
+        collector=InProcess(numbers, env or DotEnv(), agent, replay, Recorded(Tapes(demos), stack=4)),
         agent=agent,
         replay=replay,
         callbacks=[Watching(monitor)],
@@ -240,8 +240,8 @@ def test_a_simulator_that_never_worked_still_ends_the_run(tmp_path, demos):
 
 
 def test_the_plan_says_who_acts():
-    plan = Plan(**PLAN)
-    assert [plan.acting(step) for step in (4, 5, 15, 16)] == [
+    schedule = Schedule(**PLAN)
+    assert [schedule.acting(step) for step in (4, 5, 15, 16)] == [
         Acting.RANDOM,
         Acting.DEMONSTRATOR,
         Acting.DEMONSTRATOR,

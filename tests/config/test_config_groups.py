@@ -118,8 +118,8 @@ def test_as_ran_gives_the_cnns_their_own_rates(settings):
 
 
 def test_an_experiment_wins_over_the_defaults_and_an_override_wins_over_it(settings):
-    s = settings("experiment=seed_5k")
-    assert (s.steps, s.warmup, s.reward.name, s.env.action_repeat) == (5000, 1000, "seed_20nov", 1)
+    s = settings("experiment=described_5k")
+    assert (s.steps, s.warmup, s.reward.name, s.env.action_repeat) == (5000, 1000, "described_20nov", 1)
     assert (s.hyperparams.actor_cnn_lr, s.wiring.name) == (1e-5, "separate")
     assert (s.pre_tanh_penalty, s.actor_init_scale, s.trunk) == (0.0, 1.0, None)  # the system had no such care
     assert (s.demonstrations.name, s.clip.name, s.hyperparams.lr_final) == ("none", "joint", 1.0)
@@ -127,9 +127,9 @@ def test_an_experiment_wins_over_the_defaults_and_an_override_wins_over_it(setti
     assert (s.eval_every, s.eval_episodes, s.eval_spread, s.hyperparams.batch_size) == (500, 2, False, 256)
     assert (s.env.vector, s.env.speed_scale, s.env.steer_scale) == ("full", 30.0, 1.0)
     assert s.env.terminate == ["collision", "off_road", "route_done"]
-    memory = settings("experiment=seed_5k", "recurrent=gru48").recurrent
+    memory = settings("experiment=described_5k", "recurrent=gru48").recurrent
     assert (memory.sequence_length, memory.burn_in, memory.context, memory.even) == (10, 5, False, False)
-    assert settings("experiment=seed_5k", "steps=6000").steps == 6000
+    assert settings("experiment=described_5k", "steps=6000").steps == 6000
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_experiment_wins_over_the_defaults_and_an_override_wins_over_it(setti
 )
 def test_the_phases_hold_the_documents_numbers(phase, groups, reward, settings):
     s = settings(f"experiment={phase}")
-    h, seed = s.hyperparams, settings("experiment=seed_5k")
+    h, seed = s.hyperparams, settings("experiment=described_5k")
     assert (h.gamma, h.tau, h.actor_lr, h.critic_lr) == (0.99, 0.005, 1e-3, 1e-3)
     assert h.batch_size * s.recurrent.sequence_length == 100  # the document counts transitions
     assert (h.policy_delay, h.target_noise, h.target_noise_clip) == (2, 0.2, 0.5)

@@ -20,7 +20,7 @@ def older(settings):
     """A configuration as the version before demonstrations saved it."""
 
     def build(*overrides, batch=100, **top):
-        saved = dataclasses.asdict(settings("experiment=seed_5k", *overrides))
+        saved = dataclasses.asdict(settings("experiment=described_5k", *overrides))
         del saved["demonstrations"], saved["eval_spread"]
         for group, keys in NEWER.items():
             for key in keys:
@@ -79,7 +79,7 @@ def test_it_is_itself_left_as_it_was(older):
     assert saved == before
 
 
-@pytest.mark.parametrize("overrides", [[], ["recurrent=gru48"], ["experiment=seed_5k"], ["env=gym"]], ids=str)
+@pytest.mark.parametrize("overrides", [[], ["recurrent=gru48"], ["experiment=described_5k"], ["env=gym"]], ids=str)
 def test_a_configuration_of_today_is_left_alone(overrides, settings):
     saved = dataclasses.asdict(settings(*overrides))
     assert modern(copy.deepcopy(saved)) == saved
@@ -92,10 +92,10 @@ def test_a_configuration_of_today_is_left_alone(overrides, settings):
     ids=str,
 )
 def test_an_older_run_resumes_as_the_same_run(overrides, batch, older, settings):
-    today = settings("experiment=seed_5k", *overrides)
+    today = settings("experiment=described_5k", *overrides)
     saved = older(*overrides, batch=batch)
     assert changed_keys(saved, dataclasses.asdict(today)) == []
-    other = dataclasses.asdict(settings("experiment=seed_5k", *overrides, "env.speed_scale=3"))
+    other = dataclasses.asdict(settings("experiment=described_5k", *overrides, "env.speed_scale=3"))
     assert changed_keys(saved, other) == ["env.speed_scale"]
 
 

@@ -8,12 +8,12 @@ from td3sweep.diagnose.chart import as_chart
 from td3sweep.diagnose.curves import Curve, asinh_ticks, episode_curve, is_wide, q_curves
 from td3sweep.diagnose.judge import judge
 from td3sweep.diagnose.picture import write_picture
-from td3sweep.logs.log import Episode, Log, Row
+from td3sweep.logs.log import Log, LoggedEpisode, Row
 
 
 def log(path, values):
     rows = [Row(step, {"q/actor": value, "q/q1": 1.0}, "learning") for step, value in enumerate(values)]
-    return Log(path, "test", rows=rows, episodes=[Episode(2, 9.0, 1.0, "learning")])
+    return Log(path, "test", rows=rows, episodes=[LoggedEpisode(2, 9.0, 1.0, "learning")])
 
 
 def test_thinning_keeps_the_last_point():

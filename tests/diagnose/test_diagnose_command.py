@@ -8,12 +8,12 @@ import sys
 import time
 
 import pytest
-from written_logs import run_directory, seed_rows
+from written_logs import described_rows, run_directory
 
 
 @pytest.fixture
 def exploded(tmp_path):
-    return run_directory(tmp_path / "run", seed_rows())
+    return run_directory(tmp_path / "run", described_rows())
 
 
 def test_the_verdict_block_and_the_chart(exploded, diagnose):
@@ -108,11 +108,11 @@ def test_watch_follows_a_live_run_from_its_first_moment_to_its_end(tmp_path):
     try:
         assert process.stderr.readline().startswith(f"waiting: {path}: no series")
         with (path / "metrics.jsonl").open("a") as file:
-            for step, row in seed_rows()[:3]:
+            for step, row in described_rows()[:3]:
                 file.write(json.dumps({"env_step": step, "phase": "learning", **row}) + "\n")
         assert json.loads(process.stdout.readline())["verdict"] == "undetermined"
         with (path / "metrics.jsonl").open("a") as file:
-            for step, row in seed_rows()[3:]:
+            for step, row in described_rows()[3:]:
                 file.write(json.dumps({"env_step": step, "phase": "learning", **row}) + "\n")
         assert json.loads(process.stdout.readline())["verdict"] == "diverging"
         (path / "summary.json").write_text("{}")

@@ -1,7 +1,7 @@
 """A run's own monitor and `diagnose` on what the run left behind say the same."""
 
 import pytest
-from test_trainer import make
+from toy_trainer import make
 
 from td3sweep.agent.targets import TD3Target
 from td3sweep.diagnose.judge import judge

@@ -133,8 +133,8 @@ def test_frames_advance_by_the_action_repeat():
 def test_the_reward_is_the_sum_of_its_terms_and_the_repeat_adds_ticks_up():
     action = np.array([0.0, 0.6], np.float32)
     with (
-        CarlaDriveEnv(bare(reward="seed_later")) as single,
-        CarlaDriveEnv(bare(reward="seed_later", action_repeat=3)) as triple,
+        CarlaDriveEnv(bare(reward="described_later")) as single,
+        CarlaDriveEnv(bare(reward="described_later", action_repeat=3)) as triple,
     ):
         single.reset(seed=4)
         triple.reset(seed=4)
@@ -188,7 +188,7 @@ def test_hard_steering_ends_off_the_road(env):
 
 def test_running_into_a_car_is_a_collision():
     ends = set()
-    with made(traffic=40, stalled_ticks=100, reward="seed_later") as env:
+    with made(traffic=40, stalled_ticks=100, reward="described_later") as env:
         for seed in range(8):
             observation, _ = env.reset(seed=seed)
             terminated = truncated = False

@@ -58,7 +58,7 @@ def test_the_discounted_sum_depends_on_the_first_and_last_state_alone(terminated
 
 
 def test_the_preset_adds_it_to_the_described_reward():
-    shaped, plain = preset("reward", "seed_phase3"), preset("reward", "seed_20nov")
+    shaped, plain = preset("reward", "described_phase3"), preset("reward", "described_20nov")
     assert shaped["terms"] == {**plain["terms"], "centre": 1.0, "apf": 1.0}
     assert shaped["progress_scale"] == plain["progress_scale"]
     reward = build_reward(shaped["terms"], gamma=0.5)

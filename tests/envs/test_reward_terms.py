@@ -11,7 +11,7 @@ from td3sweep.envs.carla.reward import (
     Efficiency,
     Failure,
     Goal,
-    Lane,
+    LaneKeeping,
     Progress,
     Race,
     Safety,
@@ -29,12 +29,12 @@ CASES = [
     (CruiseSpeed(), {"speed": 8.33}, 1.0),
     (CruiseSpeed(), {"speed": 12.495}, 0.0),  # 1 - 2 x .5
     (CruiseSpeed(), {"speed": 16.66}, -1.0),
-    (Lane(), {"speed": 3.0}, 0.5),
-    (Lane(), {"speed": 3.0, "lateral": -0.875}, 0.325),  # ((1 - .35) + 1) / 2 - .5
-    (Lane(), {"speed": 3.0, "lateral": 9.0, "heading_error": -1.0}, 0.0),  # (.3 + .7) / 2 - .5
-    (Lane(), {"speed": 3.0, "heading_error": 0.05}, 0.425),
-    (Lane(), {"speed": 1.55}, 0.25),  # half faded in
-    (Lane(), {"speed": 0.1}, 0.0),
+    (LaneKeeping(), {"speed": 3.0}, 0.5),
+    (LaneKeeping(), {"speed": 3.0, "lateral": -0.875}, 0.325),  # ((1 - .35) + 1) / 2 - .5
+    (LaneKeeping(), {"speed": 3.0, "lateral": 9.0, "heading_error": -1.0}, 0.0),  # (.3 + .7) / 2 - .5
+    (LaneKeeping(), {"speed": 3.0, "heading_error": 0.05}, 0.425),
+    (LaneKeeping(), {"speed": 1.55}, 0.25),  # half faded in
+    (LaneKeeping(), {"speed": 0.1}, 0.0),
     (Comfort(), {"jerk": 0.0}, 0.3),
     (Comfort(), {"jerk": 2.5}, 0.15),
     (Comfort(), {"jerk": 7.5}, -0.075),
@@ -82,7 +82,7 @@ def test_the_two_described_presets_weigh_the_same_tick_very_differently():
     state = DriveState(speed=8.33, metres_gained=0.4165)
     first, later = (
         build_reward(said["terms"], progress_scale=said["progress_scale"])(state)
-        for said in (preset("reward", "seed_20nov"), preset("reward", "seed_later"))
+        for said in (preset("reward", "described_20nov"), preset("reward", "described_later"))
     )
     assert first == pytest.approx({"efficiency": 1.0, "lane": 1.0, "comfort": 0.15, "safety": 0.0, "progress": 41.65})
     assert later == pytest.approx({"efficiency": 2.0, "lane": 1.0, "comfort": 0.3, "safety": 0.0, "progress": 0.62475})
@@ -106,5 +106,5 @@ def test_the_bonus_is_what_the_routes_end_pays_beside_the_way_there():
 def test_unknown_names_list_the_choices():
     with pytest.raises(UserError, match=r"reward\.terms\.speeed: no such term; choose from .*race"):
         build_reward({"speeed": 1.0})
-    with pytest.raises(UserError, match=r"reward=best: .*seed_20nov"):
+    with pytest.raises(UserError, match=r"reward=best: .*described_20nov"):
         preset("reward", "best")

@@ -29,7 +29,7 @@ def built(settings, tmp_path, monkeypatch):
 
 
 def test_rewards_are_shaped_with_the_runs_own_gamma(built):
-    found = built("reward=seed_phase3", "hyperparams.gamma=.93")
+    found = built("reward=described_phase3", "hyperparams.gamma=.93")
     assert found.gamma == 0.93
     assert found.reward.terms["centre"] == found.reward.terms["apf"] == 1.0
     assert built("+reward.terms.centre=.5").reward.terms["centre"] == 0.5
@@ -47,7 +47,7 @@ def test_what_the_agent_is_told_of_its_speed(built):
     plain = built().env
     assert (plain.vector, plain.speed_scale, plain.steer_scale) == ("speed", 3.0, 0.4)
     assert built("env.speed_scale=12").env.speed_scale == 12.0
-    seed = built("experiment=seed_5k").env
+    seed = built("experiment=described_5k").env
     assert (seed.vector, seed.speed_scale, seed.steer_scale) == ("full", 30.0, 1.0)
     assert seed.terminate == ["collision", "off_road", "route_done"]
 

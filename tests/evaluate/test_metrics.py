@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from td3sweep.collect.evaluation import Outcome
+from td3sweep.collect.evaluation import EpisodeOutcome
 from td3sweep.envs.carla.state import DriveState
 from td3sweep.evaluate.metrics import (
     collisions,
@@ -20,7 +20,7 @@ from td3sweep.evaluate.metrics import (
 
 def outcome(fraction=1.0, success=True, total=10.0, dt=0.05):
     info = {"success": success, "end": "route_done" if success else "collision", "route_fraction": fraction}
-    return Outcome(total, 40, info | {"route_length": 300.0, "fixed_delta": dt})
+    return EpisodeOutcome(total, 40, info | {"route_length": 300.0, "fixed_delta": dt})
 
 
 def test_jerk_is_the_second_difference_of_the_speed():
@@ -126,6 +126,6 @@ def test_the_mean_of_fewer_than_five_episodes_has_no_interval():
 
 
 def test_an_environment_without_ticks_has_its_return_alone():
-    found = measure(Outcome(5.0, 3, {}), [])
+    found = measure(EpisodeOutcome(5.0, 3, {}), [])
     assert found == {"end": "", "return": 5.0, "length": 3, "success": False}
     assert set(totals([found])) == {"success", "return", "length"}

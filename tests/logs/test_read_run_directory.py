@@ -5,7 +5,7 @@ import math
 import os
 
 import pytest
-from written_logs import run_directory, seed_rows, write_lines
+from written_logs import described_rows, run_directory, write_lines
 
 from td3sweep.diagnose.judge import judge
 from td3sweep.errors import UserError
@@ -39,7 +39,7 @@ def test_a_number_that_was_not_finite_is_an_alarm(tmp_path):
 
 
 def test_a_half_written_last_line_is_dropped_and_told_of(tmp_path):
-    path = run_directory(tmp_path, rows=seed_rows())
+    path = run_directory(tmp_path, rows=described_rows())
     with (path / "metrics.jsonl").open("a") as file:
         file.write('{"env_step": 5100, "q/act')
     log = read(path)
@@ -104,7 +104,7 @@ def test_a_run_is_over_once_its_summary_is_newer_than_its_rows(tmp_path):
     assert not read(path).finished
     (path / "summary.json").write_text("{}")
     assert read(path).finished
-    os.utime(path / "summary.json", (1, 1))  # an earlier sitting's
+    os.utime(path / "summary.json", (1, 1))  # an earlier session's
     assert not read(path).finished
 
 
@@ -137,14 +137,14 @@ def test_a_configuration_that_is_no_yaml(tmp_path):
     "config", ["", "- a\n", "clip: joint\n", "hyperparams: [0.9]\n", "hyperparams: 0.9\nclip: {name: off}\n"]
 )
 def test_a_configuration_of_another_program_is_told_of_and_left_out(tmp_path, config):
-    log = read(run_directory(tmp_path, rows=seed_rows(), config=config))
+    log = read(run_directory(tmp_path, rows=described_rows(), config=config))
     assert (log.config, log.gamma, log.clip, len(log.rows)) == ({}, None, "off", 41)
     assert log.notes == ["config.yaml is not that of a run of ours: the discount and the clip are not known"]
 
 
 @pytest.mark.parametrize("summary", ['{"alarms": null}', '{"alarms": [{"step": 1}]}', '{"alarms": 3}', "[]"])
 def test_a_damaged_summary_is_told_of_and_left_out(tmp_path, summary):
-    path = run_directory(tmp_path, rows=seed_rows())
+    path = run_directory(tmp_path, rows=described_rows())
     (path / "summary.json").write_text(summary)
     log = read(path)
     assert (log.summary, log.wiring, len(log.rows)) == ({}, None, 41)

@@ -99,7 +99,7 @@ def test_the_steps_of_several_environments_add_up_in_the_order_in_which_their_ep
 
 
 def test_a_monitor_file_that_several_sittings_wrote_keeps_its_order(tmp_path):
-    monitor_file(tmp_path, "0", 1000.0, (50, 10.0), (60, 20.0), (70, 5.0))  # the second sitting counts time anew
+    monitor_file(tmp_path, "0", 1000.0, (50, 10.0), (60, 20.0), (70, 5.0))  # the second session counts time anew
     assert [(one.step, one.length) for one in named(tmp_path).episodes] == [(50, 50.0), (110, 60.0), (180, 70.0)]
 
 

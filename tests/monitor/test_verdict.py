@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from benchmarks.monitor import seed_episodes, seed_log
+from benchmarks.monitor import described_episodes, described_log
 from td3sweep.monitor.text import lines
 from td3sweep.monitor.verdict import EXPLANATION, Monitor
 
@@ -233,8 +233,8 @@ def test_a_restored_monitor_fails_on_the_log_the_old_one_would_have():
 
 @pytest.mark.parametrize("cut", [7, 40, 163])
 def test_a_run_cut_anywhere_and_restored_raises_the_same_alarms_with_the_same_statistics(cut, tmp_path):
-    log = [(step, "row", row) for step, row in seed_log()]
-    log += [(step, "episode", (phase, length, speed)) for step, phase, length, speed in seed_episodes()]
+    log = [(step, "row", row) for step, row in described_log()]
+    log += [(step, "episode", (phase, length, speed)) for step, phase, length, speed in described_episodes()]
     log += [(step, "evaluation", 50.0 - step / 100) for step in range(1000, 5001, 250)]
     log.sort(key=lambda event: event[0])
 

@@ -1,6 +1,6 @@
 """What a run's progress says it is doing."""
 
-from test_trainer import make
+from toy_trainer import make
 
 
 def test_what_is_shown_counts_the_critics_first_updates_while_no_step_is_taken(tmp_path):

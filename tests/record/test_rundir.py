@@ -101,7 +101,7 @@ def test_provenance_keeps_every_sitting(tmp_path):
     run.write_provenance(3, "stand-in")
     run.write_provenance(3, "stand-in")
     found = json.loads(run.provenance.read_text())
-    assert len(found["sittings"]) == 2
+    assert len(found["sessions"]) == 2
     assert found["seed"] == 3
     assert found["versions"]["torch"]
     assert found["hardware"]["cores"] >= 1

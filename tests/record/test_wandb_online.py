@@ -83,20 +83,20 @@ def test_only_what_an_error_ended_stands_as_failed(stub, tmp_path, ended, code):
 
 
 def test_a_resumed_run_goes_on_as_the_same_run(stub, tmp_path):
-    for sitting in range(2):
+    for session in range(2):
         mirror = mirror_of(tmp_path)
         for step in range(3):
-            mirror.log({"env_step": 3 * sitting + step, "q/actor": 1.0})
+            mirror.log({"env_step": 3 * session + step, "q/actor": 1.0})
         mirror.summarise({})
     (run,) = stub.runs
     assert [row["env_step"] for row in stub.history[run]] == [0, 1, 2, 3, 4, 5]
 
 
 def test_two_sittings_tracked_offline_are_sent_one_behind_the_other(stub, tmp_path):
-    for sitting in range(2):
+    for session in range(2):
         mirror = mirror_of(tmp_path, mode="offline")
         for step in range(3):
-            mirror.log({"env_step": 3 * sitting + step, "q/actor": 1.0})
+            mirror.log({"env_step": 3 * session + step, "q/actor": 1.0})
         mirror.summarise({})
     folders = sorted(map(str, tmp_path.glob("wandb/offline-run-*")))
     command = [str(Path(sys.executable).parent / "wandb"), "sync", *folders]

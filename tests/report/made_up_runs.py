@@ -60,7 +60,7 @@ def write_run(path, *, wiring="separate", seed=0, rows=30, summary=None, diverge
     (path / "config.yaml").write_text(yaml.safe_dump(config))
     command = f"python -m td3sweep wiring={wiring} seed={seed} hydra.run.dir=somewhere"
     stamp = {"seed": seed, "commit": "c" * 40, "dirty": False, "python": "3.11.7", "versions": {"torch": "2.6"}}
-    (path / "provenance.json").write_text(json.dumps(stamp | {"sittings": [{"command": command}]}))
+    (path / "provenance.json").write_text(json.dumps(stamp | {"sessions": [{"command": command}]}))
     with (path / "metrics.jsonl").open("w") as file:
         for row in range(rows):
             step = 10 * (row + 1)

@@ -32,7 +32,7 @@ def mixed(tmp_path):
     half = write_run(root / "half", seed=3, summary=False)
     with (half / "metrics.jsonl").open("a") as file:
         file.write('{"env_step": 310, "q/ac')
-    resumed = write_run(root / "resumed", seed=4, summary={"env_steps": 100})  # a summary of an earlier sitting
+    resumed = write_run(root / "resumed", seed=4, summary={"env_steps": 100})  # a summary of an earlier session
     assert resumed
     (root / "nothing").mkdir()
     bare = write_run(root / "bare", seed=5, rows=0, summary=False)
@@ -121,7 +121,7 @@ def test_what_a_sweep_fixed_belongs_to_the_best_command(tmp_path):
     for trial, wiring in enumerate(("separate", "crossed")):
         run = write_run(tmp_path / str(trial) / "seed-0", seed=0, wiring=wiring)
         provenance = json.loads((run / "provenance.json").read_text())
-        provenance["sittings"][-1]["command"] = f"python -m td3sweep.sweep.worker {tmp_path} {trial}"
+        provenance["sessions"][-1]["command"] = f"python -m td3sweep.sweep.worker {tmp_path} {trial}"
         (run / "provenance.json").write_text(json.dumps(provenance))
     trials = [
         {"number": 0, "first": 0, "state": "COMPLETE", "overrides": ["wiring=separate"]},

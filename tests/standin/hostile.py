@@ -12,7 +12,7 @@ import msgpack
 
 from td3sweep.standin.faults import FaultInjector, Faults
 from td3sweep.standin.rpc import Service
-from td3sweep.standin.server import Server
+from td3sweep.standin.server import StandinServer
 from td3sweep.standin.world import World
 
 HUGE = [  # a type byte that announces up to four thousand million elements or bytes
@@ -73,7 +73,7 @@ def methods() -> list[str]:
 
 def _nobody() -> Any:
     left, right = socket.socket(), socket.socket()
-    return Server(World("StandInRing", 1), left, right, FaultInjector(Faults()))
+    return StandinServer(World("StandInRing", 1), left, right, FaultInjector(Faults()))
 
 
 def malformed(rng: random.Random) -> bytes:

@@ -68,14 +68,14 @@ def test_a_storage_that_goes_away_during_a_claim_costs_no_trial_of_the_budget(
 def test_a_storage_that_goes_away_while_a_retry_is_queued_queues_one(ledger, controller, monkeypatch, after):
     trial = ledger.claim(controller, 1)
     failed = goes_away_once(monkeypatch, ledger.storage, "create_new_trial", after=after)
-    ledger.bury(trial.number, "exit code 1")
+    ledger.fail(trial.number, "exit code 1")
     assert failed
     assert [trial.state.name for trial in ledger.trials()] == ["FAIL", "WAITING"]
 
 
 def test_who_dies_between_taking_a_retry_and_naming_its_point_leaves_the_point_with_the_trial(ledger, controller):
     first = ledger.claim(controller, 1)
-    ledger.bury(first.number, "exit code 1")
+    ledger.fail(first.number, "exit code 1")
     (retry,) = (trial for trial in ledger.trials() if trial.state == TrialState.WAITING)
     ledger.storage.set_trial_state_values(retry._trial_id, TrialState.RUNNING)  # what Optuna does first; then it dies
     again = ledger.claim(controller, 1)

@@ -135,7 +135,7 @@ def test_probes_side_by_side_have_ports_of_their_own_and_the_sweeps_experiment(m
         ([], 100 + 3),
         (["recurrent=gru48"], 16 + 2 + 5 + 3),
         (["recurrent=gru48", "hyperparams.batch_size=64"], 64 + 2 + 5 + 3),
-        (["experiment=seed_5k", "recurrent=lstm256", "hyperparams.batch_size=4"], 4 + 5 + 10 + 1),
+        (["experiment=described_5k", "recurrent=lstm256", "hyperparams.batch_size=4"], 4 + 5 + 10 + 1),
         (["demonstrations=none"], 100 + 3),
     ],
 )

@@ -54,7 +54,7 @@ def test_a_point_that_leaves_keys_to_the_sampler_is_planned_once(tmp_path, contr
     ledger = Ledger(make_spec(), tmp_path, space)
     ledger.plan(presets, budget=4)
     assert [ledger.claim(controller, 4).params["x"] for _ in range(2)] == [0.25, 0.75]
-    ledger.plan(presets, budget=4)  # the next sitting
+    ledger.plan(presets, budget=4)  # the next session
     third = ledger.claim(controller, 4)
     assert third.params["x"] not in (0.25, 0.75)
     assert "fixed_params" not in third.system_attrs  # the sampler's own choice
@@ -76,7 +76,7 @@ def test_a_larger_budget_plans_what_is_not_known_yet_in_whatever_order_it_comes(
 
 def test_a_trial_that_died_is_tried_again_in_its_directory_and_counts_once(ledger, controller):
     first = ledger.claim(controller, 1)
-    ledger.bury(first.number, "exit code 1")
+    ledger.fail(first.number, "exit code 1")
     again = ledger.claim(controller, 1)
     assert (again.number, first_of(again), again.params) == (1, 0, first.params)
     assert ledger.claim(controller, 1) is None
@@ -87,23 +87,23 @@ def test_a_trial_that_died_is_tried_again_in_its_directory_and_counts_once(ledge
 def test_retries_have_an_end(tmp_path, controller):
     ledger = make_ledger(tmp_path, retries=2)
     for _ in range(3):
-        ledger.bury(ledger.claim(controller, 1).number, "exit code 1")
+        ledger.fail(ledger.claim(controller, 1).number, "exit code 1")
     assert ledger.claim(controller, 1) is None
     assert states(ledger) == ["FAIL"] * 3
 
 
 def test_a_fault_of_the_request_is_not_tried_again(ledger, controller):
-    ledger.bury(ledger.claim(controller, 1).number, "env.path: no such file", again=False)
+    ledger.fail(ledger.claim(controller, 1).number, "env.path: no such file", again=False)
     assert ledger.claim(controller, 1) is None
 
 
 def test_attempts_of_an_outage_count_as_never_made(tmp_path, controller):
     ledger = make_ledger(tmp_path, retries=1)
     first, second = ledger.claim(controller, 2), ledger.claim(controller, 2)
-    ledger.bury(first.number, "no simulator")  # queued as attempt 1
+    ledger.fail(first.number, "no simulator")  # queued as attempt 1
     again = ledger.claim(controller, 2)
-    ledger.bury(again.number, "no simulator")  # its last
-    ledger.bury(second.number, "no simulator")  # queued as attempt 1
+    ledger.fail(again.number, "no simulator")  # its last
+    ledger.fail(second.number, "no simulator")  # queued as attempt 1
     for _ in range(2):  # several controllers may say so
         ledger.queue_again([first, again, second])
     waiting = [trial for trial in ledger.trials() if trial.state == TrialState.WAITING]
@@ -117,7 +117,7 @@ def test_burying_twice_or_after_the_end_changes_nothing(ledger, controller):
     trial = ledger.claim(controller, 1)
     assert ledger.tell(trial.number, TrialState.COMPLETE, [1.0])
     assert not ledger.tell(trial.number, TrialState.COMPLETE, [2.0])
-    ledger.bury(trial.number, "late news")
+    ledger.fail(trial.number, "late news")
     assert states(ledger) == ["COMPLETE"]
     assert ledger.study.best_value == 1.0
 
@@ -147,7 +147,7 @@ def test_who_died_between_asking_and_signing_loses_nothing(ledger, controller):
 def test_who_died_between_queueing_a_retry_and_failing_the_trial_doubles_nothing(ledger, controller):
     trial = ledger.claim(controller, 1)
     ledger._retry(trial)  # what bury does first; then the process dies
-    ledger.bury(trial.number, "exit code 1")
+    ledger.fail(trial.number, "exit code 1")
     assert states(ledger) == ["FAIL", "WAITING"]
 
 
@@ -183,7 +183,7 @@ def test_a_sweep_that_was_interrupted_tries_the_same_points_as_an_undisturbed_on
             for number in range(14):
                 trial = ledger.claim(mine.path, 14)
                 if number == interrupted:
-                    ledger.bury(trial.number, "ended by SIGINT", counts=False)
+                    ledger.fail(trial.number, "ended by SIGINT", counts=False)
                     trial = ledger.claim(mine.path, 14)
                 ledger.tell(trial.number, TrialState.COMPLETE, [trial.params["x"]])
                 points.append(trial.params["x"])
@@ -196,7 +196,7 @@ def test_a_smaller_budget_goes_on_with_what_was_interrupted_and_leaves_the_queue
     ledger.plan([{"x": 0.1}, {"x": 0.2}, {"x": 0.3}, {"x": 0.4}], budget=4)
     lost = [ledger.claim(controller, 4) for _ in range(2)]
     for trial in lost:
-        ledger.bury(trial.number, "ended by SIGINT", counts=False)
+        ledger.fail(trial.number, "ended by SIGINT", counts=False)
     again = [ledger.claim(controller, 2) for _ in range(2)]
     assert [(first_of(trial), trial.params, trial.state.name) for trial in again] == [
         (0, {"x": 0.1}, "RUNNING"), (1, {"x": 0.2}, "RUNNING"),
@@ -209,7 +209,7 @@ def test_a_new_attempt_is_judged_by_what_the_trial_was_worth_before(ledger, cont
     trial = ledger.claim(controller, 1)
     for step, value in ((200, 100.0), (300, 40.0)):
         ledger.storage.set_trial_intermediate_value(trial._trial_id, step, value)
-    ledger.bury(trial.number, "ended by SIGKILL")
+    ledger.fail(trial.number, "ended by SIGKILL")
     assert ledger.claim(controller, 1).intermediate_values == {200: 100.0, 300: 40.0}
 
 

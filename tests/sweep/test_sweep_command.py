@@ -88,7 +88,7 @@ def test_it_is_killed_and_the_same_command_meets_the_budget(tmp_path):
 def test_hopeless_and_diverging_trials_are_pruned_without_a_score(tmp_path):
     """A point whose critic explodes is stopped by the monitor; a pruner that calls all hopeless ends the rest early."""
     arguments = [
-        "--multirun", *QUICK, "steps=160", "eval_every=20", "reward=seed_20nov", "pre_tanh_penalty=0", "clip=off",
+        "--multirun", *QUICK, "steps=160", "eval_every=20", "reward=described_20nov", "pre_tanh_penalty=0", "clip=off",
         "hyperparams.critic_lr=1.0,1e-4", "hyperparams.actor_lr=1e-4", "log_every=5",
         f"hydra.sweep.dir={tmp_path}/sweep",
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from sweeps import make_spec
-from test_trainer import make as make_trainer
+from toy_trainer import make as make_trainer
 
 from td3sweep.sweep.trial import Ending, Judge, Work, final_window, order, settings_of, train, worst
 from td3sweep.training.run import Outcome

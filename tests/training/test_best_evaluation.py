@@ -1,4 +1,4 @@
-"""The best evaluation of a run: its weights are kept, on whatever sitting it was, and its end tells of it."""
+"""The best evaluation of a run: its weights are kept, on whatever session it was, and its end tells of it."""
 
 import io
 import math
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from test_trainer import make, same
 from toy_env import DotEnv
+from toy_trainer import make, same
 
 from td3sweep.collect.evaluation import FIRST_SEED, RUN_SEED
 from td3sweep.record.console import closing
@@ -47,14 +47,14 @@ def test_the_best_evaluation_keeps_its_weights(tmp_path, returns, best):
 
 
 @pytest.mark.parametrize(
-    ("sittings", "best"),
+    ("sessions", "best"),
     [
         ([(36, [3.0, 1.0, 1.0]), (48, [1.0, 2.0])], (3.0, 12)),  # an evaluation due at the last step is made again
         ([(30, [5.0, 1.0, 10.0]), (40, [1.0, 7.0])], (10.0, 30)),  # one that only the end asked for is not
     ],
 )
-def test_an_extended_run_remembers_its_best(tmp_path, sittings, best):
-    for steps, returns in sittings:
+def test_an_extended_run_remembers_its_best(tmp_path, sessions, best):
+    for steps, returns in sessions:
         trainer = with_returns(
             make(tmp_path, env=DotEnv(length=12), steps=steps, warmup=11, eval_every=12, save_every=12), returns
         )

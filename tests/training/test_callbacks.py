@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_trainer import make, rows
+from toy_trainer import make, rows
 
 from td3sweep.training.callbacks import Callback
 
@@ -43,8 +43,8 @@ def of(notes, event):
     return [what for name, what in notes.heard if name == event]
 
 
-def noted(path, **plan):
-    trainer, notes = make(path, **plan), Notes()
+def noted(path, **schedule):
+    trainer, notes = make(path, **schedule), Notes()
     trainer.callbacks.append(notes)
     trainer.run()
     return notes

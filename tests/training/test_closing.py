@@ -36,7 +36,7 @@ def test_a_newcomer_is_told_how_it_drove_where_to_look_and_what_to_type(settings
     assert lines[-2].startswith(f"next: {typed_python()} -m td3sweep.evaluate runs/x   # 20 starts that it never saw")
     assert lines[-2].endswith("about 3:00")  # 20 episodes of 180 steps of .05 s
     assert lines[-1] == "run=runs/x verdict=healthy"
-    assert not any("seed_5k" in line for line in lines)
+    assert not any("described_5k" in line for line in lines)
 
 
 def test_a_film_that_was_not_made_is_not_promised(settings, tmp_path):

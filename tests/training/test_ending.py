@@ -4,9 +4,9 @@ import contextlib
 import math
 
 import pytest
-from test_one_process_a_run import TOY
-from test_trainer import make
+from command import TOY
 from toy_env import DotEnv
+from toy_trainer import make
 
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
 from td3sweep.errors import SimulatorError

@@ -4,7 +4,7 @@ import time
 from types import SimpleNamespace
 
 import torch
-from test_trainer import make
+from toy_trainer import make
 
 
 def test_what_a_gpu_still_works_on_counts_as_the_updates_time(tmp_path, monkeypatch):

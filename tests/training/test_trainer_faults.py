@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 import pytest
-from test_trainer import make, rows, same, weights
 from toy_env import DotEnv
+from toy_trainer import make, rows, same, weights
 
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
 from td3sweep.errors import SimulatorError

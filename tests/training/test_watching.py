@@ -3,8 +3,8 @@
 import math
 
 import pytest
-from test_trainer import make, rows
 from toy_env import DotEnv
+from toy_trainer import make, rows
 
 from td3sweep.errors import SimulatorError
 from td3sweep.training.watching import Watching

@@ -1,10 +1,10 @@
 """Rewards as weighted sums of small terms, each a class with its formula, over one simulator tick.
 
-A preset is data, in `conf/reward/`: weights by term, and the progress term's scale. `seed_20nov` and `seed_later` are
-the described system's, whose progress scales differ a hundredfold, so their returns do not compare; `race` is
-v (cos a - |d|) (Jaritz et al. 2018, "End-to-end race driving with deep reinforcement learning"); `cruise`
-has its optimum at the target speed; `seed_phase3` adds the shaping (`shaping.py`) that the described
-system's plan names for its third phase, without weights.
+A preset is data, in `conf/reward/`: weights by term, and the progress term's scale. `described_20nov` and
+`described_later` are the described system's, whose progress scales differ a hundredfold, so their returns do not
+compare; `described_phase3` adds the shaping (`shaping.py`) that its plan names for a third phase, without weights.
+`race` is v (cos a - |d|) (Jaritz et al. 2018, "End-to-end race driving with deep reinforcement learning"); `cruise`
+has its optimum at the target speed.
 """
 
 import math
@@ -51,7 +51,7 @@ class CruiseSpeed:
 
 
 @dataclass(frozen=True)
-class Lane:
+class LaneKeeping:
     """Near the lane's centre and along it: .5 at best; faded in over .1 to 3 m/s: standing earns nothing."""
 
     def __call__(self, state: DriveState) -> float:
@@ -188,7 +188,7 @@ def build_reward(
         "efficiency": Efficiency,
         "failure": lambda: Failure(stalled=stalled),
         "goal": Goal,
-        "lane": Lane,
+        "lane": LaneKeeping,
         "progress": lambda: Progress(progress_scale),
         "race": Race,
         "safety": Safety,

@@ -26,7 +26,7 @@ LaneKey = tuple[int, int, int]  # road, section, lane
 
 
 @dataclass(frozen=True)
-class Lane:
+class RouteLane:
     """A lane section's centre line, in driving direction: (n, 4) of x, y, z [m], yaw [rad]; widths (n,)."""
 
     points: Floats
@@ -41,7 +41,7 @@ class LaneGraph:
         self._map = carla_map
         self._graph: nx.DiGraph[LaneKey] = nx.DiGraph()
         self._entries: dict[LaneKey, Any] = {}
-        self._lanes: dict[LaneKey, Lane] = {}
+        self._lanes: dict[LaneKey, RouteLane] = {}
         for entry, follower in carla_map.get_topology():
             self._entries.setdefault(_key(entry), entry)
             self._graph.add_node(_key(entry))
@@ -93,9 +93,9 @@ class LaneGraph:
         points, place = self._lane(_key(waypoint)).points, waypoint.transform.location
         return int(np.argmin(np.hypot(points[:, 0] - place.x, points[:, 1] - place.y)))
 
-    def _part(self, key: LaneKey, first: int, last: int | None) -> Lane:
+    def _part(self, key: LaneKey, first: int, last: int | None) -> RouteLane:
         lane = self._lane(key)
-        return Lane(lane.points[first:last], lane.half_width[first:last], lane.length - SPACING * first)
+        return RouteLane(lane.points[first:last], lane.half_width[first:last], lane.length - SPACING * first)
 
     def _followers(self, key: LaneKey) -> list[LaneKey]:
         return sorted(self._graph.successors(key)) if key in self._graph else []
@@ -103,12 +103,12 @@ class LaneGraph:
     def _successors(self, key: LaneKey) -> list[LaneKey]:
         return [follower for follower in self._followers(key) if follower in self._endless or key not in self._endless]
 
-    def _lane(self, key: LaneKey) -> Lane:
+    def _lane(self, key: LaneKey) -> RouteLane:
         """Sample a lane at first use. `next_until_lane_end` keeps to one lane section, whatever follows."""
         if key not in self._lanes:
             entry = self._entries[key]
             waypoints = [entry, *entry.next_until_lane_end(SPACING)]
-            self._lanes[key] = Lane(
+            self._lanes[key] = RouteLane(
                 points=np.array([_point(waypoint) for waypoint in waypoints]),
                 half_width=np.array([waypoint.lane_width / 2.0 for waypoint in waypoints]),
                 length=abs(waypoints[-1].s - entry.s),
@@ -237,7 +237,7 @@ def wrap(angle: float) -> float:
     return math.remainder(angle, 2.0 * math.pi)
 
 
-def _joined(lanes: Sequence[Lane], length: float = math.inf) -> Route:
+def _joined(lanes: Sequence[RouteLane], length: float = math.inf) -> Route:
     """The route along these lanes, or along their first `length` metres."""
     points = np.concatenate([lane.points for lane in lanes])
     half_width = np.concatenate([lane.half_width for lane in lanes])

@@ -74,7 +74,7 @@ class RayEngine:
 
     def submit(self, job: Job) -> str:
         """See `Engine.submit`."""
-        from td3sweep.sweep.engines.ray_actor import Trial
+        from td3sweep.sweep.engines.ray_actor import RayTrial
 
         job_id = f"{job.name}-{uuid.uuid4().hex[:12]}"
         options = {
@@ -85,7 +85,7 @@ class RayEngine:
             "max_concurrency": 2,  # `run` and one question
             **self._place,
         }
-        actor = self._ray.remote(Trial).options(**options)
+        actor = self._ray.remote(RayTrial).options(**options)
         trial = actor.remote(tuple(job.command), job.log.absolute(), self._note_path(job_id), self._place["num_cpus"])
         trial.run.remote()
         self._begun[job_id] = trial.begun.remote()

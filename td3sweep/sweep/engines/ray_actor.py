@@ -15,7 +15,7 @@ from td3sweep.sweep.engines import child
 POLL_S = 0.2
 
 
-class Trial:
+class RayTrial:
     """Starts one command; it dies with this worker. `run` and the other methods are called side by side."""
 
     def __init__(self, command: Sequence[str], log: Path, note: Path, cpus: float) -> None:

@@ -111,10 +111,10 @@ class SlurmEngine:
         """
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        from td3sweep.sweep.engines.slurm_job import Trial
+        from td3sweep.sweep.engines.slurm_job import SlurmTrial
 
         self._executor.update_parameters(job_name=job.name)
-        trial = Trial(tuple(job.command), job.log.absolute(), self._folder, self._cpus)
+        trial = SlurmTrial(tuple(job.command), job.log.absolute(), self._folder, self._cpus)
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # submitit prints what it raises
                 submitted = self._executor.submit(trial)

@@ -31,7 +31,7 @@ def end_note(folder: Path, job_id: str) -> child.EndNote:
 
 
 @dataclass(frozen=True)
-class Trial:
+class SlurmTrial:
     """Runs one command, passes signals on to it, and requeues the job if the command saved because time is up.
 
     SIGUSR2 is Slurm's warning (time limit, preemption); SIGTERM is for good.

@@ -1,4 +1,4 @@
-"""Leaves that come to nothing: as many actions of each kind are taken as were asked for, one kind after the other."""
+"""Permits that come to nothing: as many actions of each kind are taken as were asked for, one kind after the other."""
 
 import contextlib
 import os
@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from pool_runs import agent_of
-from test_trainer import plan_of
+from toy_trainer import schedule_of
 
-from td3sweep.collect.actor_pool import Away
+from td3sweep.collect.actor_pool import ActorPool
 from td3sweep.collect.collector import FAULTS_IN_A_ROW
-from td3sweep.collect.episode import Choice, Moment
+from td3sweep.collect.episode import Choice, Transition
 from td3sweep.collect.messages import Began, Begin, Evaluate, Evaluated
 from td3sweep.collect.remote import Remote
 from td3sweep.errors import SimulatorError
@@ -55,7 +55,7 @@ class Puppet(Remote):
         asked = self.asked.pop(0)
         begins = isinstance(asked, Begin)
         if self.theirs.closed or not (begins or self.within):
-            return  # it is dead, which is not heard yet, or the leave is void
+            return  # it is dead, which is not heard yet, or the permit is void
         if how == "death":
             self.theirs.close()
         elif how == "fault":
@@ -65,7 +65,7 @@ class Puppet(Remote):
         else:
             none, last = np.zeros(0, np.float32), how == "last"
             chosen = Choice(np.zeros(2, np.float32), asked.acting, none)
-            self.theirs.send(Moment(chosen, 0.0, last, False, OBSERVATION, 0, {}))
+            self.theirs.send(Transition(chosen, 0.0, last, False, OBSERVATION, 0, {}))
         self.within = how == "step" or (begins and how == "last")
 
 
@@ -76,8 +76,8 @@ class Stage:
         taken: who chose the action of every step stored: r(andom), d(emonstrator), p(olicy).
     """
 
-    def __init__(self, actors, **plan):
-        self.plan, self.agent = plan_of(**plan), agent_of("none")
+    def __init__(self, actors, **schedule):
+        self.schedule, self.agent = schedule_of(**schedule), agent_of("none")
         self.replay = ShardedReplay(actors, 100 * actors, vector_size=2, action_size=2, gamma=0.9, n_step=1, seed=2)
         self.parameters = os.memfd_create("test")
         self.taken = ""
@@ -86,12 +86,12 @@ class Stage:
     def begin(self):
         self.puppets = [Puppet() for _ in self.replay.shards]
         fleet = SimpleNamespace(remotes=self.puppets, parameters=self.parameters)
-        self.away = Away(self.plan, fleet, self.agent, self.replay)
+        self.away = ActorPool(self.schedule, fleet, self.agent, self.replay)
         store = self.away._store
 
-        def note(shard, episode, moment, since):
-            self.taken += moment.chosen.acting.value[0]
-            return store(shard, episode, moment, since)
+        def note(shard, episode, transition, since):
+            self.taken += transition.chosen.acting.value[0]
+            return store(shard, episode, transition, since)
 
         self.away._store = note
         self.hear()
@@ -104,7 +104,7 @@ class Stage:
 
     def hear(self):
         """Let the collector hear all that was said."""
-        while self.away.step < self.plan.steps:
+        while self.away.step < self.schedule.steps:
             try:
                 if self.away.collect() is None:
                     return
@@ -123,15 +123,15 @@ class Stage:
 
     def end_with(self, place):
         """That actor takes all the steps that are left."""
-        while self.away.step < self.plan.steps:
+        while self.away.step < self.schedule.steps:
             self.answer(place)
 
 
 @pytest.mark.parametrize("how", ["last", "fault", "death"])
 def test_a_random_leave_that_is_void_is_given_again_when_later_leaves_are_out(how):
     stage = Stage(2, warmup=3, steps=6)
-    stage.answer(0)  # begins: leaves for two random actions
-    stage.answer(1)  # begins: a leave for the third, and no more
+    stage.answer(0)  # begins: permits for two random actions
+    stage.answer(1)  # begins: a permit for the third, and no more
     stage.answer(0, how)
     stage.end_with(1)
     assert stage.taken == "rrrppp"
@@ -143,7 +143,7 @@ def test_a_resume_takes_the_random_actions_that_are_left():
     stage.answer(1)
     stage.answer(1)
     assert stage.taken == "r"
-    stage.resume()  # three leaves were out
+    stage.resume()  # three permits were out
     stage.end_with(0)
     assert stage.taken == "rrrppp"
 
