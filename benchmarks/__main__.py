@@ -20,10 +20,10 @@ os.environ["WANDB_MODE"] = "offline"
 import torch
 from rich.console import Console
 
-from benchmarks import run_rows, update_rows
 from benchmarks.page import DOCS, replace_section
-from benchmarks.rows import Row, as_markdown, show
-from benchmarks.sections import QUICK, Progress, Section, Size
+from benchmarks.performance import run_rows, update_rows
+from benchmarks.performance.rows import Row, as_markdown, show
+from benchmarks.performance.sections import QUICK, Progress, Section, Size
 from td3sweep.record.provenance import processor
 
 SECTIONS = (

@@ -18,7 +18,7 @@ import numpy as np
 from td3sweep.monitor.growth import LARGEST, Array, Fit, Fits, fit_family, independent_share
 
 DRAWS = 200
-# Of the residuals put back: as they are, 90 % intervals held 74 % of values. Set on benchmarks.monitor's even seeds.
+# Of the residuals put back: as they are, 90 % intervals held 74 % of values. Set on even seeds of benchmarks.monitor.
 WIDENING = 1.5
 LOW, HIGH = 0.05, 0.95
 LEVELS = {"fp16 overflow": 65504.0, "fp32 overflow of its square": 1.84e19, "fp32 overflow": 3.4e38}

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from benchmarks import cells, learning
-from benchmarks.cells import Cell, rows_of, run_cell, run_cells
+from benchmarks.learning import cells
+from benchmarks.learning import tables as learning
+from benchmarks.learning.cells import Cell, rows_of, run_cell, run_cells
 from td3sweep.config.compose import compose_settings
 
 DONE = {"success": 0.5, "route_completion": 0.8, "speed": 6.0, "return": 100.0, "length": 50.0, "episodes": 20}

@@ -3,8 +3,8 @@
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.learners import our_agent, our_replay
-from benchmarks.macs import encoder_macs, update_macs
+from benchmarks.performance.learners import our_agent, our_replay
+from benchmarks.performance.macs import encoder_macs, update_macs
 from td3sweep.nets import NatureCNN, PooledCNN
 
 

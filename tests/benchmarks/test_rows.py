@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from benchmarks import __main__ as command
-from benchmarks import update_rows
-from benchmarks.blocks import interleaved, ratio
-from benchmarks.rows import Goal, Row, show
-from benchmarks.sections import QUICK, Section, speed_row
+from benchmarks.performance import update_rows
+from benchmarks.performance.blocks import interleaved, ratio
+from benchmarks.performance.rows import Goal, Row, show
+from benchmarks.performance.sections import QUICK, Section, speed_row
 
 CONTRACT = {"name", "ours", "peer", "ratio", "goal", "holds"}
 

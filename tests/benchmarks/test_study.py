@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from benchmarks import study
+from benchmarks.study import parts as study
 from td3sweep.config.compose import compose_settings
 
 

@@ -6,12 +6,14 @@ import math
 
 import pytest
 
-from benchmarks import study, study_page, study_runs
-from benchmarks.cells import rows_of
+from benchmarks.learning.cells import rows_of
 from benchmarks.page import DOCS
-from benchmarks.study import ABLATION
-from benchmarks.study_claims import CLAIMS, SYMPTOM
-from benchmarks.study_runs import Result
+from benchmarks.study import page as study_page
+from benchmarks.study import parts as study
+from benchmarks.study import runs as study_runs
+from benchmarks.study.claims import CLAIMS, SYMPTOM
+from benchmarks.study.parts import ABLATION
+from benchmarks.study.runs import Result
 
 ALARM = {"detector": "d2", "level": "FAIL", "step": 1100, "evidence": "", "cause": ""}
 STEPS = range(1025, 2001, 25)

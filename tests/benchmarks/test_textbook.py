@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from benchmarks.learners import our_replay
-from benchmarks.textbook import TextbookTD3
+from benchmarks.performance.learners import our_replay
+from benchmarks.performance.textbook import TextbookTD3
 from td3sweep.agent import Clip, build_td3
 
 TAU, RATE = 0.005, 3e-4

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from benchmarks import carla_faults, carla_soak
 from benchmarks.page import replace_section
+from benchmarks.robustness import carla_faults, carla_soak
 
 pytest.importorskip("carla")
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.carla_faults_watch import CAMERA_X, Watch
+from benchmarks.robustness.carla_faults_watch import CAMERA_X, Watch
 from td3sweep.errors import SimulatorError
 from td3sweep.replay.frames import FrameReplay
 from td3sweep.standin.stamp import read_stamp, stamped

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.monitor import (
+from benchmarks.monitor.detection import (
     EXPLODING,
     FITTED_CALM,
     NEVER_FITTED,

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from benchmarks.monitor import described_episodes, described_log
+from benchmarks.monitor.detection import described_episodes, described_log
 from td3sweep.monitor.text import lines
 from td3sweep.monitor.verdict import EXPLANATION, Monitor
 

@@ -3,7 +3,7 @@
 import postgres_server
 import pytest
 
-from benchmarks.chaos import measure
+from benchmarks.robustness.chaos import measure
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos")]
 

@@ -8,9 +8,9 @@ import numpy as np
 import optuna
 import pytest
 
-from benchmarks.pruning import _without_infinity, alarms, compare, median, outcome, ranks, targets
-from benchmarks.pruning_record import TASK
-from benchmarks.pruning_replay import WORDS, Method, follow, load, replay, to_unit
+from benchmarks.pruning.compare import _without_infinity, alarms, compare, median, outcome, ranks, targets
+from benchmarks.pruning.record import TASK
+from benchmarks.pruning.replay import WORDS, Method, follow, load, replay, to_unit
 from td3sweep.config.settings import SweepSettings
 from td3sweep.sweep.search import build_pruner
 from td3sweep.sweep.space import parse_space
@@ -194,7 +194,7 @@ def test_a_replayed_trial_is_the_product_s_own(record, monkeypatch, tmp_path, cu
 
 
 def test_ranks_alarms_and_targets_by_hand(record, monkeypatch):
-    monkeypatch.setattr("benchmarks.pruning.RESAMPLES", 50)
+    monkeypatch.setattr("benchmarks.pruning.compare.RESAMPLES", 50)
     curves = {(i, 0): (0.0, float(i), float(i), -10.0 * i, -20.0 * i) for i in range(6)}
     table = record(curves, {(0, 0): [700], (5, 0): [700]})
     # Window means rise with i up to step 900 and fall after it: the ends are (i - 30 i) / 3.
@@ -206,7 +206,7 @@ def test_ranks_alarms_and_targets_by_hand(record, monkeypatch):
 
 
 def test_ratios_are_paired(record, monkeypatch):
-    monkeypatch.setattr("benchmarks.pruning.RESAMPLES", 50)
+    monkeypatch.setattr("benchmarks.pruning.compare.RESAMPLES", 50)
     found = [replay(record({(0, 0): GOOD}), Method("random"), seed) for seed in range(3)]
     steps, random, tpe = ({"best": np.array(steps)} for steps in ([1.0, 9.0, 8.0], [1.0, 3.0, 4.0], [2.0, 1.0, 1.0]))
     one = outcome(found, steps, random, tpe)["targets"]["best"]
@@ -215,7 +215,7 @@ def test_ratios_are_paired(record, monkeypatch):
 
 
 def test_what_is_never_found_is_infinite(record, monkeypatch):
-    monkeypatch.setattr("benchmarks.pruning.RESAMPLES", 50)
+    monkeypatch.setattr("benchmarks.pruning.compare.RESAMPLES", 50)
     table = record({(0, 0): GOOD, (1, 0): BAD, (2, 0): BAD}, {(0, 0): [700]})
     found = compare(table, 3)
     assert found["random"]["targets"]["best"]["to_random"] == {"median": 1.0, "low": 1.0, "high": 1.0}

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks.kill_9 import COMBINATIONS, TASK, compare, torment
+from benchmarks.robustness.kill_9 import COMBINATIONS, TASK, compare, torment
 from td3sweep.training.run import run
 
 

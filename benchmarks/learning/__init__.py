@@ -1,0 +1,1 @@
+"""What learns, and the cells it is measured in."""

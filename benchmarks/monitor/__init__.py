@@ -1,0 +1,1 @@
+"""What the monitor sees, and what it takes for a fault."""

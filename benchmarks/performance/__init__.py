@@ -1,0 +1,1 @@
+"""How fast: ratios within one run."""

@@ -1,0 +1,1 @@
+"""Whether stopping early pays."""

@@ -1,0 +1,1 @@
+"""The described system's claims, tried."""
