@@ -1,7 +1,7 @@
-"""What acting while learning gains: environment steps and updates a second with 0, 1, 2 and 4 actors.
+"""What acting while learning gains: environment steps and updates per second with 0, 1, 2 and 4 actors.
 
 ``python -m benchmarks.performance.actors`` runs the product on the stand-in as it is, and on one whose ticks take as
-long as those of a real simulator, an update a step, once in a round for every number of actors, and prints medians
+long as those of a real simulator, an update per step, once in a round for every number of actors, and prints medians
 over the rounds and ratios to ``actors=0``. Only steps after warm-up count. The learner has ``--threads`` cores, every
 actor one; the stand-ins share the machine with them.
 """
@@ -36,7 +36,7 @@ RUN = [
 
 
 def measure(actors: int, slow_tick: float, steps: int, options: list[str]) -> dict[str, float]:
-    """Steps and updates a second of one run after its warm-up, and the largest staleness that it logged."""
+    """Steps and updates per second of one run after its warm-up, and the largest staleness that it logged."""
     moments: list[tuple[float, int, int]] = []
     learn = Trainer._learn
 

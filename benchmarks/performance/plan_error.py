@@ -29,7 +29,7 @@ def main() -> None:
         subprocess.run(command, check=True, capture_output=True)
         took = float(frame(Path(folder) / "sweep")["seconds"].mean())
     plan = 60 * int(minutes) + int(seconds)
-    print(f"planned {plan} s a trial, took {took:.0f} s: {plan / took - 1:+.0%}")
+    print(f"planned {plan} s per trial, took {took:.0f} s: {plan / took - 1:+.0%}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ LOOPS = {  # the first one also says what watching and logging cost
     ],
 }
 LOOP_NOTE = (
-    "one thread, the TD3 paper's numbers, an update a step; the bare rate is that of the updates inside the same loop, "
+    "one thread, the TD3 paper's numbers, an update per step; the bare rate is that of the updates inside the same loop, "
     "without sampling. The stand-in runs in processes of its own, beside the learner"
 )
 WATCHING_NOTE = "monitor, metrics.jsonl, episodes.jsonl, wandb offline and terminal; a row every 25 updates"
@@ -80,7 +80,7 @@ def loop(size: Size, told: Told) -> list[Row]:
 
 def replay(size: Size, told: Told) -> list[Row]:
     """Bytes of a transition, ours and stable-baselines3's."""
-    name, goal = "replay bytes a transition", Goal("ours", "<=", 7400.0)
+    name, goal = "replay bytes per transition", Goal("ours", "<=", 7400.0)
     ours = our_replay(STORED_BY_PEERS, vector_size=53).bytes_per_transition
     why = installed("stable_baselines3")
     theirs = None if why else sb3_bytes()

@@ -78,7 +78,7 @@ class Progress:
 def speed_row(  # noqa: PLR0917 - a row's own order
     name: str, ours: Sequence[float], peer: Sequence[float], against: str, goal: Goal | None, note: str
 ) -> Row:
-    """A row of two rates from seconds an update, a number a block."""
+    """A row of two rates from seconds per update, a number a block."""
     value, interval = ratio(peer, ours)
     return Row(
         name, "updates/s", 1 / median(ours), 1 / median(peer), against, value, interval, goal, note

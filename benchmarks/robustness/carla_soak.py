@@ -1,4 +1,4 @@
-"""Long training on the stand-in with a fault a minute.
+"""Long training on the stand-in with a fault per minute.
 
 ``python -m benchmarks.robustness.carla_soak [--minutes 60] [--write]``.
 

@@ -45,7 +45,7 @@ class HyperparamSettings:
         0.99, "discount; values scale with 1/(1-gamma); .9 to .999", low=0.0, high=0.99999, role=TUNED
     )
     tau: float = setting(
-        0.005, "share of the network copied into its target an update; 1e-3 to 8e-2", low=1e-6, high=1.0, role=TUNED
+        0.005, "share of the network copied into its target per update; 1e-3 to 8e-2", low=1e-6, high=1.0, role=TUNED
     )
     actor_lr: float = setting(1e-3, "Adam step of the actor; 1e-5 to 1e-3", low=0.0, high=1.0, role=TUNED)
     critic_lr: float = setting(1e-3, "Adam step of the critic; 1e-4 to 1e-2", low=0.0, high=1.0, role=TUNED)
@@ -53,13 +53,13 @@ class HyperparamSettings:
     critic_cnn_lr: float | None = setting(None, "rate of the critic's CNN; null: critic_lr", low=0.0, high=1.0)
     batch_size: int = setting(
         100,
-        "windows trained an update: one transition each, with a memory recurrent.sequence_length; 16 to 512, with a "
+        "windows trained per update: one transition each, with a memory recurrent.sequence_length; 16 to 512, with a "
         "memory 8 to 64",
         low=1,
         high=8192,
         role=TUNED | Role.TIME,
     )
-    policy_delay: int = setting(2, "critic updates an actor update; 2", low=1, high=100, role=TIME)
+    policy_delay: int = setting(2, "critic updates per actor update; 2", low=1, high=100, role=TIME)
     target_noise: float = setting(0.2, "SD of the target action's noise; .1 to .3", low=0.0, high=2.0)
     target_noise_clip: float = setting(0.5, "bound of that noise; .3 to .5", low=0.0, high=2.0)
     exploration_noise: float = setting(0.1, "SD of the acting noise; .05 to .3", low=0.0, high=2.0)
@@ -265,7 +265,7 @@ class SweepSettings:
         None, "budget; null: every point of a finite space; a larger number goes on with a sweep", low=1, high=1_000_000
     )
     width: int = setting(1, "trials at a time", low=1, high=10_000)
-    seeds: int = setting(1, "runs a trial, each with a seed of its own; its score is their mean", low=1, high=1000)
+    seeds: int = setting(1, "runs per trial, each with a seed of its own; its score is their mean", low=1, high=1000)
     hours: float | None = setting(None, "start no trial after so many hours of this command", low=0.0, high=1e5)
     patience: int | None = setting(None, "end after so many finished trials without a better one", low=1)
     retries: int = setting(3, "times a trial that died is started again, from its checkpoint; 0 to 10", low=0, high=100)
@@ -328,7 +328,7 @@ class Settings:
     save_every: int = setting(200, "environment steps between two checkpoints", low=1, role=FREE)
     resume: names.Resume | None = setting(None, "last: go on with the newest unfinished run of this name", role=PLACE)
     updates_per_step: float = setting(
-        1.0, "updates an environment step after warm-up; .1 to 1", low=0.0, high=100.0, role=COUNT
+        1.0, "updates per environment step after warm-up; .1 to 1", low=0.0, high=100.0, role=COUNT
     )
     critic_only_updates: int = setting(300, "critic-only updates at the end of warm-up; 0 to 1000", low=0, role=COUNT)
     frame_stack: int = setting(4, "frames in an image stack; 1 leaves motion to a memory", low=1, high=16, role=SHAPE)

@@ -75,8 +75,8 @@ DEFINITIONS = {
     "actors/staleness": "updates made between an action's choice and its storing, mean of the actions stored since the "
     "last row (`actors` above 0)",
     "actors/staleness_max": "the largest of them",
-    "time/env_steps_per_s": "environment steps a second of acting and learning",
-    "time/updates_per_s": "updates a second of learning",
+    "time/env_steps_per_s": "environment steps per second of acting and learning",
+    "time/updates_per_s": "updates per second of learning",
     "time/eta_s": "seconds left",
 }
 _PATTERNS = [re.compile(re.sub("|".join(WORDS), lambda word: WORDS[word[0]], re.escape(name))) for name in DEFINITIONS]

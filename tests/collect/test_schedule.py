@@ -49,7 +49,7 @@ def test_updates():
 
 
 def test_rates_fall_over_the_last_half_of_the_horizons_updates():
-    """8 + 32 updates up to the horizon: from the 20th on they fall, to .2 at the 40th: .04 an update."""
+    """8 + 32 updates up to the horizon: from the 20th on they fall, to .2 at the 40th: .04 per update."""
     schedule = schedule_of(warmup=8, horizon=40, steps=99, critic_only_updates=8, updates_per_step=1.0, lr_final=0.2)
     shares = [schedule.rate_share(update) for update in (0, 20, 21, 30, 39, 40, 90)]
     assert shares == pytest.approx([1.0, 1.0, 0.96, 0.6, 0.24, 0.2, 0.2])

@@ -53,7 +53,7 @@ def test_what_was_asked_for_passes():
     [
         (world(name="Carla/Maps/Town10HD"), None, r"env\.map=Town01, but the server reports Town10HD"),
         (world(synchronous=False), None, "synchronous mode=True, but the server reports False"),
-        (world(seconds=None), None, r"seconds a tick=0\.05, but the server reports 0\.0"),
+        (world(seconds=None), None, r"seconds per tick=0\.05, but the server reports 0\.0"),
         (world(), carla.WeatherParameters.WetNoon, r"env\.weather=.*but the server reports"),
     ],
 )

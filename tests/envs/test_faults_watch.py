@@ -23,7 +23,7 @@ def picture(frame, x):
 
 
 class Env:
-    """Drives along x, a metre a step; ``lie`` spoils what it reports."""
+    """Drives along x, a metre per step; ``lie`` spoils what it reports."""
 
     def __init__(self):
         self.lie = None

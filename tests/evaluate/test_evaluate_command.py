@@ -53,7 +53,7 @@ def test_a_checkpoint_is_measured_filmed_and_drawn(trained, capsys):
         assert episode["km"] > 0.0
         with imageio.get_reader(out / f"video-{number:02}.mp4") as reader:
             assert reader.count_frames() == episode["length"] + 1  # the start, and every step
-            assert reader.get_meta_data()["fps"] == 5.0  # 20 ticks a second, 4 a step
+            assert reader.get_meta_data()["fps"] == 5.0  # 20 ticks per second, 4 a step
         Image.open(out / f"route-{number:02}.png").verify()
 
 

@@ -28,7 +28,7 @@ def check_world(world: Any, *, map_name: str, fixed_delta: float, weather: Any) 
     facts = {
         "env.map": (map_name, world.get_map().name.rsplit("/", 1)[-1]),
         "synchronous mode": (True, settings.synchronous_mode),
-        "seconds a tick": (round(fixed_delta, 9), round(settings.fixed_delta_seconds or 0.0, 9)),
+        "seconds per tick": (round(fixed_delta, 9), round(settings.fixed_delta_seconds or 0.0, 9)),
     }
     if weather is not None:
         facts["env.weather"] = (weather, world.get_weather())

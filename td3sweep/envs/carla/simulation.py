@@ -27,7 +27,7 @@ from td3sweep.envs.carla.traffic import Car, spawn_traffic
 from td3sweep.errors import SimulatorError, UserError
 
 EGO_MODEL = "vehicle.tesla.model3"
-FIXED_DELTA = 0.05  # simulated seconds a tick; at most the longest substep times their number
+FIXED_DELTA = 0.05  # simulated seconds per tick; at most the longest substep times their number
 SUBSTEP, SUBSTEPS = 0.01, 10
 WARM_UP_TICKS = 10  # a spawned car drops onto the road, and the first camera frames may be lost
 SPAWN_HEIGHT = 0.3  # m above the spawn point's height, so that wheels do not start in the ground

@@ -17,7 +17,7 @@ class DriveTracker:
         Args:
             route: to be driven from its start.
             first: the tick with which the episode starts.
-            fixed_delta: seconds a tick.
+            fixed_delta: seconds per tick.
             half_length, half_width: of the ego, m.
         """
         self.route = route

@@ -34,7 +34,7 @@ class LocalEngine:
             directory: the sweep's.
             width: trials at a time.
             gpus: numbers of the GPUs to share out; None for those that this process may see.
-            threads: CPU threads a trial; None for the cores over the width.
+            threads: CPU threads per trial; None for the cores over the width.
             timeout_min: minutes after which a job is ended.
 
         Raises:
