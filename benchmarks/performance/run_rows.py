@@ -36,8 +36,8 @@ LOOPS = {  # the first one also says what watching and logging cost
     ],
 }
 LOOP_NOTE = (
-    "one thread, the TD3 paper's numbers, an update per step; the bare rate is that of the updates inside the same loop, "
-    "without sampling. The stand-in runs in processes of its own, beside the learner"
+    "one thread, the TD3 paper's numbers, an update per step; the bare rate is that of the updates inside the same "
+    "loop, without sampling. The stand-in runs in processes of its own, beside the learner"
 )
 WATCHING_NOTE = "monitor, metrics.jsonl, episodes.jsonl, wandb offline and terminal; a row every 25 updates"
 REPLAY_NOTE = (
