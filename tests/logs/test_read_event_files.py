@@ -78,10 +78,3 @@ def test_a_foreign_file(tmp_path, content):
     (tmp_path / "events.out.tfevents.1").write_bytes(content)
     with pytest.raises(UserError, match="no whole TensorBoard event in it"):
         read(tmp_path)
-
-
-def test_without_tensorboard_one_line_says_what_to_install(tmp_path, refused, without):
-    file = events(tmp_path, [("q1", 1.0, 1)])
-    without("tensorboard")
-    line = refused(file)
-    assert "pip install tensorboard" in line

@@ -9,7 +9,7 @@ import pytest
 from td3sweep.config.run_place import unfinished
 from td3sweep.errors import UserError
 from td3sweep.files import write_atomically
-from td3sweep.record import rundir
+from td3sweep.record import provenance
 from td3sweep.record.provenance import software
 from td3sweep.record.rundir import RunDirectory
 
@@ -156,11 +156,11 @@ def test_code_is_changed_by_code_and_not_by_its_docs(tmp_path, monkeypatch):
         subprocess.run(["git", "-C", tmp_path, "-c", "user.name=n", "-c", "user.email=e", *words], check=True)
 
     (tmp_path / "td3sweep" / "record").mkdir(parents=True)
-    (tmp_path / "td3sweep" / "record" / "rundir.py").touch()
+    (tmp_path / "td3sweep" / "record" / "provenance.py").touch()
     git("init", "-q")
     git("add", ".")
     git("commit", "-qm", "first")
-    monkeypatch.setattr(rundir, "__file__", str(tmp_path / "td3sweep" / "record" / "rundir.py"))
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "td3sweep" / "record" / "provenance.py"))
     assert software()["dirty"] is False
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "rows.jsonl").touch()  # as a benchmark leaves it
