@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from td3sweep.monitor.explosion import Explosion
+from td3sweep.monitor.explosion import Explosion, Limits
 from td3sweep.monitor.forecast import HIGH, LOW, redraw, values_at
 from td3sweep.monitor.growth import fit_growth
 from td3sweep.monitor.verdict import Monitor
@@ -225,7 +225,7 @@ def first_alarm(steps: Array, values: Array, *, critic_known: bool) -> tuple[flo
     crossed = float(beyond[2]) if len(beyond) > 2 else None
     for step, value in zip(steps, values, strict=True):
         row = {"q/actor": 20.0 + value, "q/q1": 20.0} if critic_known else {"q/actor": value}
-        if d3.update(round(step), row, BOUND)[1]:
+        if d3.update(round(step), row, Limits(BOUND))[1]:
             return float(step), crossed
     return None, crossed
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from td3sweep.logs.log import EVALUATION, LEARNING, Log, LoggedEpisode, Row
-from td3sweep.logs.names import EVAL_EPISODES, EVAL_RETURN
-from td3sweep.monitor.verdict import Monitor, Report
+from td3sweep.logs.names import EVAL_EPISODES, EVAL_RETURN, EVAL_SUCCESS, REWARD_MIN
+from td3sweep.monitor.report import Report
+from td3sweep.monitor.verdict import Monitor
 
 R_MAX = "reward/max"  # running largest |r| of a step
 AUDIT = "divergence/d0"
@@ -37,6 +38,7 @@ def judge(log: Log, *, gamma: float | None, r_max: float | None) -> Judgement:
         clip=log.clip,
         clip_actor=log.clip_actor,
         clip_critic=log.clip_critic,
+        of_loss=log.of_loss,
     )
     audit = _audit(log) if log.wiring is None else log.wiring
     if audit is not None:
@@ -74,13 +76,15 @@ def _place(event: Row | LoggedEpisode) -> int:
 
 def _row(monitor: Monitor, row: Row) -> None:
     """A row's series, and the evaluation in it."""
-    if R_MAX in row.values:
-        monitor.reward(row.values[R_MAX])
+    for name in (R_MAX, REWARD_MIN):
+        if math.isfinite(row.values.get(name, math.nan)):
+            monitor.reward(row.values[name])
     if row.phase != EVALUATION:
         measured = {name: value for name, value in row.values.items() if not name.startswith(OWN_WORDS)}
         monitor.watch(row.step, measured, row.phase or LEARNING)
     if EVAL_RETURN in row.values:
-        monitor.evaluation(row.step, row.values[EVAL_RETURN], _count(row.values.get(EVAL_EPISODES, 0.0)))
+        count = _count(row.values.get(EVAL_EPISODES, 1.0))
+        monitor.evaluation(row.step, row.values[EVAL_RETURN], count, row.values.get(EVAL_SUCCESS))
 
 
 def _count(value: float) -> int:
@@ -88,8 +92,7 @@ def _count(value: float) -> int:
 
 
 def _episode(monitor: Monitor, episode: LoggedEpisode) -> None:
-    """A finished episode; without a length there is nothing to judge."""
-    if episode.length is None:
-        return
+    """A finished episode; what is not known of it is NaN."""
+    length = math.nan if episode.length is None else episode.length
     ret = math.nan if episode.ret is None else episode.ret
-    monitor.episode(episode.step, length=episode.length, ret=ret, phase=episode.phase or LEARNING, speed=episode.speed)
+    monitor.episode(episode.step, length=length, ret=ret, phase=episode.phase or LEARNING, speed=episode.speed)

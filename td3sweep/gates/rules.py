@@ -9,7 +9,7 @@ from typing import Any
 
 from td3sweep.monitor.detectors import FAIL, FULL, IN_A_ROW, ClipInvariant, DeadActor
 from td3sweep.monitor.episodes import Lengths, Returns
-from td3sweep.monitor.explosion import Explosion
+from td3sweep.monitor.explosion import Series
 from td3sweep.monitor.growth import MIN_POINTS
 from td3sweep.monitor.verdict import MIN_EPISODES
 
@@ -159,7 +159,7 @@ RULES: tuple[Rule, ...] = (
     Rule("d7", "norm after clipping / its limit", ClipInvariant.LIMIT),
     Rule("d1", "|Q| / (1.1 x bound by rewards)", FULL, sustained, IN_A_ROW),
     Rule("d2", "actor's Q off the critic's", FULL, sustained, IN_A_ROW),
-    Rule("d3", "weight of exploding growth laws", Explosion.WEIGHT, latest, MIN_POINTS, may_warn=True),
+    Rule("d3", "weight of exploding growth laws", Series.WEIGHT, latest, MIN_POINTS, may_warn=True),
     Rule("d4", "saturated without gradient", DeadActor.SATURATION, sustained, IN_A_ROW),
     ShortEpisodes("d5", "CUSUM of shorter episodes", Lengths.LIMIT, latest, may_warn=True),
     FallenReturn("d6", "evaluations' fall from the best", 1.0 - Returns.SHARE, latest),

@@ -49,25 +49,40 @@ class Log:
     Attributes:
         path: what was read.
         kind: its writer, for people: ``run directory``, ``TensorBoard``, ...
+        name: which of several runs in one file it is; empty where there is one.
         rows: by ascending step.
         episodes: by ascending step, where the writer lists them one by one.
+        evaluations: rows that hold evaluations alone, kept apart from the log, at environment steps.
         counted: the writer only counted its rows: the environment's step, if known, is one of the series.
         config: the run's configuration as it was saved with the log, nested; empty where it was not.
         gamma: the discount, where the log tells it.
+        warmup: environment steps before learning, where the log or what lies beside it tells them.
+        algorithm: what the series are those of: ``TD3``, ``SAC``, ``PPO``...; empty where nothing tells.
+        of_loss: the actor's Q is the negative of its logged loss.
+        mapping: the log's own name of each series that was used, and ours.
+        unused: series that no detector reads, with the nearest name that one does.
         clip, clip_actor, clip_critic: how gradients were clipped, where the log tells it.
         wiring: what an audit of the running learner found (step, hypotheses, evidence); a log cannot show it.
         finished: whether the writer said that the run is over.
         summary: what the running program saved of itself at its end; empty where it did not.
         notes: what was dropped or assumed, one line each.
+        hint: what to do where none of its series is known.
     """
 
     path: Path
     kind: str
+    name: str = ""
     rows: list[Row] = field(default_factory=list)
     episodes: list[LoggedEpisode] = field(default_factory=list)
+    evaluations: list[Row] = field(default_factory=list)
     counted: bool = False
     config: dict[str, Any] = field(default_factory=dict)
     gamma: float | None = None
+    warmup: int | None = None
+    algorithm: str = ""
+    of_loss: bool = False
+    mapping: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
     clip: str = "off"
     clip_actor: float = 1.0
     clip_critic: float = 10.0
@@ -75,6 +90,7 @@ class Log:
     finished: bool = False
     summary: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    hint: str = ""
 
     def tags(self) -> list[str]:
         """Every series name in the log, in order of first appearance."""

@@ -6,10 +6,28 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from td3sweep.logs.algorithm import algorithm_of, is_minus_q
 from td3sweep.logs.log import EVALUATION, LEARNING, WARM_UP, Log, LoggedEpisode, NothingYetError, Row
-from td3sweep.logs.names import EP_LENGTH, EP_RETURN, EVAL_RETURN, OURS, STEP, mapping, plain
+from td3sweep.logs.names import (
+    EP_LENGTH,
+    EP_RETURN,
+    EVAL_RETURN,
+    OURS,
+    STEP,
+    is_known,
+    mapping,
+    nearest,
+    plain,
+)
 
 LEARNT = ("q/", "loss/", "td_error")  # series that exist once learning has begun
+SHOWN = 8  # names of series that were not used
+NOT_MINUS_Q = {  # and what is left out for that
+    "SAC": " but Q less the entropy term: no gap is judged",
+    "PPO": ", and it has no Q: its returns are judged",
+    "TD3+BC": " alone: no gap is judged",
+    "DQN": "",
+}
 JUDGED = ("q/", "loss/", "td_error", "grad/", "clip/", "action/", "episode/", "eval/")
 
 
@@ -24,7 +42,8 @@ def under_our_names(log: Log, overrides: Mapping[str, str], warmup: int | None) 
     Raises:
         UserError: an override is wrong, or nothing in the log means anything to a detector.
     """
-    named = mapping(log.tags(), overrides)
+    tags = log.tags()
+    named = mapping(tags, overrides)
     if not log.counted:
         named = {tag: name for tag, name in named.items() if name != STEP or tag in overrides}
     notes = list(log.notes)
@@ -33,14 +52,23 @@ def under_our_names(log: Log, overrides: Mapping[str, str], warmup: int | None) 
         notes.append("series by name: " + ", ".join(foreign))
     if log.counted and STEP not in named.values():
         notes.append("no series of environment steps: rows are counted instead (--map NAME=step)")
-    kept = _kept(log.tags(), named)
-    rows = _joined([_renamed(row, kept) for row in _stepped(log, named)], notes)
-    rows = _with_actor_q(rows, log, notes)
+    kept = _kept(tags, named)
+    unused = {tag: nearest(tag) for tag in tags if tag not in named and tag not in kept and not is_known(tag)}
+    if unused:
+        shown = [f"{tag} (--map {tag}={name} ?)" if name else tag for tag, name in list(unused.items())[:SHOWN]]
+        more = f" and {len(unused) - SHOWN} more" if len(unused) > SHOWN else ""
+        notes.append(f"series not used: {', '.join(shown)}{more}")
+    renamed = [_renamed(row, kept) for row in _stepped(log, named)]
+    rows = _joined(_begun(renamed, notes), notes)
+    log = replace(log, algorithm=log.algorithm or algorithm_of(tags))
+    rows, of_loss = _with_actor_q(rows, log, notes)
     if not log.episodes and not any(key.startswith(JUDGED) for row in rows for key in row.values):
-        found = ", ".join(log.tags()[:8]) or "none at all"
+        found = ", ".join(tags[:8]) or "none at all"
         raise NothingYetError(
-            f"{log.path}: no series that a detector knows (found: {found}); name them with --map TAG=NAME"
+            f"{log.path}: no series that a detector knows (found: {found}); "
+            + (log.hint or "name them with --map TAG=NAME")
         )
+    warmup = log.warmup if warmup is None else warmup
     start = _start(rows) if warmup is None else warmup
     if any(row.phase is None for row in rows) and warmup is None and start is not None:
         notes.append(f"learning is taken to begin at step {start}, the first with a loss or a Q (--warmup N)")
@@ -49,7 +77,38 @@ def under_our_names(log: Log, overrides: Mapping[str, str], warmup: int | None) 
     episodes = [
         one if one.phase else replace(one, phase=_phase(one.step, start)) for one in episodes if not _spans(one, start)
     ]
-    return replace(log, rows=rows, episodes=episodes, notes=notes, counted=False)
+    rows = sorted([*rows, *log.evaluations], key=lambda row: row.step)
+    return replace(
+        log, rows=rows, episodes=episodes, evaluations=[], notes=notes, counted=False, of_loss=of_loss, mapping=named,
+        unused=unused,
+    )  # fmt: skip
+
+
+def _begun(rows: list[Row], notes: list[str]) -> list[Row]:
+    """The rows without what a series says before its first finite value: it was not computed yet.
+
+    A series that never is finite stays. Single cells that are not finite are counted and placed.
+    """
+    finite: dict[str, int] = {}
+    for place, row in enumerate(rows):
+        for key, value in row.values.items():
+            if key not in finite and math.isfinite(value):
+                finite[key] = place
+    early = odd = 0
+    first = None
+    begun = []
+    for place, row in enumerate(rows):
+        not_yet = {key for key, value in row.values.items() if not math.isfinite(value) and place < finite.get(key, -1)}
+        early += len(not_yet)
+        lost = sum(not math.isfinite(value) for key, value in row.values.items() if key not in not_yet)
+        odd += lost
+        first = row.step if lost and first is None else first
+        begun.append(replace(row, values={key: value for key, value in row.values.items() if key not in not_yet}))
+    if early:
+        notes.append(f"{early} cells before a series' first number are not finite: taken as not logged yet")
+    if odd:
+        notes.append(f"{odd} cells are not finite, the first at step {first}")
+    return begun
 
 
 def _stepped(log: Log, named: Mapping[str, str]) -> list[Row]:
@@ -96,17 +155,22 @@ def _joined(rows: list[Row], notes: list[str]) -> list[Row]:
     return [Row(step, values, phase) for (step, phase, _), values in joined.items()]
 
 
-def _with_actor_q(rows: list[Row], log: Log, notes: list[str]) -> list[Row]:
-    """TD3's actor loss is -Q1(s, pi(s)): where only the loss is logged, the actor's Q is its negative."""
+def _with_actor_q(rows: list[Row], log: Log, notes: list[str]) -> tuple[list[Row], bool]:
+    """TD3's actor loss is -Q1(s, pi(s)): where only the loss is logged, the actor's Q is its negative; whether so."""
     if any("q/actor" in row.values for row in rows) or not any("loss/actor" in row.values for row in rows):
-        return rows
+        return rows, False
+    if log.algorithm in NOT_MINUS_Q:
+        notes.append(f"{log.algorithm} by its series: its actor's loss is not -Q{NOT_MINUS_Q[log.algorithm]}")
+        return rows, False
+    may, why = is_minus_q(rows)
+    if not may:
+        notes.append(f"{why}; the actor's Q is not known")
+        return rows, False
     notes.append("q/actor = -actor loss, which holds for TD3 and DDPG")
-    if any("ent_coef" in tag or plain(tag).endswith("alpha") for tag in log.tags()):
-        notes.append("this log has an entropy coefficient (SAC): there -actor loss is Q less the entropy term")
     return [
         replace(row, values={**row.values, "q/actor": -row.values["loss/actor"]}) if "loss/actor" in row.values else row
         for row in rows
-    ]
+    ], True
 
 
 def _start(rows: Iterable[Row]) -> int | None:

@@ -56,7 +56,10 @@ def _whole(path: Path, read: Callable[[dict[str, Any]], Item], notes: list[str])
 def _row(found: dict[str, Any]) -> Row:
     """One line of metrics.jsonl: the writer lists in ``not_finite`` what JSON cannot hold."""
     values = {key: number(value) for key, value in found.items() if key not in ("env_step", "updates")}
-    values |= dict.fromkeys(found.get("not_finite", ()), math.nan)
+    broken = found.get("not_finite", ())
+    values |= dict.fromkeys(broken, math.nan)
+    if broken:  # the writer knows: it was no number that is not computed yet
+        values["nonfinite"] = max(float(len(broken)), values.get("nonfinite") or 0.0)
     whole = {key: value for key, value in values.items() if value is not None}
     return Row(int(found["env_step"]), whole, str(found.get("phase", LEARNING)))
 

@@ -42,8 +42,10 @@ class Lengths(Stateful):
     """D5: a CUSUM (Page, 1954) of shortening episodes against the random phase, one for each later phase.
 
     z = (median - log length) / max(1.4826 MAD, .1) by the random phase's log lengths; S <- max(0, S + z - .5) and an
-    alarm at 8. Learning often begins by getting worse, so this WARNs. It FAILs where neither length nor return are
-    back at the random phase's within a grace budget; the monitor makes it FAIL together with D1, D2 or D4 as well.
+    alarm at 8. Learning often begins by getting worse, so this WARNs, where the newest episodes are a fifth shorter and
+    return no more, or less a step, than those of random actions: one that reaches its goal is short as well. It FAILs
+    where neither length nor return are back at the random phase's within a grace budget; the monitor makes it FAIL
+    together with D1, D2 or D4 as well.
     Episodes that end within three steps without the vehicle having moved are the environment's fault, not the
     policy's: they are told apart and stay out of the CUSUM.
     """
@@ -54,6 +56,7 @@ class Lengths(Stateful):
     BASELINE = 5  # episodes of the random phase needed
     STUCK_LENGTH, STUCK_SPEED, STUCK_IN_A_ROW = 3, 0.5, 3
     GRACE_STEPS, GRACE_EPISODES, RECENT = 10_000, 50, 20
+    SHORTER = 0.8  # of the random phase's median
 
     def __init__(self) -> None:
         self.lengths: list[float] = []  # log lengths of the random phase
@@ -108,9 +111,13 @@ class Lengths(Stateful):
         here["since"] = step if here["since"] is None else here["since"]
         here["after"] += 1
         recent = float(np.median(here["lengths"][-self.RECENT :]))
+        newest, usual_return = float(np.median(here["returns"][-self.RECENT :])), float(np.median(self.returns))
+        better = newest > usual_return and newest / recent >= usual_return / math.exp(usual)
+        if recent > self.SHORTER * math.exp(usual) or better:
+            return []
         text = f"episodes of the {phase} phase last {recent:.4g} steps against {math.exp(usual):.4g} of random actions"
         alarms = [Alarm(self.name, WARN, step, f"{text} (CUSUM {here['sum']:.3g} of {self.LIMIT:g})", phase)]
-        worse = float(np.median(here["returns"][-self.RECENT :])) < float(np.median(self.returns))
+        worse = newest < usual_return
         overdue = step - here["since"] >= self.GRACE_STEPS and here["after"] >= self.GRACE_EPISODES
         if overdue and worse and math.log(max(recent, 1.0)) < usual - spread:
             text += f", with lower returns, and did not recover in {step - here['since']} steps"

@@ -23,7 +23,9 @@ WIDENING = 1.5
 LOW, HIGH = 0.05, 0.95
 LEVELS = {"fp16 overflow": 65504.0, "fp32 overflow of its square": 1.84e19, "fp32 overflow": 3.4e38}
 BOUND = "value bound"
+VALUE, STEP = ".3g", ".0f"  # how a value and a step are written
 AHEAD = 5000  # environment steps
+LARGEST_TOLD, LATEST_TOLD = 3.4e38, 1e12  # a value, a step: beyond it a forecast says no more than that
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ class Forecast:
     reliable: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values; what is not finite becomes None."""
+        """Plain values; what is not finite, or beyond what fp32 holds, becomes None."""
         numbers = {"estimate": self.estimate, "low": self.low, "high": self.high}
-        return {key: value if math.isfinite(value) else None for key, value in numbers.items()} | {
+        return {key: value if abs(value) <= LARGEST_TOLD else None for key, value in numbers.items()} | {
             "reliable": self.reliable
         }
 
@@ -84,7 +86,7 @@ class Growth:
             return text
         text += f", doubling in {self.doubling.estimate:.0f} steps; at step {self.last + AHEAD:.0f} {_span(self.ahead)}"
         steps = [
-            f"{name} at step {_span(forecast, '.0f')}"
+            f"{name} at step {_span(forecast, STEP)}"
             for name, forecast in self.crossings.items()
             if math.isfinite(forecast.estimate)
         ]
@@ -107,9 +109,16 @@ class Growth:
         }
 
 
-def _span(forecast: Forecast, form: str = ".3g") -> str:
-    text = f"{forecast.estimate:{form}} [{forecast.low:{form}}, {forecast.high:{form}}]"
+def _span(forecast: Forecast, form: str = VALUE) -> str:
+    estimate, low, high = (_shown(value, form) for value in (forecast.estimate, forecast.low, forecast.high))
+    text = f"{estimate} [{low}, {high}]"
     return text if forecast.reliable else f"{text} (unreliable)"
+
+
+def _shown(value: float, form: str) -> str:
+    if form == STEP:
+        return f"{value:{form}}" if value <= LATEST_TOLD else "never"
+    return f"{value:{form}}" if abs(value) <= LARGEST_TOLD else "beyond fp32"
 
 
 def redraw(fits: Fits, draws: int = DRAWS) -> list[Fit]:

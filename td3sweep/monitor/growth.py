@@ -40,6 +40,11 @@ class Family:
     when: Callable[[Array, float], float]
     explodes: Callable[[Array], bool]
 
+    @property
+    def article(self) -> str:
+        """What stands before its name."""
+        return "an" if self.name[0] in "aeiou" else "a"
+
 
 def _exp(x: ArrayLike) -> Array:
     return np.asarray(np.exp(np.clip(x, -LARGEST, LARGEST)), np.float64)

@@ -14,7 +14,7 @@ from stable_baselines3.common.logger import KVWriter
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import Alarm
-from td3sweep.monitor.verdict import Report
+from td3sweep.monitor.report import Report
 from td3sweep.monitor.watch import Watch
 
 NOISE_SEED = 0

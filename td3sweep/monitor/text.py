@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from td3sweep.monitor.verdict import EXPLANATION, Report
+from td3sweep.monitor.report import EXPLANATION, Report, next_step
 
 
 def lines(report: Report) -> list[str]:
@@ -13,6 +13,7 @@ def lines(report: Report) -> list[str]:
     if report.evidence:
         block += ["evidence:", *(f"  {line}" for line in report.evidence)]
     block.append(f"will more steps help? {report.more_steps_help}: {report.why}")
+    block.append(f"next: {next_step(report)}")
     if report.missing:
         block += ["left out for want of data:", *(f"  {line}" for line in report.missing)]
     return block

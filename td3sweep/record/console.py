@@ -17,7 +17,7 @@ from td3sweep import __version__
 from td3sweep.collect.schedule import stalest
 from td3sweep.config.env_settings import CarlaSettings
 from td3sweep.config.settings import Settings, ShownSettings
-from td3sweep.monitor.verdict import EXPLANATION
+from td3sweep.monitor.report import EXPLANATION
 from td3sweep.record.progress import format_duration
 from td3sweep.record.rundir import INTERRUPTED
 

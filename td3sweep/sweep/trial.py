@@ -187,9 +187,9 @@ def _mean(returns: Sequence[float | None]) -> float | None:
 
 def worst(runs: Sequence[dict[str, Any]]) -> str:
     """The gravest verdict among the runs of a trial."""
-    from td3sweep.monitor.verdict import EXPLANATION
+    from td3sweep.monitor.report import EXPLANATION
 
-    grave = sorted(EXPLANATION, key=lambda verdict: verdict == "healthy")  # stable: the gravest stays first
+    grave = list(EXPLANATION)  # the gravest comes first
     return min((str(run["verdict"]) for run in runs), key=grave.index)
 
 

@@ -58,7 +58,12 @@ class Watching(Callback):
 
     def on_evaluation(self, trainer: Trainer, found: Mapping[str, float]) -> None:
         """Judge it."""
-        self._tell(trainer, self.monitor.evaluation(trainer.step, found["eval/return"], int(found["eval/episodes"])))
+        self._tell(trainer, self._judged(trainer.step, found))
+
+    def _judged(self, step: int, found: Mapping[str, float]) -> list[Alarm]:
+        return self.monitor.evaluation(
+            step, found["eval/return"], int(found["eval/episodes"]), found.get("eval/success")
+        )
 
     def on_save(self, trainer: Trainer, payload: dict[str, Any]) -> None:
         """Keep all that it knows."""

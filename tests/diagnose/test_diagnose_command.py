@@ -25,13 +25,17 @@ def test_the_verdict_block_and_the_chart(exploded, diagnose):
     assert "\x1b" not in out
 
 
-def test_json_has_the_contracts_keys_and_nothing_else(exploded, diagnose):
+def test_json_has_the_contracts_keys_first_and_then_the_reasons(exploded, diagnose):
     code, out, _ = diagnose(exploded, "--json")
     found = json.loads(out)
     assert (code, out.count("\n")) == (0, 1)
-    assert list(found) == ["verdict", "first_alarm_step", "alarms", "growth", "more_steps_help", "missing"]
-    assert all(list(alarm) == ["detector", "step", "evidence"] for alarm in found["alarms"])
-    assert list(found["growth"]) == ["model", "weights", "forecast"]
+    assert list(found)[:6] == ["verdict", "first_alarm_step", "alarms", "growth", "more_steps_help", "missing"]
+    assert list(found)[6:] == ["why", "since", "next", "progress", "path", "run", "series", "unused", "notes"]
+    alarm = ["detector", "step", "evidence", "level", "cause", "until"]
+    assert all(list(found_alarm) == alarm for found_alarm in found["alarms"])
+    assert list(found["growth"]) == ["model", "weights", "forecast", "series"]
+    assert "d2" in {found_alarm["detector"] for found_alarm in found["alarms"] if found_alarm["cause"] == "H6-like"}
+    assert "from td3sweep import audit" in found["next"]
     assert (found["verdict"], found["more_steps_help"]) == ("diverging", "no")
 
 
@@ -61,7 +65,7 @@ def test_an_override_and_the_discount(tmp_path, diagnose):
     [
         (["nowhere.csv"], "nowhere.csv: no such file or directory; give a run directory"),
         ([], "the following arguments are required: PATH"),
-        (["x", "--gamma", "1.5"], "--gamma: 1.5 must lie in [0, 1)"),
+        (["x", "--gamma", "1.5"], "--gamma: 1.5 must lie in [0, 1]"),
         (["x", "--gamma", "much"], "--gamma: invalid"),
         (["x", "--r-max", "0"], "--r-max: 0 must be a number above 0"),
         (["x", "--map", "q1"], "--map: 'q1' is not TAG=NAME"),

@@ -88,7 +88,7 @@ def test_a_critic_and_an_actor_logged_apart_are_judged_as_if_logged_together(tmp
 
 def test_without_discount_and_rewards_the_bound_is_left_out_by_name(tmp_path):
     report = judged(as_csv(tmp_path), gamma=None, r_max=None)
-    assert any(line.startswith("d1: gamma") for line in report.missing)
+    assert any(line.startswith("d1: neither the discount nor a return") for line in report.missing)
     assert not any(alarm.detector == "d1" for alarm in report.alarms)
 
 

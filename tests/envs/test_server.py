@@ -190,7 +190,8 @@ def test_blocks_are_disjoint_in_a_process_and_between_processes():
 
 
 def test_a_block_is_free_again_when_its_process_is_killed():
-    code = "import sys, td3sweep.envs.carla.ports as p\nblock = p.free_block()\nprint(block.first, flush=True)\nsys.stdin.read()"
+    code = "import sys; from td3sweep.envs.carla.ports import free_block; block = free_block()\n"
+    code += "print(block.first, flush=True)\nsys.stdin.read()"
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     first = int(holder.stdout.readline())
     with pytest.raises(UserError, match="in use"):

@@ -173,9 +173,9 @@ def test_a_table_that_lies_above_runs_is_none(tmp_path):
     table(tmp_path, "run,verdict\na,healthy\n", "notes.csv")
     (tmp_path / ".ipynb_checkpoints").mkdir()
     table(tmp_path / ".ipynb_checkpoints", "run,verdict\na,healthy\n")  # an editor's copy is no run
-    assert read(tmp_path).kind == "CSV"
+    assert read(tmp_path).kind == "table"
     for name in ("a", "b"):
         (tmp_path / "runs" / name).mkdir(parents=True)
         table(tmp_path / "runs" / name, "step,q1\n1,2\n")
-    with pytest.raises(UserError, match=r"holds 2 runs; name one of them: runs/a, runs/b"):
+    with pytest.raises(UserError, match=r"holds 2 runs; name one of them: runs/a/log.csv, runs/b/log.csv"):
         read(tmp_path)

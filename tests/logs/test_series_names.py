@@ -31,7 +31,7 @@ from td3sweep.logs.names import guess, mapping, plain
         ("q/target", "q/target"),  # ours
         ("charts/SPS", None),
         ("train/learning_rate", None),
-        ("losses/qf1_loss", None),  # one critic's share of qf_loss
+        ("losses/qf1_loss", "loss/critic"),  # where there is no qf_loss, of which it is one critic's share
         ("eval/mean_ep_length", None),
         ("eval/actor_loss", None),
         ("critic_gradient_norm", None),  # of which norm nobody knows

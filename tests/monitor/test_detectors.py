@@ -44,8 +44,8 @@ def test_no_bound_before_a_reward():
 
 def test_gap_measures_the_distance_in_allowances():
     d2 = Gap()
-    d2.r_max = 10.0  # allowance |15| + 3 x 3 + .05 x 10 = 24.5
-    row = {"q/actor": 64.0, "q/target": 15.0, "q/target_sd": 3.0}
+    d2.r_max = 10.0  # allowance |15| + 3 x 3 + .05 x 10 = 24.5, and 2 for the networks' own offset
+    row = {"q/actor": 68.0, "q/target": 15.0, "q/target_sd": 3.0}
     values = [d2.update(step, row) for step in (1, 2, 3)]
     assert [value for value, _ in values] == pytest.approx([2.0] * 3)
     assert [levels(alarms) for _, alarms in values] == [[], [], [("d2", "FAIL")]]
@@ -62,9 +62,9 @@ def test_gap_measures_the_distance_from_the_critics_own_q_as_well():
     d2 = Gap()
     d2.r_max = 10.0
     row = {"q/actor": 2.0, "q/q1": 14.0, "q/target": 13.0, "q/target_sd": 8.0}
-    assert d2.update(1, row)[0] == pytest.approx(12 / 7)  # half of |q1|; from the target it is 11 / 37.5
-    assert d2.update(2, row | {"q/target_sd": 16.0})[0] == pytest.approx(12 / 8)  # half of the target's spread
-    _, (alarm,) = d2.update(3, row | {"q/actor": 3.5, "q/q1": 0.5, "q/target_sd": 0.1})  # 3 over .2 x 10
+    assert d2.update(1, row)[0] == pytest.approx(12 / 9)  # half of |q1|, and 2; from the target it is 11 / 39.5
+    assert d2.update(2, row | {"q/target_sd": 16.0})[0] == pytest.approx(12 / 10)  # half of the target's spread
+    _, (alarm,) = d2.update(3, row | {"q/actor": 6.5, "q/q1": 0.5, "q/target_sd": 0.1})  # 6 over .2 x 10 + 2
     assert (alarm.level, alarm.step, alarm.cause) == ("FAIL", 3, "H6-like")
     assert "lies 1.5 allowances from the critic's own Q 0.5 on 3 logs in a row" in alarm.evidence
 
@@ -82,6 +82,39 @@ def test_an_advantage_within_its_allowance_is_no_gap(advantage):
     d2.r_max = 10.0
     row = {"q/actor": 12.0, "q/q1": 10.0, "q/target": 10.0, "q/target_sd": 2.0} | advantage
     assert [alarm for _ in range(5) for alarm in d2.update(0, row)[1]] == []
+
+
+def test_networks_may_begin_with_an_offset_of_their_own():
+    """Rewards are tiny: .3 between an untrained actor's Q and the critic's is the networks', not a gap."""
+    d2 = Gap()
+    d2.r_max = 0.001
+    row = {"q/actor": 0.35, "q/q1": 0.05, "q/target": 0.0, "q/target_sd": 0.001}
+    assert [d2.update(step, row)[1] for step in range(9)] == [[]] * 9
+    assert [bool(d2.update(step, row | {"q/actor": 0.75})[1]) for step in range(3)] == [False, False, True]
+
+
+def test_the_critics_own_q_is_enough():
+    d2 = Gap()
+    d2.update(0, {"q/actor": 10.0, "q/q1": 10.0})
+    found = [d2.update(step, {"q/actor": 40.0, "q/q1": 10.0}) for step in (1, 2, 3)]
+    assert [value for value, _ in found[:1]] == pytest.approx([30 / 7])  # half of 10, and 2 of offset
+    ((alarm,),) = [alarms for _, alarms in found if alarms]
+    assert (alarm.step, alarm.cause) == (3, "H6-like")
+
+
+def test_an_actors_q_taken_from_its_loss_counts_only_where_it_is_larger():
+    row = {"q/actor": 2.4, "q/q1": 870.0}  # a normalised loss
+    assert [Gap(of_loss=True).update(step, row)[1] for step in range(5)] == [[]] * 5
+    measured = Gap()
+    assert [bool(measured.update(step, row)[1]) for step in range(3)] == [False, False, True]
+
+
+def test_a_mirrored_q_is_a_warning_of_its_sign_and_no_gap():
+    d2 = Gap()
+    found = [d2.update(step, {"q/actor": 20.0 + step, "q/q1": -20.0 - step}) for step in range(5)]
+    assert [value for value, _ in found] == [0.0] * 5
+    assert [levels(alarms) for _, alarms in found] == [[]] * 4 + [[("d2", "WARN")]]
+    assert "opposite sign" in found[-1][1][0].evidence
 
 
 def test_gap_needs_its_numbers():
@@ -124,10 +157,18 @@ def test_a_clip_that_takes_nearly_everything_warns():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_not_finite_fails_at_once_and_names_the_key(bad):
-    value, alarms = NonFinite().update(7, {"loss/critic": bad, "q/q1": 1.0})
+    nonfinite = NonFinite()
+    nonfinite.update(6, {"loss/critic": 2.0, "q/q1": 1.0})
+    value, alarms = nonfinite.update(7, {"loss/critic": bad, "q/q1": 1.0})
     assert value == 1.0
     assert levels(alarms) == [("nonfinite", "FAIL")]
     assert "loss/critic" in alarms[0].evidence
+
+
+def test_a_series_that_never_was_finite_fails_on_its_third_row():
+    nonfinite = NonFinite()
+    found = [nonfinite.update(step, {"loss/actor": math.nan, "q/q1": 1.0})[1] for step in range(3)]
+    assert [levels(alarms) for alarms in found] == [[], [], [("nonfinite", "FAIL")]]
 
 
 def test_counted_non_finite_values_fail_as_well():
@@ -152,10 +193,23 @@ def test_gap_says_whether_the_critic_agrees_with_its_target():
         assert ("H6" in alarms[0].evidence) == (cause == "H6-like")
 
 
-def test_without_gamma_there_is_no_bound():
-    d1 = Bound(gamma=None)
+@pytest.mark.parametrize("gamma", [None, 1.0, 1.5])
+def test_without_a_discount_below_1_there_is_no_bound(gamma):
+    d1 = Bound(gamma=gamma)
     d1.r_max = 2.0
     assert d1.update(0, {"q/actor": 1e9}) == (0.0, [])
+
+
+def test_returns_stand_for_a_bound_that_is_not_known():
+    d1 = Bound(gamma=None)
+    d1.episode(-1500.0, 200.0)  # 7.5 a step: over 1 - .999 that is 7,500, ten times that 75,000
+    assert d1.update(0, {"q/q1": 75_001.0}) == (pytest.approx(1.0, abs=1e-4), [])
+    found = [d1.update(step, {"q/q1": 150_000.0}) for step in (1, 2)]
+    assert (found[-1][0], levels(found[-1][1])) == (pytest.approx(2.0), [("d1", "FAIL")])
+    assert "ten times what returns of up to 1500 allow" in found[-1][1][0].evidence
+    known = Bound(gamma=0.9)
+    known.episode(100.0, math.nan)  # an evaluation, whose length is not known
+    assert known.scale == pytest.approx(1000.0)
 
 
 DEAD = {"action/saturation": 0.96, "grad/actor/head/before": 9e-9}

@@ -1,0 +1,111 @@
+"""Several runs in one table: by a column that names them, by the names of its columns, or where steps begin again."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import numpy as np
+
+from td3sweep.logs.frame import Table
+from td3sweep.logs.names import STEP, guess, squeeze
+
+RUN_KEYS = {  # columns whose values part runs, as `squeeze` writes them
+    "seed", "run", "runid", "runname", "experiment", "expname", "exp", "experimentname", "trial", "trialid",
+    "trialname", "env", "envid", "envname", "environment", "task", "taskname", "game", "algo", "algorithm", "agent",
+    "method", "variant", "replicate", "repetition", "rep", "id", "uuid", "config", "label", "group",
+}  # fmt: skip
+MOST_RUNS = 5_000
+EXPORTED = re.compile(r"(?P<run>.+?) - (?P<tag>[^ ].*?)(?P<bound>__MIN|__MAX)?")  # columns of a wandb chart's export
+FEWEST = 3  # rows of a run
+AGAIN = 0.05  # of the span, within which a step that goes back is that of another run's beginning
+
+
+def split(table: Table) -> list[tuple[str, Table]]:
+    """``[(name, rows)]``; one nameless part where the table holds one run."""
+    if (parts := _exported(table)) is not None:
+        return parts
+    keys = [name for name in table.names if squeeze(name) in RUN_KEYS and 1 < _distinct(table, name) <= MOST_RUNS]
+    if not keys:
+        return _by_restarts("", table)
+    labels = np.array([", ".join(cells) for cells in zip(*(_cells(table, key) for key in keys), strict=True)])
+    found = []
+    for label in dict.fromkeys(labels):
+        found += _by_restarts(str(label), table.rows(labels == label))
+    return found
+
+
+def _exported(table: Table) -> list[tuple[str, Table]] | None:
+    """A chart that wandb exported: ``RUN - METRIC`` and the bounds of each, beside the step that all share."""
+    runs: dict[str, dict[str, str]] = {}
+    shared = []
+    for name in table.numbers:
+        match = EXPORTED.fullmatch(name)
+        if match is None:
+            shared.append(name)
+        elif match["bound"] is None:
+            runs.setdefault(match["run"], {})[match["tag"]] = name
+    if (
+        not runs
+        or len(shared) > 2
+        or any(f"{n}__MIN" not in table.numbers for tags in runs.values() for n in tags.values())
+    ):
+        return None
+    parts = []
+    for run, tags in runs.items():
+        names = {name: name for name in shared} | tags
+        part = Table(
+            {tag: table.numbers[name] for tag, name in names.items()},
+            {tag: table.given[name] for tag, name in names.items()},
+            notes=table.notes,
+        )
+        told = np.any([part.given[tag] for tag in tags], axis=0)
+        parts.append((run, part.rows(told)))
+    return parts
+
+
+def _distinct(table: Table, name: str) -> int:
+    if name in table.words:
+        return len(set(table.words[name]) - {""})
+    return len(np.unique(table.numbers[name][table.given[name]]))
+
+
+def _cells(table: Table, name: str) -> list[str]:
+    label = name.rpartition("/")[2]
+    cells = table.words[name] if name in table.words else [f"{value:g}" for value in table.numbers[name]]
+    return [f"{label}={cell}" for cell in cells]
+
+
+def _by_restarts(name: str, table: Table) -> list[tuple[str, Table]]:
+    """Parted where the steps begin again. A run that was resumed goes back a little: what it took back is dropped."""
+    tag = next((one for one in table.numbers if guess(one) == STEP), None)
+    if tag is None or len(table) < 2:
+        return [(name, table)]
+    steps, told = table.numbers[tag], table.given[tag]
+    steps = np.where(told, steps, np.nan)
+    known = np.flatnonzero(~np.isnan(steps))
+    if len(known) < 2 or np.all(np.diff(steps[known]) >= 0):
+        return [(name, table)]
+    span = float(np.nanmax(steps) - np.nanmin(steps))
+    back = known[1:][np.diff(steps[known]) < -AGAIN * span]
+    again = [int(place) for place in back if steps[place] <= np.nanmin(steps) + AGAIN * span]
+    edges = [0, *again, len(table)]
+    parts = [table.rows(slice(first, last)) for first, last in pairwise(edges)]
+    parts = [_without_retaken(part, tag) for part in parts]
+    if len(parts) == 1 or min(map(len, parts)) < FEWEST:  # a line or two out of order are no runs
+        return [(name, table if len(parts) > 1 else parts[0])]
+    return [(f"{name}{', ' if name else ''}part {number}", part) for number, part in enumerate(parts, 1)]
+
+
+def _without_retaken(table: Table, tag: str) -> Table:
+    """Rows that a resumed run took again are those it wrote last."""
+    steps = np.where(table.given[tag], table.numbers[tag], np.nan)
+    later = np.fmin.accumulate(np.append(steps[::-1], np.inf)[:-1])[::-1]  # the least step from here on
+    later = np.append(later[1:], np.inf)
+    taken = np.isnan(steps) | (steps <= later)
+    dropped = int((~taken).sum())
+    if not dropped or dropped > len(table) // 2:  # unordered rather than resumed
+        return table
+    part = table.rows(taken)
+    part.notes = [*table.notes, f"{dropped} rows that a resumed run took again are dropped"]
+    return part

@@ -1,0 +1,140 @@
+"""Does it learn? What the returns of a run say, evaluations before training episodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from td3sweep.monitor.detectors import Stateful
+from td3sweep.monitor.episodes import mann_kendall
+
+POINTS = 200  # kept of each series: beyond that, neighbours are averaged
+FEWEST_EVALUATIONS, FEWEST_EPISODES = 5, 10  # before anything is said
+FEWEST_LOST = 15  # points, before a rise can be called lost
+FEWEST_RANDOM = 5  # episodes of random actions to compare with
+P = 0.01
+SUCCEEDS = 0.5  # share of evaluation episodes that reach their goal, from which on a run has learnt
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What returns say.
+
+    Attributes:
+        kind: ``rose``; ``lost``: it had risen, and lost it; ``fell``: below where it began; ``flat``; ``unknown``: too
+            few.
+        text: the reason, for a reader.
+    """
+
+    kind: str
+    text: str
+
+
+class Track(Stateful):
+    """A series of returns in at most 200 points: means of as many neighbours as it takes."""
+
+    STATE = ("points", "width", "open", "count")
+
+    def __init__(self) -> None:
+        self.points: list[float] = []
+        self.width = 1  # returns in one point
+        self.open: list[float] = []
+        self.count = 0
+
+    def add(self, ret: float) -> None:
+        """Note one return."""
+        self.count += 1
+        self.open.append(float(ret))
+        if len(self.open) < self.width:
+            return
+        self.points.append(sum(self.open) / len(self.open))
+        self.open = []
+        if len(self.points) > POINTS:
+            self.points = [(a + b) / 2.0 for a, b in zip(self.points[::2], self.points[1::2], strict=False)]
+            self.width *= 2
+
+
+class Learning:
+    """Evaluations, training episodes, episodes of random actions, and successes of one run."""
+
+    def __init__(self) -> None:
+        self.evaluations, self.training, self.random = Track(), Track(), Track()
+        self.successes: list[float] = []  # of the newest evaluations
+        self._tracks = {"evaluations": self.evaluations, "training": self.training, "random": self.random}
+
+    def success(self, share: float) -> None:
+        """Note the share of an evaluation's episodes that reached their goal."""
+        self.successes = [*self.successes, float(share)][-3:]
+
+    def progress(self) -> Progress:
+        """What they say so far."""
+        if self.successes:
+            reached = float(np.median(self.successes))
+            if reached >= SUCCEEDS:
+                return Progress("rose", f"{reached:.0%} of the newest evaluations' episodes reach their goal")
+            if len(self.successes) == 3 and max(self.successes) == 0.0:
+                return Progress("flat", "no episode of the last three evaluations reached its goal")
+        if self.evaluations.count >= FEWEST_EVALUATIONS:
+            return _judged("evaluations", self.evaluations.points, self.random.points)
+        if self.training.count >= FEWEST_EPISODES:
+            return _judged("training returns", self.training.points, self.random.points)
+        return Progress(
+            "unknown",
+            f"{self.evaluations.count} evaluations ({FEWEST_EVALUATIONS} tell) and {self.training.count} training "
+            f"episodes with a return ({FEWEST_EPISODES} tell)",
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {name: track.state_dict() for name, track in self._tracks.items()} | {"successes": list(self.successes)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore :meth:`state_dict`."""
+        for name, track in self._tracks.items():
+            track.load_state_dict(state.get(name, {}))
+        self.successes = list(state.get("successes", ()))
+
+
+def _judged(what: str, returns: Sequence[float], random: Sequence[float]) -> Progress:
+    """Whether the newest fifth lies above where the run began: random actions if known, else its own first tenth."""
+    values = np.asarray(returns, float)
+    newest = values[-max(3, len(values) // 5) :]
+    known = len(random) >= FEWEST_RANDOM
+    base = np.asarray(random, float) if known else values[: max(3, len(values) // 10)]
+    began, ends = float(np.median(base)), float(np.median(newest))
+    where = "random actions" if known else "where the log begins"
+    if not np.ptp(values) and (not known or ends == began):
+        return Progress("flat", f"{what} are {ends:.4g} throughout")
+    s, p = mann_kendall(list(values))
+    best = max(float(np.median(values[i : i + len(newest)])) for i in range(len(values) - len(newest) + 1))
+    noise = max(_spread(base), _spread(newest), 1e-9 * max(abs(began), abs(ends)))
+    gained = ends - began > noise or _mean_rose(base, newest)
+    lost = best - ends
+    if gained and (ends > best - 0.75 * (best - began)) and (known or (s > 0 and p < P)):
+        return Progress("rose", f"{what} rose to {ends:.4g} from {began:.4g} of {where}")
+    if len(values) >= FEWEST_LOST and best - began > 4.0 * noise and lost > 0.75 * (best - began):
+        return Progress("lost", f"{what} had risen to {best:.4g} from {began:.4g} of {where}, and fell to {ends:.4g}")
+    if began - ends > noise and ((s < 0 and p < P) or _below(newest, base)):
+        return Progress("fell", f"{what} fell to {ends:.4g}, below the {began:.4g} of {where}")
+    return Progress("flat", f"{what} of {ends:.4g} are no better than the {began:.4g} of {where}")
+
+
+def _spread(values: np.ndarray[Any, Any]) -> float:
+    """Half the interquartile range: noise that a difference of medians must pass."""
+    low, high = np.quantile(values, (0.25, 0.75))
+    return float(high - low) / 2.0
+
+
+def _mean_rose(base: np.ndarray[Any, Any], newest: np.ndarray[Any, Any]) -> bool:
+    """Whether the mean rose by three standard errors: of successes and failures, medians tell nothing."""
+    error = math.sqrt(float(base.var()) / len(base) + float(newest.var()) / len(newest))
+    return float(newest.mean() - base.mean()) > 3.0 * error and float(np.median(newest)) >= float(np.median(base))
+
+
+def _below(newest: np.ndarray[Any, Any], base: np.ndarray[Any, Any]) -> bool:
+    """Whether most of the newest lie below the lower quartile of ``base``."""
+    return bool(np.mean(newest < np.quantile(base, 0.25)) > 0.75) and math.isfinite(float(newest.sum()))
