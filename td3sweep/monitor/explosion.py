@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from td3sweep.monitor.detectors import FAIL, IN_A_ROW, Alarm, Stateful
-from td3sweep.monitor.forecast import Growth, forecast_growth, lower_value
+from td3sweep.monitor.forecast import Growth, forecast_growth, lower_value, shown
 from td3sweep.monitor.growth import MIN_POINTS, Fits, fit_growth
 
 MAX_POINTS = 100
@@ -45,7 +45,7 @@ class Series(Stateful):
     """One series, thinned to at most 100 points, and what its growth was found to be."""
 
     STATE = ("points", "points_seen", "stride", "next_fit", "weight", "rate", "failed_at")
-    WEIGHT, NEAR = 0.95, 0.75
+    WEIGHT, NEAR, BEFORE = 0.95, 0.75, 0.1
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -82,7 +82,7 @@ class Series(Stateful):
 
     def _judge(self, step: int, fits: Fits, limits: Limits) -> list[Alarm]:
         ceiling, horizon = self._limits(limits)[1], fits.first + 2.0 * fits.span
-        if self.weight <= self.WEIGHT or not self._steepens() or fits.at(fits.best, horizon) < ceiling:
+        if self.weight <= self.WEIGHT or not self._steepens(fits.scale) or fits.at(fits.best, horizon) < ceiling:
             return []  # the bootstrap could not change that, and costs a hundred fits
         low = lower_value(fits, horizon)
         if low < ceiling:
@@ -90,7 +90,7 @@ class Series(Stateful):
         self.failed_at = median(self._values()[-3:])
         text = (
             f"{self.name} grows by {fits.best.family.article} {fits.best.family.name} law (exploding models weigh "
-            f"{self.weight:.3f}): at least {low:.4g} by step {horizon:.0f}, above {ceiling:.4g}"
+            f"{self.weight:.3f}): at least {shown(low, '.4g')} by step {horizon:.0f}, above {ceiling:.4g}"
         )
         return [Alarm("d3", FAIL, step, text, self.name)]
 
@@ -109,14 +109,19 @@ class Series(Stateful):
         values = [value for _, value in self.points]
         return values if median(values[-3:]) >= 0.0 else [-value for value in values]
 
-    def _steepens(self) -> bool:
-        """Whether the last quarter of the points rises by more than the quarter before: no law needed."""
+    def _steepens(self, scale: float) -> bool:
+        """Whether the last quarter of the points rises by more than the quarter before, and that one rose: no law needed.
+
+        A jump is no law of growth. Whether it rose is asked on the scale of the fit, linear near 0 and logarithmic far
+        from it: there a law rises in the quarter before by a good part of what it rises by in the last.
+        """
         values = self._values()
         size = len(values) // 4
         early, middle, late = (
             median(values[len(values) - (place + 1) * size : len(values) - place * size]) for place in (2, 1, 0)
         )
-        return late - middle > middle - early
+        before, after = (math.asinh(b / scale) - math.asinh(a / scale) for a, b in ((early, middle), (middle, late)))
+        return late - middle > middle - early and before > self.BEFORE * after
 
 
 class Explosion:

@@ -110,12 +110,13 @@ class Growth:
 
 
 def _span(forecast: Forecast, form: str = VALUE) -> str:
-    estimate, low, high = (_shown(value, form) for value in (forecast.estimate, forecast.low, forecast.high))
+    estimate, low, high = (shown(value, form) for value in (forecast.estimate, forecast.low, forecast.high))
     text = f"{estimate} [{low}, {high}]"
     return text if forecast.reliable else f"{text} (unreliable)"
 
 
-def _shown(value: float, form: str) -> str:
+def shown(value: float, form: str = VALUE) -> str:
+    """A forecast in words; one beyond what fp32 holds says no more than that."""
     if form == STEP:
         return f"{value:{form}}" if value <= LATEST_TOLD else "never"
     return f"{value:{form}}" if abs(value) <= LARGEST_TOLD else "beyond fp32"

@@ -14,6 +14,7 @@ from stable_baselines3.common.logger import KVWriter
 
 from td3sweep.errors import UserError
 from td3sweep.monitor.detectors import Alarm
+from td3sweep.monitor.guard import harmless
 from td3sweep.monitor.report import Report
 from td3sweep.monitor.watch import Watch
 
@@ -62,12 +63,16 @@ class DivergenceMonitor(BaseCallback):
         self.logger.output_formats.append(self._tap)
 
     def _on_step(self) -> bool:
+        self._look()
+        return not (self._stop and self.watch.monitor.must_stop)
+
+    @harmless(lambda: None)
+    def _look(self) -> None:
         self._episodes(np.asarray(self.locals["rewards"]), np.asarray(self.locals["dones"]), self.locals["infos"])
         model = self.model
         assert isinstance(model, TD3)
         if self.n_calls % self._every == 0 and model._n_updates > 0:
             self.tell(self.watch.update(self.num_timesteps, **self._measured(model)))
-        return not (self._stop and self.watch.monitor.must_stop)
 
     def _on_training_end(self) -> None:
         self.logger.output_formats.remove(self._tap)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from td3sweep.monitor.detectors import Alarm
 from td3sweep.monitor.episodes import WARM_UP
+from td3sweep.monitor.guard import harmless, nothing
 from td3sweep.monitor.text import lines
 from td3sweep.monitor.verdict import LEARNING, Monitor
 
@@ -19,7 +20,7 @@ class Watch:
     """Follows a TD3 or DDPG loop. Every number may be a float, an array or a tensor of a batch.
 
     Args:
-        gamma: discount.
+        gamma: discount; with 1 or more rewards set no bound.
         warmup: environment steps of random actions before learning.
 
     Example:
@@ -34,6 +35,7 @@ class Watch:
         self.monitor = Monitor(gamma=gamma)
         self._warmup = warmup
 
+    @harmless(nothing)
     def update(
         self,
         step: int,
@@ -84,15 +86,18 @@ class Watch:
             row["action/saturation"] = float((np.abs(_numbers(actions)) > SATURATED).mean())
         return self.monitor.watch(step, row, self._phase(step))[1]
 
-    def episode(self, step: int, *, length: float, ret: float) -> list[Alarm]:
+    @harmless(nothing)
+    def episode(self, step: int, *, length: Any, ret: Any) -> list[Alarm]:
         """Judge an episode that ended at ``step`` after ``length`` steps with the undiscounted return ``ret``."""
+        length, ret = _number(length), _number(ret)
         if self._phase(step) != WARM_UP and step - length < self._warmup:
             return []  # it began with random actions and ended with the policy's: it tells of neither
-        return self.monitor.episode(step, length=float(length), ret=float(ret), phase=self._phase(step))
+        return self.monitor.episode(step, length=length, ret=ret, phase=self._phase(step))
 
-    def evaluation(self, step: int, ret: float) -> list[Alarm]:
-        """Judge the mean return of an evaluation."""
-        return self.monitor.evaluation(step, float(ret))
+    @harmless(nothing)
+    def evaluation(self, step: int, ret: Any, *, success: float | None = None) -> list[Alarm]:
+        """Judge the mean return of an evaluation, and the share of its episodes that reached their goal, if known."""
+        return self.monitor.evaluation(step, _number(ret), 1, success)
 
     def report(self) -> str:
         """The verdict with its evidence, and whether more steps will help; ``monitor.report()`` has it as data."""
@@ -100,6 +105,11 @@ class Watch:
 
     def _phase(self, step: int) -> str:
         return WARM_UP if step <= self._warmup else LEARNING
+
+
+def _number(value: Any) -> float:
+    """A number, or what libraries put in its place: an array or a tensor of one."""
+    return float(_numbers(value).mean())
 
 
 def _numbers(value: Any) -> npt.NDArray[np.float64]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from td3sweep.monitor.detectors import Alarm
+from td3sweep.monitor.guard import harmless
 from td3sweep.monitor.verdict import Monitor
 from td3sweep.record.rundir import STOPPED
 from td3sweep.training.callbacks import Callback
@@ -35,10 +36,12 @@ class Watching(Callback):
         """Tell what the audit found."""
         self._tell(trainer, () if self._wiring is None else self.monitor.wiring(trainer.step, *self._wiring))
 
+    @harmless(lambda: None)
     def on_step(self, trainer: Trainer, step: Step) -> None:
         """Note its reward."""
         self.monitor.reward(step.reward)
 
+    @harmless(lambda: None)
     def on_episode(self, trainer: Trainer, episode: Episode) -> None:
         """Judge it, if one chose all its actions; a demonstrator's tell nothing of the policy."""
         if episode.of_one_kind and not episode.shown:
@@ -48,6 +51,7 @@ class Watching(Callback):
             )
             self._tell(trainer, alarms)
 
+    @harmless(lambda: None)
     def on_log(self, trainer: Trainer, row: dict[str, float]) -> None:
         """Judge it, and add what was measured in doing so."""
         broken = row["nonfinite"] > 0 or not all(math.isfinite(value) for value in row.values())
@@ -56,6 +60,7 @@ class Watching(Callback):
         row |= statistics | {"reward/max": self.monitor.r_max}
         self._tell(trainer, alarms)
 
+    @harmless(lambda: None)
     def on_evaluation(self, trainer: Trainer, found: Mapping[str, float]) -> None:
         """Judge it."""
         self._tell(trainer, self._judged(trainer.step, found))

@@ -105,3 +105,32 @@ print(watch.report())
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("verdict: diverging")
+
+
+def test_numbers_may_come_as_arrays_of_one(rows):
+    """As gymnasium 0.29's statistics of an episode do, which NumPy 2.4 no longer turns into floats by itself."""
+    watch = Watch(gamma=0.9)
+    watch.episode(50, length=np.array([50]), ret=np.array([[1.5]]))
+    watch.evaluation(60, np.array([2.0]))
+    assert watch.monitor._lengths.seen() == 1
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.01])
+def test_a_discount_of_1_or_more_ends_no_training(gamma):
+    watch = Watch(gamma=gamma)
+    for step in range(50):
+        watch.update(step, q_actor=[1.0, 2.0], q1=1.5, q_target=[1.0, 2.0], rewards=[1.0])
+    assert "discount of 1" in watch.report()
+
+
+def test_what_goes_wrong_in_a_monitor_is_told_of_once_and_ends_nothing(monkeypatch, caplog):
+    def broken(*_, **__):
+        raise ZeroDivisionError("by hand")
+
+    watch = Watch(gamma=0.9)
+    monkeypatch.setattr("td3sweep.monitor.verdict.Monitor.watch", broken)
+    assert [watch.update(step, q_actor=1.0) for step in (1, 2)] == [[], []]
+    assert watch.update(3, q_actor="a word") == []
+    assert [record.message for record in caplog.records] == [
+        "Watch.update failed (ZeroDivisionError: by hand); training goes on unwatched there"
+    ]

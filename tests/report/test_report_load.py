@@ -172,7 +172,7 @@ def test_a_single_run_a_csv_and_a_plain_multirun_are_sources(tmp_path):
         "step,actor_loss,qf1_values\n" + "".join(f"{i},-1.0,1.0\n" for i in range(30))
     )
     (csv,) = load([str(tmp_path / "progress.csv")])
-    assert (csv.kind, csv.state, csv.steps) == ("CSV", "finished", 29)
+    assert (csv.kind, csv.state, csv.steps) == ("table", "finished", 29)
 
 
 def test_a_table_beside_runs_hides_none_of_them(tmp_path):
