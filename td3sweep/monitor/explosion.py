@@ -110,7 +110,7 @@ class Series(Stateful):
         return values if median(values[-3:]) >= 0.0 else [-value for value in values]
 
     def _steepens(self, scale: float) -> bool:
-        """Whether the last quarter of the points rises by more than the quarter before, and that one rose: no law needed.
+        """Whether the last quarter of the points rises by more than the quarter before, and that one rises: no law.
 
         A jump is no law of growth. Whether it rose is asked on the scale of the fit, linear near 0 and logarithmic far
         from it: there a law rises in the quarter before by a good part of what it rises by in the last.
