@@ -71,11 +71,13 @@ def _read_file(path: Path) -> list[Log]:
         return [read_wandb_run(path)]
     if path.name == METRICS and (path.parent / CONFIG).exists():
         return [read_run_directory(path.parent)]
-    logs = _read_json_lines(path) if path.suffix == ".jsonl" else read_tables(path)
-    if path.suffix != ".jsonl":
-        for log in logs:
-            facts_beside(log, path.parent)
-    return logs
+    return [facts_beside(log, path.parent) for log in _table_file(path)]
+
+
+def _table_file(path: Path) -> list[Log]:
+    if path.stat().st_size == 0:
+        raise NothingYetError(f"{path}: the file is empty; was anything logged?")
+    return _read_json_lines(path) if path.suffix == ".jsonl" else read_tables(path)
 
 
 def _read_directory(path: Path, tell: Callable[[str], None]) -> list[Log]:
@@ -164,7 +166,7 @@ def _begun(files: Iterable[Path]) -> list[Log]:
     logs, empty = [], None
     for file in files:
         try:
-            logs += _read_file(file)
+            logs += _table_file(file)
         except NothingYetError as error:
             empty = empty or error
     if empty and not logs:

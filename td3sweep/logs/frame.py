@@ -195,7 +195,7 @@ def nothing_under_a_header(cut: bool) -> str:
 def _agreement(lines: list[str], delimiter: str) -> int:
     """Cells that a delimiter makes of a line, if it does so of most lines alike; else 0."""
     counts = [line.count(delimiter) for line in lines]
-    return counts[0] if counts and counts[0] and sum(one >= counts[0] for one in counts) >= 0.5 * len(counts) else 0
+    return counts[0] if counts and counts[0] and sum(2 * one >= counts[0] for one in counts) >= 0.5 * len(counts) else 0
 
 
 def _decimal_comma(lines: list[str], delimiter: str) -> bool:

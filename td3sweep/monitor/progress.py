@@ -14,7 +14,7 @@ from td3sweep.monitor.episodes import mann_kendall
 
 POINTS = 200  # kept of each series: beyond that, neighbours are averaged
 FEWEST_EVALUATIONS, FEWEST_EPISODES = 5, 10  # before anything is said
-FEWEST_LOST = 15  # points, before a rise can be called lost
+FEWEST_LOST = 15  # points, before a rise can be called lost, or made without a trend
 FEWEST_RANDOM = 5  # episodes of random actions to compare with
 P = 0.01
 SUCCEEDS = 0.5  # share of evaluation episodes that reach their goal, from which on a run has learnt
@@ -114,7 +114,8 @@ def _judged(what: str, returns: Sequence[float], random: Sequence[float]) -> Pro
     noise = max(_spread(base), _spread(newest), 1e-9 * max(abs(began), abs(ends)))
     gained = ends - began > noise or _mean_rose(base, newest)
     lost = best - ends
-    if gained and (ends > best - 0.75 * (best - began)) and (known or (s > 0 and p < P)):
+    rises = (s > 0 and p < P) or (len(values) >= FEWEST_LOST and float(newest.min()) > float(base.max()))
+    if gained and (ends > best - 0.75 * (best - began)) and (known or rises):
         return Progress("rose", f"{what} rose to {ends:.4g} from {began:.4g} of {where}")
     if len(values) >= FEWEST_LOST and best - began > 4.0 * noise and lost > 0.75 * (best - began):
         return Progress("lost", f"{what} had risen to {best:.4g} from {began:.4g} of {where}, and fell to {ends:.4g}")
