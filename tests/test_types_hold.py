@@ -10,14 +10,14 @@ import pytest
 import td3sweep
 
 PACKAGE = Path(td3sweep.__file__).parent
-LEARNER, TRAINER = "assemble/learner.py", "assemble/trainer.py"
+LEARNER, TRAINER = "assemble/learner.py", "training/build.py"
 MISTAKES = [  # file, what stands there, what is put in its place, where it must be noticed (None: there)
     (LEARNER, "cnn=settings.cnn.name,", "cnn=settings.recurrent.name,", None),
     (LEARNER, 'precision="fp32" if', 'precision="fp16" if', None),
     (TRAINER, "        agent=agent,", "        agent=replay,", None),
-    (TRAINER, "return Here(plan, env, agent, replay,", "return Here(plan, env, replay, agent,", None),
+    (TRAINER, "return InProcess(schedule, env, agent, replay,", "return InProcess(schedule, env, replay, agent,", None),
     (TRAINER, "recorder.say(told)", "recorder.tell(told)", None),
-    ("trainer.py", "self.replay.sample(", "self.replay.draw(", None),
+    ("training/trainer.py", "self.replay.sample(", "self.replay.draw(", None),
     ("collect/episode.py", "env.step(action)", "env.play(action)", None),
     (
         "names.py",

@@ -2,9 +2,9 @@
 
 Every run of docs/data/verdicts.jsonl.xz was trained for it (``python -m benchmarks.verdicts.collect``): a TD3 of one
 file that can be broken in named ways, and stable-baselines3's own learners, on Pendulum-v1. What is true of a run was
-measured after it, without its log: whether its policy swings the pendulum up, and whether its Q is what followed. The
-verdict sees the log alone, with neither discount nor rewards told. Odd seeds are reported; even ones are those that
-thresholds were set on (``--calibration`` shows them).
+measured after it, without its log: whether its policy is better than random actions, and whether its Q is what
+followed. The verdict sees the log alone, with neither discount nor rewards told. Odd seeds are reported; even ones
+are those that thresholds were set on (``--calibration`` shows them).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from td3sweep.logs.named import under_our_names
 from td3sweep.monitor.report import FAILURES, HEALTHY, LEARNS, NOT_LEARNING, SUSPICIOUS, UNDETERMINED
 from td3sweep.stats import wilson
 
-SWINGS_UP = -400.0  # mean return of a test: random actions reach -1,200, a good policy -150
+BETTER = -800.0  # mean return of a test: random actions reach -1,200 with an SD of 250, a good policy -150
 SANE = 5.0  # |Q less what followed| over the spread of what followed
 NOT_FROM_A_LOG = {  # what no log of these series can show, or what a run may have and still learn
     "action scaling missing", "exploration off", "replay of one episode", "buffer of 100",
@@ -65,7 +65,7 @@ def judged(run: dict[str, Any]) -> Judged:
         run["writer"],
         run["kind"],
         run["seed"],
-        run["learnt"] > SWINGS_UP,
+        run["learnt"] > BETTER,
         abs(run["value_error"]) < SANE,
         report.verdict,
         "H6-like" if "H6-like" in causes else "",
@@ -90,6 +90,7 @@ def shares(runs: list[Judged]) -> dict[str, tuple[int, int]]:
         "healthy, of those": share(broken, (HEALTHY,)),
         "a failure, of sound runs": share(sound, FAILURES),
         "a failure or a warning, of sound runs": share(sound, (*FAILURES, SUSPICIOUS)),
+        "not learning yet, of sound runs": share(sound, (NOT_LEARNING,)),
         "a failure, a warning or not learning, of broken runs": share(broken, (*FAILURES, SUSPICIOUS, NOT_LEARNING)),
         "undetermined, of all": share(runs, (UNDETERMINED,)),
         "crossed wiring named, of crossed runs that were called failures": (

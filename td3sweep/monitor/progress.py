@@ -14,6 +14,7 @@ from td3sweep.monitor.episodes import mann_kendall
 
 POINTS = 200  # kept of each series: beyond that, neighbours are averaged
 FEWEST_EVALUATIONS, FEWEST_EPISODES = 5, 10  # before anything is said
+ENOUGH_EVALUATIONS = 10  # before they are taken rather than training episodes
 FEWEST_LOST = 15  # points, before a rise can be called lost, or made without a trend
 FEWEST_RANDOM = 5  # episodes of random actions to compare with
 P = 0.01
@@ -78,9 +79,10 @@ class Learning:
                 return Progress("rose", f"{reached:.0%} of the newest evaluations' episodes reach their goal")
             if len(self.successes) == 3 and max(self.successes) == 0.0:
                 return Progress("flat", "no episode of the last three evaluations reached its goal")
-        if self.evaluations.count >= FEWEST_EVALUATIONS:
+        few = self.training.count < FEWEST_EPISODES
+        if self.evaluations.count >= (FEWEST_EVALUATIONS if few else ENOUGH_EVALUATIONS):
             return _judged("evaluations", self.evaluations.points, self.random.points)
-        if self.training.count >= FEWEST_EPISODES:
+        if not few:
             return _judged("training returns", self.training.points, self.random.points)
         return Progress(
             "unknown",

@@ -92,7 +92,8 @@ def next_step(report: Report) -> str:
             if MIRRORED in causes
             else "look at the alarm above in the chart, and judge again in a tenth of the steps so far"
         ),
-        NOT_LEARNING: "look at an episode: is a reward ever reached, and do actions change what is seen?",
+        NOT_LEARNING: "look at an episode: is a reward ever reached, and do actions change what is seen? (If the log "
+        "begins with a trained policy, its returns cannot show that it learnt)",
         LEARNS: f"to have Q judged as well, log what is missing ({lacking or 'q/q1 and q/target'})",
         UNDETERMINED: "go on, and judge again" if not lacking else f"log what is missing ({lacking}), or go on",
         HEALTHY: "go on while evaluations rise; then compare seeds",

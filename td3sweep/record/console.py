@@ -17,7 +17,7 @@ from td3sweep import __version__
 from td3sweep.collect.schedule import stalest
 from td3sweep.config.env_settings import CarlaSettings
 from td3sweep.config.settings import Settings, ShownSettings
-from td3sweep.monitor.report import EXPLANATION
+from td3sweep.monitor.report import EXPLANATION, HEALTHY, UNDETERMINED
 from td3sweep.record.progress import format_duration
 from td3sweep.record.rundir import INTERRUPTED
 
@@ -159,7 +159,7 @@ def how_it_drove(settings: Settings, summary: Mapping[str, Any]) -> list[str]:
 def more_steps(settings: Settings, summary: Mapping[str, Any]) -> str:
     """Whether more steps will help; a run that drives wherever it was put needs none to say so."""
     last = summary["evaluation"]
-    if last and last["eval/success"] == 1.0 and summary["verdict"] in ("healthy", "undetermined"):
+    if last and last["eval/success"] == 1.0 and summary["verdict"] in (HEALTHY, UNDETERMINED):
         return "it drives all of its evaluation starts already" if isinstance(settings.env, CarlaSettings) else "no"
     return f"{summary['more_steps_help']}: {summary['why']}"
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from td3sweep.monitor.report import FAULTY_WIRING
 from td3sweep.report.compare import MATCHED, Comparison
 from td3sweep.report.factors import FOLDER, Factor
 from td3sweep.report.frame import DIVERGED, SCORE, diverged, horizon
@@ -89,7 +90,7 @@ def _audited(factor: Factor, level: str, runs: Sequence[Run]) -> bool:
 
 
 def _ended_by_audit(run: Run) -> bool:
-    return run.compared and not run.observed and run.verdict == "faulty wiring"
+    return run.compared and not run.observed and run.verdict == FAULTY_WIRING
 
 
 def _claims(factor: Factor, found: Sequence[Comparison]) -> list[str]:

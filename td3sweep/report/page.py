@@ -17,6 +17,7 @@ from PIL import Image
 
 from td3sweep import __version__
 from td3sweep.errors import UserError
+from td3sweep.monitor.report import FAILURES, HEALTHY, LEARNS, NOT_LEARNING, SUSPICIOUS
 from td3sweep.report import answer
 from td3sweep.report.figures import GROUPINGS, Figure, css, curve_figures, gradient_figures
 from td3sweep.report.figures_compare import (
@@ -131,9 +132,9 @@ def _rows(findings: Findings) -> list[dict[str, Any]]:
 
 def _mood(run: Run) -> str:
     """What the verdict's badge looks like."""
-    if run.verdict in ("faulty wiring", "diverging", "collapsed"):
+    if run.verdict in FAILURES:
         return "bad"
-    return {"healthy": "good", "suspicious": "doubt"}.get(run.verdict, "none")
+    return {HEALTHY: "good", LEARNS: "good", SUSPICIOUS: "doubt", NOT_LEARNING: "doubt"}.get(run.verdict, "none")
 
 
 def _films(findings: Findings) -> list[dict[str, str]]:

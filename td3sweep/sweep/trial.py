@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from td3sweep.config.compose import compose_settings
 from td3sweep.config.settings import Settings, on_slot
 from td3sweep.errors import UserError
+from td3sweep.monitor.report import EXPLANATION, FAILURES
 from td3sweep.record.rundir import PRUNED
 from td3sweep.sweep.space import parse_space
 from td3sweep.sweep.spec import Spec
@@ -21,8 +22,6 @@ from td3sweep.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from td3sweep.training.trainer import Trainer
-
-FAILED = ("faulty wiring", "collapsed", "diverging")
 
 
 class ImpossiblePointError(UserError):
@@ -97,7 +96,7 @@ def train(work: Work) -> Ending | int:
         if judge is not None and judge.hopeless:
             return Ending(None, f"hopeless at step {summary['env_steps']} of seed {seed}", verdict)
         scores.append(score)
-        stable.append(float(verdict not in FAILED))
+        stable.append(float(verdict not in FAILURES))
         last = position == len(work.spec.seeds) - 1
         if search.pruner == "wilcoxon" and not several and work.report(seed, score) and not last:
             return Ending(None, f"hopeless after {position + 1} of {len(work.spec.seeds)} seeds", verdict)
@@ -187,8 +186,6 @@ def _mean(returns: Sequence[float | None]) -> float | None:
 
 def worst(runs: Sequence[dict[str, Any]]) -> str:
     """The gravest verdict among the runs of a trial."""
-    from td3sweep.monitor.report import EXPLANATION
-
     grave = list(EXPLANATION)  # the gravest comes first
     return min((str(run["verdict"]) for run in runs), key=grave.index)
 
