@@ -11,7 +11,9 @@ import lzma
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -78,6 +80,26 @@ def read_frame(path: Path) -> Table:
         return _by_library(path, suffix)
     if suffix == ".npz":
         return _of_arrays(path)
+    with readable(path):
+        return _of_any_text(path)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Faults of a file that is cut off, damaged or no text, each as one line."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: no text, nor by its name an event file, a wandb run, npz, parquet or xlsx") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be unpacked ({error}); is it whole?") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise UserError(f"{path}: cannot be unpacked ({error}); is it whole?") from error
+
+
+def _of_any_text(path: Path) -> Table:
     text = text_of(path)
     start = text.read(SNIFFED)
     if not start.strip():
@@ -99,16 +121,9 @@ def _suffix(path: Path) -> str:
 
 def text_of(path: Path) -> IO[str]:
     """The file as text, whatever compresses and encodes it; line ends are ``\\n``."""
-    try:
-        head = _bytes(path).read(SNIFFED)
-        encoding = _encoding(head)
-        return io.TextIOWrapper(_bytes(path), encoding=encoding, errors="strict", newline=None)
-    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
-        if isinstance(error, PermissionError):
-            raise
-        raise UserError(f"{path}: cannot be unpacked ({error}); is it whole?") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: no text, nor by its name an event file, a wandb run, npz, parquet or xlsx") from error
+    with _bytes(path) as stream:
+        encoding = _encoding(stream.read(SNIFFED))
+    return io.TextIOWrapper(_bytes(path), encoding=encoding, errors="strict", newline=None)
 
 
 _PIPED: dict[str, bytes] = {}
@@ -162,7 +177,6 @@ def _of_text(path: Path, start: str, rest: IO[str]) -> Table:
     delimiter = max(DELIMITERS, key=lambda one: _agreement(lines, one))
     blank = _agreement(lines, delimiter) == 0 and all(len(line.split()) > 1 for line in lines)
     notes: list[str] = []
-    table = Table(notes=notes)
     parts: list[Table] = []
     reader = csv.reader(
         _whole_lines(path, start, rest, notes), delimiter=" " if blank else delimiter, skipinitialspace=blank
@@ -180,7 +194,7 @@ def _of_text(path: Path, start: str, rest: IO[str]) -> Table:
     if comma:
         notes.append("numbers with a decimal comma")
     table = _joined(header, parts)
-    table.notes = notes
+    table.notes = [*notes, *dict.fromkeys(note for part in parts for note in part.notes)]
     return table
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from td3sweep.errors import UserError
-from td3sweep.logs.frame import Table, nothing_under_a_header, read_frame, text_of
+from td3sweep.logs.frame import Table, nothing_under_a_header, read_frame, readable, text_of
 from td3sweep.logs.log import Log, LoggedEpisode, NothingYetError, Row, number
 from td3sweep.logs.split import split
 
@@ -84,12 +84,14 @@ def _thinned(table: Table) -> Table:
 def _is_monitor_file(path: Path) -> bool:
     if any(path.name.lower().endswith(suffix) for suffix in (".npz", ".parquet", ".xlsx", ".xls")):
         return False
-    return text_of(path).read(2) == "#{"
+    with readable(path), text_of(path) as text:
+        return text.read(2) == "#{"
 
 
 def _monitor_file(path: Path) -> Log:
     """An episode a row (return r, length l, t s after t_start), after a line of JSON."""
-    lines = text_of(path).read().splitlines(keepends=True)
+    with readable(path), text_of(path) as text:
+        lines = text.read().splitlines(keepends=True)
     notes: list[str] = []
     if lines and not lines[-1].endswith("\n"):
         notes.append(f"{path.name}: the last line has no end and may be half written; {len(lines.pop())} bytes dropped")

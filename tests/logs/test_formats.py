@@ -151,6 +151,13 @@ def test_a_damaged_file_gets_one_line(tmp_path, name, content, said):
         read(tmp_path / name)
 
 
+def test_an_archive_that_is_cut_off_far_behind_its_beginning(tmp_path):
+    whole = "step,q1\n" + "".join(f"{step},{step * 0.37}\n" for step in range(50_000))
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(whole.encode())[:-2000])
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        read(tmp_path / "a.csv.gz")
+
+
 @pytest.mark.parametrize(("name", "content"), [("a.json", b"[]"), ("a.csv", b"step,q1\n"), ("a.txt", b"\n\n")])
 def test_an_empty_table_may_hold_more_in_a_moment(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
