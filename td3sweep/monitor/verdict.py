@@ -275,7 +275,7 @@ class Monitor:
         lacking = []
         if self._explosion.points_seen < MIN_POINTS:
             lacking.append(f"{self._explosion.points_seen} of the {MIN_POINTS} rows that a growth fit needs")
-        seen = self._lengths.seen() + self._evaluated
+        seen = max(self._lengths.seen(), self._learning.training.count) + self._evaluated
         if seen < MIN_EPISODES:
             lacking.append(f"{seen} of {MIN_EPISODES} episodes of the learning phase")
         blind = [text for text in self._missing() if text.startswith(("d1:", "d2:"))]
