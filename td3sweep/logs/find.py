@@ -10,11 +10,11 @@ from pathlib import Path
 
 from td3sweep.errors import UserError, may_not_read
 from td3sweep.logs.beside import facts_beside
-from td3sweep.logs.frame import STDIN
+from td3sweep.logs.frame import STDIN, table_of
 from td3sweep.logs.jsonlines import read_json_lines
-from td3sweep.logs.log import Log, LoggedEpisode, NothingYetError, Row, numbers
+from td3sweep.logs.log import Log, LoggedEpisode, NothingYetError
 from td3sweep.logs.rundir import CONFIG, METRICS, read_run_directory
-from td3sweep.logs.table import read_tables
+from td3sweep.logs.table import logs_of, read_tables
 from td3sweep.logs.tensorboard import read_event_files
 from td3sweep.logs.wandb_run import read_wandb_run
 
@@ -182,9 +182,8 @@ def _by_end(environments: Iterable[list[LoggedEpisode]]) -> list[LoggedEpisode]:
 
 
 def _read_json_lines(path: Path) -> list[Log]:
-    log = Log(path, "JSON lines", counted=True)
-    for index, found in enumerate(read_json_lines(path, log.notes)):
-        log.rows.append(Row(index, numbers(found)))
-    if not log.rows:
+    notes: list[str] = []
+    found = read_json_lines(path, notes)
+    if not found:
         raise NothingYetError(f"{path}: no JSON object in it; give {KINDS}")
-    return [log]
+    return logs_of(path, table_of(found, notes))

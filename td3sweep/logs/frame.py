@@ -12,7 +12,7 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ SNIFFED = 65_536  # bytes by which format, encoding and delimiter are told
 CHUNK = 100_000  # rows read at a time
 TOLD = 500_000  # rows from which on a progress bar is shown
 DELIMITERS = "\t,;|"
+THOUSANDS = r"-?\d{1,3}(,\d{3})+(\.\d+)?"
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 UNPACK: Mapping[str, Callable[[Path], Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
@@ -276,12 +277,15 @@ def _add(table: Table, name: str, cells: Any, comma: bool) -> None:
 
     filled = (cells != "").to_numpy(bool)
     told = cells.str.replace(",", ".", regex=False) if comma else cells
+    if not comma and cells.str.fullmatch(THOUSANDS).any():
+        told = cells.str.replace(",", "", regex=False)
     told = told.mask(told.str.lower().isin(("true", "false")), (told.str.lower() == "true").astype(int).astype(str))
     values = pd.to_numeric(told, errors="coerce").to_numpy(float)
     nan = told.str.lower().isin(("nan", "+nan", "-nan")).to_numpy(bool)
     given = filled & (~np.isnan(values) | nan)
     if filled.any() and given.sum() < 0.5 * filled.sum():
         table.words[name] = cells.to_numpy(object)
+        table.notes.append(f"{name}: words, no numbers")
         return
     if lost := int((filled & ~given).sum()):
         table.notes.append(f"{name}: {lost} cells are no numbers and left out")
@@ -338,10 +342,16 @@ def _of_json(path: Path, text: str) -> Table:
             found = [
                 {key: value[place] for key, value in columns.items() if place < len(value)} for place in range(length)
             ]
-    rows = [_flat(row) for row in found if isinstance(row, dict)]
-    if not rows:
+    if not any(isinstance(row, dict) for row in found):
         raise NothingYetError(f"{path}: no JSON object in it; was anything logged?")
-    return _of_cells(rows)
+    return table_of(found, [])
+
+
+def table_of(objects: Sequence[Any], notes: list[str]) -> Table:
+    """Objects as rows, nested ones with their keys joined by ``/``."""
+    table = _of_cells([_flat(row) for row in objects if isinstance(row, dict)])
+    table.notes = [*notes, *table.notes]
+    return table
 
 
 def _lines_of_json(text: str) -> list[Any]:
@@ -372,16 +382,22 @@ def _of_arrays(path: Path) -> Table:
     if {"timesteps", "results"} <= arrays.keys():
         names = {"timesteps": "timesteps", "results": "eval/mean_reward", "ep_lengths": "eval/mean_ep_length"}
         arrays = {names[key]: value for key, value in arrays.items() if key in names}
+        arrays = {name: np.asarray(value, float).reshape(len(value), -1).mean(axis=1) for name, value in arrays.items()}
     columns = {
-        name: np.asarray(value, float).reshape(len(value), -1).mean(axis=1)
+        name: np.asarray(value, float)
         for name, value in arrays.items()
-        if value.ndim and value.size and np.issubdtype(value.dtype, np.number)
+        if value.ndim == 1 and value.size and np.issubdtype(value.dtype, np.number)
     }
     length = max((len(column) for column in columns.values()), default=0)
     kept = {name: column for name, column in columns.items() if len(column) == length}
     if not kept:
-        raise NothingYetError(f"{path}: no array of numbers in it; was anything logged?")
-    return Table(kept, {name: np.ones(length, bool) for name in kept})
+        raise NothingYetError(f"{path}: no array of numbers, one a row, in it; was anything logged?")
+    odd = [
+        f"{name}: shape {value.shape} fits no {length} rows, left out"
+        for name, value in arrays.items()
+        if name not in kept
+    ]
+    return Table(kept, {name: np.ones(length, bool) for name in kept}, notes=odd)
 
 
 def _by_library(path: Path, suffix: str) -> Table:

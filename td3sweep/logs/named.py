@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -55,7 +56,8 @@ def under_our_names(log: Log, overrides: Mapping[str, str], warmup: int | None) 
     kept = _kept(tags, named)
     unused = {tag: nearest(tag) for tag in tags if tag not in named and tag not in kept and not is_known(tag)}
     if unused:
-        shown = [f"{tag} (--map {tag}={name} ?)" if name else tag for tag, name in list(unused.items())[:SHOWN]]
+        hints = {tag: shlex.quote(f"{tag}={name}") for tag, name in unused.items() if name}
+        shown = [f"{tag} (--map {hints[tag]} ?)" if tag in hints else tag for tag in list(unused)[:SHOWN]]
         more = f" and {len(unused) - SHOWN} more" if len(unused) > SHOWN else ""
         notes.append(f"series not used: {', '.join(shown)}{more}")
     renamed = [_renamed(row, kept) for row in _stepped(log, named)]
@@ -85,29 +87,36 @@ def under_our_names(log: Log, overrides: Mapping[str, str], warmup: int | None) 
 
 
 def _begun(rows: list[Row], notes: list[str]) -> list[Row]:
-    """The rows without what a series says before its first finite value: it was not computed yet.
+    """The rows without cells that are not finite, but for those to a series' end: nothing came of them.
 
-    A series that never is finite stays. Single cells that are not finite are counted and placed.
+    Those before its first number were not computed yet; single ones later, or every other row's where an actor learns
+    less often than its critic, are counted and placed. A series that never is finite stays.
     """
-    finite: dict[str, int] = {}
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    gap: dict[str, int] = {}  # cells in a row that are not finite
+    longest: dict[str, int] = {}  # of those that a number followed
     for place, row in enumerate(rows):
         for key, value in row.values.items():
-            if key not in finite and math.isfinite(value):
-                finite[key] = place
-    early = odd = 0
-    first = None
+            if math.isfinite(value):
+                first.setdefault(key, place)
+                longest[key] = max(longest.get(key, 0), gap.pop(key, 0))
+                last[key] = place
+            else:
+                gap[key] = gap.get(key, 0) + 1
+    last |= {key: len(rows) for key, count in gap.items() if count <= longest.get(key, 0)}  # it may well go on again
+    early, odd = 0, []
     begun = []
     for place, row in enumerate(rows):
-        not_yet = {key for key, value in row.values.items() if not math.isfinite(value) and place < finite.get(key, -1)}
-        early += len(not_yet)
-        lost = sum(not math.isfinite(value) for key, value in row.values.items() if key not in not_yet)
-        odd += lost
-        first = row.step if lost and first is None else first
-        begun.append(replace(row, values={key: value for key, value in row.values.items() if key not in not_yet}))
+        passing = {key for key, value in row.values.items() if not math.isfinite(value) and place < last.get(key, -1)}
+        before = {key for key in passing if place < first[key]}
+        early += len(before)
+        odd += [row.step] * len(passing - before)
+        begun.append(replace(row, values={key: value for key, value in row.values.items() if key not in passing}))
     if early:
         notes.append(f"{early} cells before a series' first number are not finite: taken as not logged yet")
     if odd:
-        notes.append(f"{odd} cells are not finite, the first at step {first}")
+        notes.append(f"{len(odd)} cells are not finite, the first at step {odd[0]}; their series go on: left out")
     return begun
 
 
@@ -194,7 +203,7 @@ def _episodes(rows: Iterable[Row], named: Mapping[str, str], notes: list[str]) -
     of_episodes = [tag for tag, name in named.items() if name in (EP_RETURN, EP_LENGTH)]
     means = [tag for tag in of_episodes if "mean" in plain(tag) or "average" in plain(tag)]
     if means:
-        notes.append(f"{', '.join(means)}: a moving mean, so that a change shows late and episodes are not independent")
+        notes.append(f"{', '.join(means)}: a mean over episodes by its name, often a moving one: a change shows late")
     return [
         LoggedEpisode(row.step, row.values.get(EP_LENGTH), row.values.get(EP_RETURN), row.phase)
         for row in rows

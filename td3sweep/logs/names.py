@@ -39,7 +39,8 @@ GUESSES: dict[str, tuple[str, ...]] = {
     "q/q1": (
         "qf1_values", "AverageQ1Vals", "q1_mean", "q1", "q1_values", "q1_value", "mean_q1", "critic_q1", "q1_avg",
         "AverageQVals", "mean_q", "q_values", "q_value", "Q1 (mean)", "Q1 Predictions Mean", "reference_Q_mean",
-        "q_mean", "avg_q", "average_q", "q_avg", "mean_qvalue", "AverageQFunction", "critic/q1", "rollout/Q_mean", "q",
+        "q_mean", "avg_q", "average_q", "q_avg", "mean_qvalue", "AverageQFunction",
+        "critic_q", "q_critic", "critic/q1", "rollout/Q_mean", "q",
     ),
     "q/q2": (
         "qf2_values", "AverageQ2Vals", "q2_mean", "q2", "q2_values", "q2_value", "mean_q2", "critic_q2", "q2_avg",
@@ -94,6 +95,7 @@ KNOWN = {  # whose meaning is sure, and which no detector reads
 }  # fmt: skip
 # Metrics of ours that no other program names so: taken as they are, and allowed after --map TAG=.
 OURS = re.compile(r"(loss|q|grad|clip|action|episode|eval|reward|divergence|weight|feature|bias)/.+|td_error|nonfinite")
+OTHER = re.compile(r"(^|[^a-z])(std|sd|var|min|max|median|count|num|norm)([^a-z]|$)")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -139,7 +141,9 @@ def is_known(tag: str) -> bool:
 
 
 def nearest(tag: str) -> str:
-    """The name of ours that a tag is most like; empty where none is."""
+    """The name of ours that a tag is most like; empty where none is, or where it is another statistic of it."""
+    if not tag.isascii() or OTHER.search(tag.lower()):
+        return ""
     near = difflib.get_close_matches(squeeze(re.split("[/.]", tag)[-1]), _MEANING, 1, 0.6)
     return _MEANING[near[0]] if near else ""
 
@@ -153,6 +157,9 @@ def mapping(tags: Iterable[str], overrides: Mapping[str, str]) -> dict[str, str]
         UserError: ``overrides`` names a tag that the log lacks or a name that no detector knows.
     """
     tags = list(tags)
+    names = list(overrides.values())
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"--map: two series cannot both be {twice}; name one of them")
     for tag, name in overrides.items():
         if tag not in tags:
             near = difflib.get_close_matches(tag, tags, 3, 0.4) or tags[:6]

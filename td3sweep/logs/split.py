@@ -15,7 +15,8 @@ RUN_KEYS = {  # columns whose values part runs, as `squeeze` writes them
     "trialname", "env", "envid", "envname", "environment", "task", "taskname", "game", "algo", "algorithm", "agent",
     "method", "variant", "replicate", "repetition", "rep", "id", "uuid", "config", "label", "group",
 }  # fmt: skip
-MOST_RUNS = 5_000
+MOST_RUNS, MOST_KINDS, MOST_RESUMES = 5_000, 50, 50
+METRICS = {"metric", "metricname", "tag", "variable", "series", "key"}
 EXPORTED = re.compile(r"(?P<run>.+?) - (?P<tag>[^ ].*?)(?P<bound>__MIN|__MAX)?")  # columns of a wandb chart's export
 FEWEST = 3  # rows of a run
 AGAIN = 0.05  # of the span, within which a step that goes back is that of another run's beginning
@@ -25,7 +26,9 @@ def split(table: Table) -> list[tuple[str, Table]]:
     """``[(name, rows)]``; one nameless part where the table holds one run."""
     if (parts := _exported(table)) is not None:
         return parts
-    keys = [name for name in table.names if squeeze(name) in RUN_KEYS and 1 < _distinct(table, name) <= MOST_RUNS]
+    most = min(MOST_RUNS, len(table) // FEWEST)  # a key with a value a row counts rows
+    keys = [name for name in table.names if squeeze(name) in RUN_KEYS and 1 < _distinct(table, name) <= most]
+    keys = keys or _what_parts_steps(table)
     if not keys:
         return _by_restarts("", table)
     labels = np.array([", ".join(cells) for cells in zip(*(_cells(table, key) for key in keys), strict=True)])
@@ -33,6 +36,40 @@ def split(table: Table) -> list[tuple[str, Table]]:
     for label in dict.fromkeys(labels):
         found += _by_restarts(str(label), table.rows(labels == label))
     return found
+
+
+def pivoted(table: Table) -> Table:
+    """A long table, whose rows name a metric and its value, as a column a metric."""
+    metric = next((name for name in table.words if squeeze(name) in METRICS), None)
+    value = next((name for name in table.numbers if squeeze(name) == "value"), None)
+    if metric is None or value is None:
+        return table
+    wide = Table(dict(table.numbers), dict(table.given), dict(table.words), table.notes)
+    del wide.words[metric], wide.numbers[value]
+    given = wide.given.pop(value)
+    for name in dict.fromkeys(table.words[metric]):
+        wide.numbers[name], wide.given[name] = table.numbers[value], given & (table.words[metric] == name)
+    return wide
+
+
+def _what_parts_steps(table: Table) -> list[str]:
+    """A column of few values, each with steps of its own, where most steps have several rows: a sweep's, unnamed."""
+    tag = next((one for one in table.numbers if guess(one) == STEP), None)
+    if tag is None or len(table) < 2 * FEWEST:
+        return []
+    steps = table.numbers[tag]
+    _, counts = np.unique(steps, return_counts=True)
+    if np.mean(counts > 1) < 0.5:
+        return []
+    for name in table.names:
+        if name == tag or guess(name) is not None or not 1 < _distinct(table, name) <= min(MOST_KINDS, counts.max()):
+            continue
+        labels = np.array(_cells(table, name))
+        if all(len(np.unique(steps[labels == label])) == (labels == label).sum() for label in set(labels)):
+            table.notes.append(f"most steps have several rows, which {name} tells apart: taken as runs")
+            return [name]
+    table.notes.append("most steps have several rows; if they are several runs, no column was seen to name them")
+    return []
 
 
 def _exported(table: Table) -> list[tuple[str, Table]] | None:
@@ -100,12 +137,13 @@ def _by_restarts(name: str, table: Table) -> list[tuple[str, Table]]:
 def _without_retaken(table: Table, tag: str) -> Table:
     """Rows that a resumed run took again are those it wrote last."""
     steps = np.where(table.given[tag], table.numbers[tag], np.nan)
-    later = np.fmin.accumulate(np.append(steps[::-1], np.inf)[:-1])[::-1]  # the least step from here on
-    later = np.append(later[1:], np.inf)
-    taken = np.isnan(steps) | (steps <= later)
-    dropped = int((~taken).sum())
-    if not dropped or dropped > len(table) // 2:  # unordered rather than resumed
+    known = np.flatnonzero(~np.isnan(steps))
+    back = known[1:][np.diff(steps[known]) < 0]
+    if not len(back) or len(back) > MOST_RESUMES:  # unordered rather than resumed
         return table
-    part = table.rows(taken)
-    part.notes = [*table.notes, f"{dropped} rows that a resumed run took again are dropped"]
+    kept = np.ones(len(table), bool)
+    for place in back:
+        kept[:place] &= ~(steps[:place] >= steps[place])
+    part = table.rows(kept)
+    part.notes = [*table.notes, f"{int((~kept).sum())} rows that a resumed run took again are dropped"]
     return part

@@ -13,7 +13,7 @@ import numpy as np
 from td3sweep.errors import UserError
 from td3sweep.logs.frame import Table, nothing_under_a_header, read_frame, readable, text_of
 from td3sweep.logs.log import Log, LoggedEpisode, NothingYetError, Row, number
-from td3sweep.logs.split import split
+from td3sweep.logs.split import pivoted, split
 
 MOST_ROWS = 20_000  # judged of one run; a longer one is thinned
 GAMMAS = re.compile(r"(.*/)?(gamma|discount)", re.IGNORECASE)
@@ -32,7 +32,12 @@ def read_tables(path: Path) -> list[Log]:
     table = read_frame(path)
     if set(DOWNLOADED) <= set(table.names):
         table = _named_by_its_file(path, table)
-    return [_log(path, name, part) for name, part in split(table)]
+    return logs_of(path, table)
+
+
+def logs_of(path: Path, table: Table) -> list[Log]:
+    """The runs of a table."""
+    return [_log(path, name, part) for name, part in split(pivoted(table))]
 
 
 def _named_by_its_file(path: Path, table: Table) -> Table:

@@ -163,6 +163,17 @@ class Bound(Stateful):
             alarms.append(Alarm(self.name, WARN, step, f"largest actor Q {peak:.4g} exceeds the bound {bound:.4g}"))
         return ratio, alarms
 
+    def by_returns(self) -> str | None:
+        """The limit that the run's own returns stand for; None where a bound is known, or no return is."""
+        if self.bound is not None or self.scale is None:
+            return None
+        known = self.gamma is not None and self.gamma < 1.0
+        at = f"{self.gamma:g}" if known else f"{self.USUAL_GAMMA:g}, as none is known"
+        return (
+            f"limit of Q: {self.scale:.4g}, ten times what returns of up to {self.largest_return:.4g} allow at a "
+            f"discount of {at} (--gamma and --r-max make it a bound)"
+        )
+
     def _by_returns(self, limit: float) -> str:
         return f"{limit:.4g}, ten times what returns of up to {self.largest_return:.4g} allow,"
 
@@ -171,10 +182,11 @@ class Gap(Stateful):
     """D2: the critic's value of the actor's own action lies far from what the critic is trained on.
 
     Two distances, each in allowances; the larger above 1 on three logs in a row FAILs:
-    |E Q1(s,pi) - E y| / (|E y| + 3 SD y + .05 R_max), from the target, where its spread is logged, and where the
-    critic's own Q is logged |E Q1(s,pi) - E Q1(s,a)| / max(.5 |E Q1(s,a)|, .5 SD y, .2 R_max), from that. The policy's
-    true advantage over replayed actions is smaller, save where Q is little more than the next reward. Networks begin
-    with an offset of their own, which the first logs show: twice that, at most 2, is allowed in addition.
+    |E Q1(s,pi) - E y| / (|E y| + 3 SD y + .05 R_max), from the target (2 |E y| for 3 SD where neither the spread nor
+    the critic's Q is logged), and where the critic's own Q is logged |E Q1(s,pi) - E Q1(s,a)| / max(.5 |E Q1(s,a)|,
+    .5 SD y, .2 R_max), from that. The policy's true advantage over replayed actions is smaller, save where Q is
+    little more than the next reward. Networks begin with an offset of their own, which the first logs show: twice
+    that, at most 2, is allowed in addition.
 
     Where the critic's own Q agrees with the target by the first measure, the actor is scored on features its critic
     never saw (crossed wiring, H6) and the critic has not diverged: the alarm says which. An actor's Q that is the
@@ -202,7 +214,8 @@ class Gap(Stateful):
         actor, target, spread, critic = (
             row.get(key, math.nan) for key in ("q/actor", "q/target", "q/target_sd", "q/q1")
         )
-        known = {"target": math.isfinite(target) and math.isfinite(spread), "critic": math.isfinite(critic)}
+        known = {"critic": math.isfinite(critic)}
+        known["target"] = math.isfinite(target) and (math.isfinite(spread) or not known["critic"])
         if not math.isfinite(actor) or not any(known.values()):
             return 0.0, []
         reference = critic if known["critic"] else target
@@ -215,7 +228,8 @@ class Gap(Stateful):
             return 0.0, mirror
         allowed, ratio, text = math.inf, 0.0, ""
         if known["target"]:
-            allowed = abs(target) + 3.0 * spread + 0.05 * self.r_max + self.offset
+            apart = 3.0 * spread if math.isfinite(spread) else 2.0 * abs(target)
+            allowed = abs(target) + apart + 0.05 * self.r_max + self.offset
             ratio, text = _ratio(self._distance(actor, target), allowed), f"the target {target:.4g}"
         if known["critic"]:
             spread = spread if math.isfinite(spread) else 0.0

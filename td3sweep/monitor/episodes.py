@@ -190,6 +190,8 @@ class Returns(Stateful):
 
     def trend(self) -> str:
         """How evaluations go, in words: `RISE` only where the later half of them rises, too (Mann-Kendall, p < .05)."""
+        if not self.returns:
+            return "are not logged"
         if len(self.returns) < self.WINDOW:
             return f"are too few ({self.WINDOW} show a trend)"
         if not _rises(self.returns):

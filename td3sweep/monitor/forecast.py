@@ -79,16 +79,16 @@ class Growth:
     ahead: Forecast
     crossings: Mapping[str, Forecast]
 
-    def line(self) -> str:
-        """One line for a reader."""
+    def line(self, *, forecast: bool = True) -> str:
+        """One line for a reader; without ``forecast`` the law alone."""
         text = f"growth of {self.series}: {self.model} (weight {self.weights[self.model]:.2f}, {self.points} points)"
-        if self.exploding <= 0.5:
+        if self.exploding <= 0.5 or not forecast:
             return text
         text += f", doubling in {self.doubling.estimate:.0f} steps; at step {self.last + AHEAD:.0f} {_span(self.ahead)}"
         steps = [
-            f"{name} at step {_span(forecast, STEP)}"
-            for name, forecast in self.crossings.items()
-            if math.isfinite(forecast.estimate)
+            f"{name} at step {_span(crossing, STEP)}"
+            for name, crossing in self.crossings.items()
+            if math.isfinite(crossing.estimate)
         ]
         return "; ".join([text, *steps])
 

@@ -212,7 +212,8 @@ class Fits:
     def at(self, fit: Fit, step: float) -> float:
         """The fitted value at an environment step, in units of the series."""
         u = np.array([(step - self.first) / self.span])
-        return float(self.scale * fit.family.curve(fit.theta, u)[0])
+        with np.errstate(over="ignore"):  # beyond float64 is beyond every ceiling
+            return float(self.scale * fit.family.curve(fit.theta, u)[0])
 
     def step_of(self, fit: Fit, level: float) -> float:
         """The environment step at which a fit reaches ``level``; inf if never."""

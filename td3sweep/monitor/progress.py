@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from td3sweep.monitor.detectors import Stateful
 from td3sweep.monitor.episodes import mann_kendall
 
+Floats = NDArray[np.float64]
 POINTS = 200  # kept of each series: beyond that, neighbours are averaged
 FEWEST_EVALUATIONS, FEWEST_EPISODES = 5, 10  # before anything is said
-ENOUGH_EVALUATIONS = 10  # before they are taken rather than training episodes
+ENOUGH_EVALUATIONS, MANY_EVALUATIONS = 10, 20  # before they are taken rather than training episodes, and alone
 FEWEST_LOST = 15  # points, before a rise can be called lost, or made without a trend
 FEWEST_RANDOM = 5  # episodes of random actions to compare with
 P = 0.01
@@ -26,8 +28,8 @@ class Progress:
     """What returns say.
 
     Attributes:
-        kind: ``rose``; ``lost``: it had risen, and lost it; ``fell``: below where it began; ``flat``; ``unknown``: too
-            few.
+        kind: ``rose``; ``lost``: it had risen, and lost it; ``falls``: the last of them did, the newest fifth did not;
+            ``fell``: below where it began; ``flat``; ``unknown``: too few.
         text: the reason, for a reader.
     """
 
@@ -79,11 +81,14 @@ class Learning:
                 return Progress("rose", f"{reached:.0%} of the newest evaluations' episodes reach their goal")
             if len(self.successes) == 3 and max(self.successes) == 0.0:
                 return Progress("flat", "no episode of the last three evaluations reached its goal")
-        few = self.training.count < FEWEST_EPISODES
-        if self.evaluations.count >= (FEWEST_EVALUATIONS if few else ENOUGH_EVALUATIONS):
-            return _judged("evaluations", self.evaluations.points, self.random.points)
-        if not few:
-            return _judged("training returns", self.training.points, self.random.points)
+        trained, evaluated = self.training.count, self.evaluations.count
+        training = _judged("training returns", self.training.points, self.random.points)
+        if evaluated >= (ENOUGH_EVALUATIONS if trained >= FEWEST_EPISODES else FEWEST_EVALUATIONS):
+            found = _judged("evaluations", self.evaluations.points, self.random.points)
+            seen = trained >= FEWEST_EPISODES and training.kind == "rose"
+            return training if found.kind == "flat" and seen and evaluated < MANY_EVALUATIONS else found
+        if trained >= FEWEST_EPISODES:
+            return training
         return Progress(
             "unknown",
             f"{self.evaluations.count} evaluations ({FEWEST_EVALUATIONS} tell) and {self.training.count} training "
@@ -102,42 +107,64 @@ class Learning:
 
 
 def _judged(what: str, returns: Sequence[float], random: Sequence[float]) -> Progress:
-    """Whether the newest fifth lies above where the run began: random actions if known, else its own first tenth."""
+    """Whether the newest fifth lies above where the run began: random actions if known, else its own first values."""
     values = np.asarray(returns, float)
-    newest = values[-max(3, len(values) // 5) :]
-    known = len(random) >= FEWEST_RANDOM
+    if len(values) < FEWEST_EVALUATIONS:
+        return Progress("unknown", f"{len(values)} {what}")
+    newest, known = values[-max(3, len(values) // 5) :], len(random) >= FEWEST_RANDOM
     base = np.asarray(random, float) if known else values[: max(3, len(values) // 10)]
     began, ends = float(np.median(base)), float(np.median(newest))
-    where = "random actions" if known else "where the log begins"
-    if not np.ptp(values) and (not known or ends == began):
-        return Progress("flat", f"{what} are {ends:.4g} throughout")
-    s, p = mann_kendall(list(values))
-    best = max(float(np.median(values[i : i + len(newest)])) for i in range(len(values) - len(newest) + 1))
+    windows = [values[i : i + len(newest)] for i in range(len(values) - len(newest) + 1)]
+    highest = max(windows, key=np.median)
+    best = float(np.median(highest))
     noise = max(_spread(base), _spread(newest), 1e-9 * max(abs(began), abs(ends)))
-    gained = ends - began > noise or _mean_rose(base, newest)
-    lost = best - ends
-    rises = (s > 0 and p < P) or (len(values) >= FEWEST_LOST and float(newest.min()) > float(base.max()))
-    if gained and (ends > best - 0.75 * (best - began)) and (known or rises):
-        return Progress("rose", f"{what} rose to {ends:.4g} from {began:.4g} of {where}")
-    if len(values) >= FEWEST_LOST and best - began > 4.0 * noise and lost > 0.75 * (best - began):
-        return Progress("lost", f"{what} had risen to {best:.4g} from {began:.4g} of {where}, and fell to {ends:.4g}")
+    s, p = mann_kendall(list(values))
+    tail = values[-max(5, len(values) // 20) :]
+    text = f"{what}: mean {newest.mean():.4g} of the newest, {base.mean():.4g} of "
+    text += "random actions" if known else "the first"
+    if best - began > 4.0 * max(_spread(base), _spread(highest)) and len(values) >= FEWEST_LOST:
+        low = began + 0.25 * (best - began)
+        if ends < low:
+            return Progress("lost", f"{text}: they had risen to {best:.4g}, and fell")
+        if float(np.quantile(tail, 0.9)) < low:
+            return Progress("falls", f"{text}: but the last {len(tail)} fell to {tail.mean():.4g}")
+    # Few random episodes are no baseline, but a policy that rises to no more than theirs has only recovered.
+    recovered = 0 < len(random) < FEWEST_RANDOM and ends - float(np.median(random)) <= noise
+    if _rose(values, base, newest, known) and ends > best - 0.75 * (best - began) and not recovered:
+        return Progress("rose", f"{text}: they rose")
     if began - ends > noise and ((s < 0 and p < P) or _below(newest, base)):
-        return Progress("fell", f"{what} fell to {ends:.4g}, below the {began:.4g} of {where}")
-    return Progress("flat", f"{what} of {ends:.4g} are no better than the {began:.4g} of {where}")
+        return Progress("fell", f"{text}: they fell")
+    return Progress("flat", f"{text}: no rise beyond chance")
 
 
-def _spread(values: np.ndarray[Any, Any]) -> float:
+def _rose(values: Floats, base: Floats, newest: Floats, known: bool) -> bool:
+    """Whether returns rose: by more than the noise, and with a trend where random actions are not known.
+
+    A run that learns fast is at its level within the first tenth: then the first three values tell where it began.
+    """
+    noise = max(_spread(base), _spread(newest))
+    gain = float(np.median(newest) - np.median(base))
+    if known:
+        return gain > noise or _mean_rose(base, newest)
+    s, p = mann_kendall(list(values))
+    if (gain > noise or _mean_rose(base, newest)) and s > 0 and p < P:
+        return True
+    first, jitter = values[:3], float(np.median(np.abs(np.diff(values))))  # from one value to the next
+    return float(newest.min()) > float(first.max()) and float(np.median(newest) - np.median(first)) > 4.0 * jitter
+
+
+def _spread(values: Floats) -> float:
     """Half the interquartile range: noise that a difference of medians must pass."""
     low, high = np.quantile(values, (0.25, 0.75))
     return float(high - low) / 2.0
 
 
-def _mean_rose(base: np.ndarray[Any, Any], newest: np.ndarray[Any, Any]) -> bool:
+def _mean_rose(base: Floats, newest: Floats) -> bool:
     """Whether the mean rose by three standard errors: of successes and failures, medians tell nothing."""
     error = math.sqrt(float(base.var()) / len(base) + float(newest.var()) / len(newest))
     return float(newest.mean() - base.mean()) > 3.0 * error and float(np.median(newest)) >= float(np.median(base))
 
 
-def _below(newest: np.ndarray[Any, Any], base: np.ndarray[Any, Any]) -> bool:
+def _below(newest: Floats, base: Floats) -> bool:
     """Whether most of the newest lie below the lower quartile of ``base``."""
     return bool(np.mean(newest < np.quantile(base, 0.25)) > 0.75) and math.isfinite(float(newest.sum()))

@@ -15,7 +15,7 @@ FAILURES = (FAULTY_WIRING, COLLAPSED, DIVERGING)
 EXPLANATION = {  # the gravest first
     FAULTY_WIRING: "an invariant of the update is broken; more steps will not help, the code must be mended",
     COLLAPSED: "the policy lost what it had, or can no longer learn; more steps will not help",
-    DIVERGING: "values left the range that rewards allow; more steps will not help",
+    DIVERGING: "values left the range that rewards allow, or are no numbers; more steps will not help",
     SUSPICIOUS: "a warning, no failure; not yet known whether more steps help",
     NOT_LEARNING: "no fault is seen, but its returns show no learning",
     UNDETERMINED: "no alarm, but too little evidence for a verdict",

@@ -42,7 +42,7 @@ QUIET = 20  # judgements without a word after which an alarm no longer stands
 SOON = {"nonfinite": 3}  # fewer where what is broken stays so
 LEARNING = "learning"
 NEEDS = {  # series that a detector reads from one row: any of the sets will do
-    "d2": (("q/actor", "q/q1"), ("q/actor", "q/target", "q/target_sd")),
+    "d2": (("q/actor", "q/q1"), ("q/actor", "q/target")),
     "d3": (("q/actor",), ("q/q1",), ("loss/critic",)),
     "d4": (("action/saturation", "grad/actor/head/before"),),
 }
@@ -261,7 +261,7 @@ class Monitor:
             return COLLAPSED, fallen
         if progress.kind == "rose":  # then a mirrored sign is the log's, and shorter episodes are a better policy's
             warnings = [alarm for alarm in warnings if alarm.cause != MIRRORED]
-        if warnings:
+        if warnings or progress.kind == "falls":
             return SUSPICIOUS, warnings
         if progress.kind in ("flat", "fell"):
             return NOT_LEARNING, []
@@ -300,8 +300,10 @@ class Monitor:
         evidence = [as_line(alarm, last) for alarm, last in zip(self.alarms, until, strict=True)]
         progress = self._learning.progress()
         evidence.append(f"returns: {progress.text}")
+        if (limit := self._bound.by_returns()) is not None:
+            evidence.append(limit)
         if growth is not None:
-            evidence.append(growth.line())
+            evidence.append(growth.line(forecast=any(alarm.detector == "d3" for alarm in self.alarms)))
         return Report(
             verdict,
             min((alarm.step for alarm in behind), default=None),
@@ -339,9 +341,11 @@ class Monitor:
                 "no",
                 "the actor chases values that its critic never learnt: check which encoder the actor's loss reads (H6)"
                 if crossed
+                else "a number is not finite, and what is computed with it will not be either"
+                if all(alarm.detector == "nonfinite" for alarm in behind)
                 else "values leave the range that rewards allow, and more updates carry them further",
             ),
-            SUSPICIOUS: ("not yet known", "a warning stands; see the evidence"),
+            SUSPICIOUS: ("not yet known", "a warning stands; see the evidence" if behind else progress.text),
             NOT_LEARNING: ("not yet known", progress.text),
             UNDETERMINED: ("not yet known", f"too little data: {'; '.join([*self._lacking(), progress.text])}"),
         }[verdict]

@@ -98,7 +98,7 @@ def test_a_high_q_is_measured_by_the_returns_of_its_run(told):
 @pytest.mark.parametrize(
     ("name", "note"),
     [
-        ("ok_one_nan.csv", "1 cells are not finite, the first at step 11000"),
+        ("ok_one_nan.csv", "1 cells are not finite, the first at step 11000; their series go on: left out"),
         ("ok_nan_first_row.csv", "2 cells before a series' first number are not finite: taken as not logged yet"),
     ],
 )

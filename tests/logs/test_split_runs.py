@@ -40,9 +40,7 @@ def test_steps_that_begin_again_are_another_run(tmp_path):
 def test_a_resumed_run_goes_back_a_little_and_stays_one(tmp_path):
     steps = [*range(0, 60, 10), *range(40, 100, 10)]  # killed at 50, resumed from the checkpoint of 40
     found = runs(tmp_path / "a.csv", "step,q1", [(step, place) for place, step in enumerate(steps)])
-    assert found == {
-        "": [0.0, 1.0, 2.0, 3.0, 4.0, *(float(place) for place in range(6, 12))]
-    }  # without step 50's first
+    assert found == {"": [0.0, 1.0, 2.0, 3.0, *(float(place) for place in range(6, 12))]}  # without step 50's first
 
 
 def test_a_line_or_two_out_of_order_are_no_runs(tmp_path):

@@ -27,8 +27,8 @@ def learning(evaluations=(), training=(), random=(), successes=()):
         ({"evaluations": [0.0] * 10, "random": [0.0] * 5}, "flat"),  # never rewarded
         ({"evaluations": range(10, 0, -1)}, "fell"),
         ({"training": range(20)}, "rose"),  # where no evaluation is logged
-        ({"evaluations": [5.0] * 10, "training": range(20)}, "flat"),  # evaluations come first
-        ({"evaluations": [5.0] * 9, "training": range(20)}, "rose"),  # where there are ten of them
+        ({"evaluations": [5.0] * 20, "training": range(20)}, "flat"),  # evaluations come first
+        ({"evaluations": [5.0] * 19, "training": range(20)}, "rose"),  # where there are twenty, or one of both rose
         ({"evaluations": [-50.0, -52.0, -48.0, -51.0, -49.0], "random": RANDOM}, "rose"),  # better from the first on
         ({"evaluations": [-101.0, -99.0, -100.0, -98.0, -102.0], "random": RANDOM}, "flat"),
         ({"evaluations": [-300.0, -310.0, -290.0, -305.0, -295.0], "random": RANDOM}, "fell"),
