@@ -20,6 +20,7 @@ ENOUGH_EVALUATIONS, MANY_EVALUATIONS = 10, 20  # before they are taken rather th
 FEWEST_LOST = 15  # points, before a rise can be called lost, or made without a trend
 FEWEST_RANDOM = 5  # episodes of random actions to compare with
 P = 0.01
+MATERIAL = 0.05  # of the larger return, below which a rise is none
 SUCCEEDS = 0.5  # share of evaluation episodes that reach their goal, from which on a run has learnt
 
 
@@ -83,8 +84,12 @@ class Learning:
                 return Progress("flat", "no episode of the last three evaluations reached its goal")
         trained, evaluated = self.training.count, self.evaluations.count
         training = _judged("training returns", self.training.points, self.random.points)
+        # Evaluations from the same starts are alike: what starts differ by shows in training episodes.
+        apart = (
+            _spread(np.asarray(self.training.points[-max(3, trained // 5) :])) if trained >= FEWEST_EPISODES else 0.0
+        )
         if evaluated >= (ENOUGH_EVALUATIONS if trained >= FEWEST_EPISODES else FEWEST_EVALUATIONS):
-            found = _judged("evaluations", self.evaluations.points, self.random.points)
+            found = _judged("evaluations", self.evaluations.points, self.random.points, apart)
             seen = trained >= FEWEST_EPISODES and training.kind == "rose"
             return training if found.kind == "flat" and seen and evaluated < MANY_EVALUATIONS else found
         if trained >= FEWEST_EPISODES:
@@ -106,8 +111,11 @@ class Learning:
         self.successes = list(state.get("successes", ()))
 
 
-def _judged(what: str, returns: Sequence[float], random: Sequence[float]) -> Progress:
-    """Whether the newest fifth lies above where the run began: random actions if known, else its own first values."""
+def _judged(what: str, returns: Sequence[float], random: Sequence[float], noise: float = 0.0) -> Progress:
+    """Whether the newest fifth lies above where the run began: random actions if known, else its own first values.
+
+    ``noise``: what a rise must pass in any case.
+    """
     values = np.asarray(returns, float)
     if len(values) < FEWEST_EVALUATIONS:
         return Progress("unknown", f"{len(values)} {what}")
@@ -117,7 +125,7 @@ def _judged(what: str, returns: Sequence[float], random: Sequence[float]) -> Pro
     windows = [values[i : i + len(newest)] for i in range(len(values) - len(newest) + 1)]
     highest = max(windows, key=np.median)
     best = float(np.median(highest))
-    noise = max(_spread(base), _spread(newest), 1e-9 * max(abs(began), abs(ends)))
+    noise = max(_spread(base), _spread(newest), noise, MATERIAL * max(abs(began), abs(ends)))
     s, p = mann_kendall(list(values))
     tail = values[-max(5, len(values) // 20) :]
     text = f"{what}: mean {newest.mean():.4g} of the newest, {base.mean():.4g} of "
@@ -130,27 +138,29 @@ def _judged(what: str, returns: Sequence[float], random: Sequence[float]) -> Pro
             return Progress("falls", f"{text}: but the last {len(tail)} fell to {tail.mean():.4g}")
     # Few random episodes are no baseline, but a policy that rises to no more than theirs has only recovered.
     recovered = 0 < len(random) < FEWEST_RANDOM and ends - float(np.median(random)) <= noise
-    if _rose(values, base, newest, known) and ends > best - 0.75 * (best - began) and not recovered:
+    if _rose(values, base, newest, known, noise) and ends > best - 0.75 * (best - began) and not recovered:
         return Progress("rose", f"{text}: they rose")
     if began - ends > noise and ((s < 0 and p < P) or _below(newest, base)):
         return Progress("fell", f"{text}: they fell")
     return Progress("flat", f"{text}: no rise beyond chance")
 
 
-def _rose(values: Floats, base: Floats, newest: Floats, known: bool) -> bool:
+def _rose(values: Floats, base: Floats, newest: Floats, known: bool, noise: float) -> bool:
     """Whether returns rose: by more than the noise, and with a trend where random actions are not known.
 
     A run that learns fast is at its level within the first tenth: then the first three values tell where it began.
     """
-    noise = max(_spread(base), _spread(newest))
     gain = float(np.median(newest) - np.median(base))
+    gained = gain > noise or (gain >= 0.0 and _mean_rose(base, newest))
     if known:
-        return gain > noise or _mean_rose(base, newest)
+        return gained
     s, p = mann_kendall(list(values))
-    if (gain > noise or _mean_rose(base, newest)) and s > 0 and p < P:
+    if gained and s > 0 and p < P:
         return True
     first, jitter = values[:3], float(np.median(np.abs(np.diff(values))))  # from one value to the next
-    return float(newest.min()) > float(first.max()) and float(np.median(newest) - np.median(first)) > 4.0 * jitter
+    return float(newest.min()) > float(first.max()) and float(np.median(newest) - np.median(first)) > max(
+        4.0 * jitter, noise
+    )
 
 
 def _spread(values: Floats) -> float:
@@ -162,7 +172,8 @@ def _spread(values: Floats) -> float:
 def _mean_rose(base: Floats, newest: Floats) -> bool:
     """Whether the mean rose by three standard errors: of successes and failures, medians tell nothing."""
     error = math.sqrt(float(base.var()) / len(base) + float(newest.var()) / len(newest))
-    return float(newest.mean() - base.mean()) > 3.0 * error and float(np.median(newest)) >= float(np.median(base))
+    floor = MATERIAL * max(abs(float(newest.mean())), abs(float(base.mean())))
+    return float(newest.mean() - base.mean()) > max(3.0 * error, floor)
 
 
 def _below(newest: Floats, base: Floats) -> bool:
