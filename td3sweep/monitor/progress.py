@@ -84,11 +84,10 @@ class Learning:
                 return Progress("flat", "no episode of the last three evaluations reached its goal")
         trained, evaluated = self.training.count, self.evaluations.count
         training = _judged("training returns", self.training.points, self.random.points)
-        # Evaluations from the same starts are alike: what starts differ by shows in training episodes.
-        apart = (
-            _spread(np.asarray(self.training.points[-max(3, trained // 5) :])) if trained >= FEWEST_EPISODES else 0.0
-        )
         if evaluated >= (ENOUGH_EVALUATIONS if trained >= FEWEST_EPISODES else FEWEST_EVALUATIONS):
+            # Evaluations from the same starts are alike: what starts differ by shows in training episodes.
+            newest = np.asarray(self.training.points[-max(3, len(self.training.points) // 5) :])
+            apart = _spread(newest) if trained >= FEWEST_EPISODES else 0.0
             found = _judged("evaluations", self.evaluations.points, self.random.points, apart)
             seen = trained >= FEWEST_EPISODES and training.kind == "rose"
             return training if found.kind == "flat" and seen and evaluated < MANY_EVALUATIONS else found
