@@ -33,7 +33,7 @@ def test_stable_baselines3_progress(sb3, name, diagnose):
     assert "rollout/ep_len_mean = episode/length" in out
     assert "eval/mean_reward = eval/return" in out
     assert "q/actor = -actor loss, which holds for TD3 and DDPG" in out
-    assert "a moving mean" in out
+    assert "a mean over episodes by its name" in out
     assert "d2: q/q1 not logged" in out
     assert "d1" not in out
     # One row an episode of 50 steps and one an evaluation; the learner's first numbers come at the episode after 250.
@@ -44,7 +44,7 @@ def test_stable_baselines3_folder_takes_episodes_from_its_monitor(sb3, diagnose)
     code, out, err = diagnose(sb3)
     assert (code, err) == (0, "")
     assert ", 18 episodes, steps 50 to 900" in out
-    assert "a moving mean" not in out
+    assert "a mean over episodes by its name" not in out
 
 
 def test_cleanrl_style_event_file(sound, diagnose):
