@@ -1,5 +1,5 @@
-"""Settings in, a trainer out: the only place where the parts meet.
+"""Settings in, parts out: an environment, and a learner with its replay.
 
-Three modules, each imported only when it is needed, so that a simulator starts before torch is loaded:
-`environment`, `learner`, `trainer`.
+Each module is imported only when it is needed, so that a simulator starts before torch is loaded. The parts of a run
+meet in :mod:`td3sweep.training.build`.
 """

@@ -1,1 +1,1 @@
-"""Acting: where the environment steps come from that the loop in ``trainer.py`` learns from."""
+"""Acting: where the environment steps come from that the loop in ``training/trainer.py`` learns from."""

@@ -1,4 +1,4 @@
-"""An actor: an environment and a policy in a process of their own, driven through a pipe (`away.py`)."""
+"""An actor: an environment and a policy in a process of their own, driven through a pipe (`remote.py`)."""
 
 from __future__ import annotations
 

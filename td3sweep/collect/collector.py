@@ -74,7 +74,7 @@ class Collector(ABC):
     def evaluate(
         self, episodes: int, interrupted: Callable[[], bool], observer: Observer | None
     ) -> dict[str, float] | None:
-        """:func:`td3sweep.evaluate.evaluate` of the present policy; raises as :meth:`collect`."""
+        """:func:`td3sweep.collect.evaluation.evaluate` of the present policy; raises as :meth:`collect`."""
 
     def row(self) -> dict[str, float]:
         """What it adds to a row of metrics."""

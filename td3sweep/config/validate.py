@@ -114,7 +114,7 @@ def _check_combinations(s: Settings) -> None:
 
 
 def _check_demonstrations(s: Settings) -> None:
-    """What demonstrations go with; what a recording holds is looked at when a run begins (`tapes.py`)."""
+    """What demonstrations go with; what a recording holds is looked at when a run begins (`collect/tapes.py`)."""
     shown = s.demonstrations
     if not isinstance(shown, ShownSettings):
         return

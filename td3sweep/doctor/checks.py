@@ -1,4 +1,4 @@
-"""The seed's six hypotheses on clipping and wiring, each proved or refuted by what was measured."""
+"""The described document's six hypotheses on clipping and wiring, each proved or refuted by what was measured."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Is this run diverging, and since when? Pure state machines over numbers; nothing here reads a network."""
+"""Is this run diverging, and since when? Pure state machines over numbers, and hooks that feed them."""

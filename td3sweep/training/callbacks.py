@@ -30,7 +30,7 @@ class Callback:
         """A row of metrics is about to be written; numbers that are added to ``row`` are written with it."""
 
     def on_evaluation(self, trainer: Trainer, found: Mapping[str, float]) -> None:
-        """The policy was evaluated; ``found`` is what :func:`td3sweep.evaluate.evaluate` returns."""
+        """The policy was evaluated; ``found`` is what :func:`td3sweep.collect.evaluation.evaluate` returns."""
 
     def on_save(self, trainer: Trainer, payload: dict[str, Any]) -> None:
         """A checkpoint is about to be written: what it is to keep goes into ``payload``, under a key of one's own."""

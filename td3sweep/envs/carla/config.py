@@ -25,7 +25,7 @@ class DriveConfig:
     """One configuration of the environment.
 
     Attributes:
-        env: see :class:`td3sweep.config.settings.CarlaSettings`.
+        env: see :class:`td3sweep.config.env_settings.CarlaSettings`.
         reward: terms with their weights; `scale` is the learner's own and is not applied here.
         frame_stack: frames in the image stack.
         gamma: the learner's discount, for the shaping terms `centre` and `apf`.

@@ -133,7 +133,7 @@ class IsolatedCarlaEnv(gymnasium.Env[Observation, Action]):
         return answer
 
     def _end_worker(self, grace: float) -> str:
-        """End the worker and say how it had ended; a server of its own follows it (`server.py`, `guard.py`)."""
+        """End the worker and say how it had ended; a server of its own follows it (`server.py`)."""
         worker, self._worker = self._worker, None
         pipe, self._pipe = self._pipe, None
         if worker is None or pipe is None:
