@@ -44,7 +44,7 @@ def test_its_log_is_read_and_nothing_fails(plain, diagnose):
     assert "losses/actor_loss = loss/actor" in out
     assert "charts/episode_reward = episode/return" in out
     assert "gamma is not known" not in out  # its table of arguments tells it
-    assert "d2: q/target, q/target_sd not logged" in out
+    assert "d2: q/q1 not logged" in out
     assert "FAIL" not in out
 
 
