@@ -10,12 +10,13 @@ from pathlib import Path
 
 from td3sweep.errors import UserError, may_not_read
 from td3sweep.logs.beside import facts_beside
-from td3sweep.logs.frame import STDIN, table_of
+from td3sweep.logs.frame import table_of
 from td3sweep.logs.jsonlines import read_json_lines
 from td3sweep.logs.log import Log, LoggedEpisode, NothingYetError
 from td3sweep.logs.rundir import CONFIG, METRICS, read_run_directory
 from td3sweep.logs.table import logs_of, read_tables
 from td3sweep.logs.tensorboard import read_event_files
+from td3sweep.logs.text import STDIN
 from td3sweep.logs.wandb_run import read_wandb_run
 
 KINDS = "a run directory, TensorBoard event files, a table (CSV, JSON, npz, parquet, xlsx), a wandb run"
@@ -75,8 +76,6 @@ def _read_file(path: Path) -> list[Log]:
 
 
 def _table_file(path: Path) -> list[Log]:
-    if path.stat().st_size == 0:
-        raise NothingYetError(f"{path}: the file is empty; was anything logged?")
     return _read_json_lines(path) if path.suffix == ".jsonl" else read_tables(path)
 
 

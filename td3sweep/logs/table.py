@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from td3sweep.errors import UserError
-from td3sweep.logs.frame import Table, nothing_under_a_header, read_frame, readable, text_of
+from td3sweep.logs.frame import Table, nothing_under_a_header, read_frame
 from td3sweep.logs.log import Log, LoggedEpisode, NothingYetError, Row, number
 from td3sweep.logs.split import pivoted, split
+from td3sweep.logs.text import readable, text_of
 
 MOST_ROWS = 20_000  # judged of one run; a longer one is thinned
 GAMMAS = re.compile(r"(.*/)?(gamma|discount)", re.IGNORECASE)

@@ -82,8 +82,7 @@ class NonFinite(Stateful):
     def update(self, step: int, row: Mapping[str, float], tensors: Sequence[str] = ()) -> tuple[float, list[Alarm]]:
         """The number of non-finite values in ``row`` and an alarm if there is one, naming ``tensors`` if given."""
         bad = [key for key, value in row.items() if not math.isfinite(value)]
-        if len(bad) < len(row):
-            self.finite += [key for key in row if key not in self.finite and key not in bad]
+        self.finite += sorted(row.keys() - set(self.finite) - set(bad))
         inner = row.get("nonfinite", 0.0)
         if not bad and not inner > 0:
             return 0.0, []

@@ -57,11 +57,10 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
         return {
-            **asdict(self),
+            **{key: value for key, value in asdict(self).items() if key != "until"},
             "alarms": [
                 alarm.as_dict() | {"until": until} for alarm, until in zip(self.alarms, self.until, strict=True)
             ],
-            "until": [*self.until],
             "evidence": list(self.evidence),
             "missing": list(self.missing),
             "growth": None if self.growth is None else self.growth.as_dict(),

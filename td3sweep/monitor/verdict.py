@@ -23,7 +23,7 @@ from td3sweep.monitor.detectors import (
 from td3sweep.monitor.episodes import RISE, WARM_UP, Lengths, Returns
 from td3sweep.monitor.explosion import Explosion, Limits
 from td3sweep.monitor.growth import MIN_POINTS
-from td3sweep.monitor.progress import Learning
+from td3sweep.monitor.progress import Learning, Progress
 from td3sweep.monitor.report import (
     COLLAPSED,
     DIVERGING,
@@ -236,7 +236,7 @@ class Monitor:
     @property
     def verdict(self) -> str:
         """The gravest reading of the alarms so far."""
-        return self._reading()[0]
+        return self._reading(self._learning.progress())[0]
 
     def _standing(self, level: str) -> list[Alarm]:
         """The alarms of a level whose detector has not been silent since, for long."""
@@ -246,9 +246,9 @@ class Monitor:
             if alarm.level == level and quiet < SOON.get(alarm.detector, QUIET)
         ]
 
-    def _reading(self) -> tuple[str, list[Alarm]]:
+    def _reading(self, progress: Progress) -> tuple[str, list[Alarm]]:
         """The verdict, and the alarms that it rests on: those that stand."""
-        progress, failing = self._learning.progress(), self._standing(FAIL)
+        failing = self._standing(FAIL)
         out_of_range = {alarm.detector for alarm in failing} & {"d1", "d2", "d3", "nonfinite"}
         collapsed = {"d4"} if out_of_range else {"d4", "d5"}  # what the values do explains short episodes
         ranks = ((FAULTY_WIRING, {"d0", "d7"}), (COLLAPSED, collapsed), (DIVERGING, out_of_range))
@@ -291,14 +291,14 @@ class Monitor:
     def report(self) -> Report:
         """The verdict with everything that speaks for it; fits and bootstraps, so not for every step."""
         growth = self._explosion.growth(self._limits)
-        answer, why = self._outlook()
-        verdict, behind = self._reading()
+        progress = self._learning.progress()
+        verdict, behind = self._reading(progress)
+        answer, why = self._outlook(verdict, behind, progress)
         standing = {alarm.key for level in (FAIL, WARN) for alarm in self._standing(level)}
         until = tuple(
             None if alarm.key in standing else heard for alarm, heard in zip(self.alarms, self._heard, strict=True)
         )
         evidence = [as_line(alarm, last) for alarm, last in zip(self.alarms, until, strict=True)]
-        progress = self._learning.progress()
         evidence.append(f"returns: {progress.text}")
         if (limit := self._bound.by_returns()) is not None:
             evidence.append(limit)
@@ -318,10 +318,8 @@ class Monitor:
             progress,
         )
 
-    def _outlook(self) -> tuple[str, str]:
+    def _outlook(self, verdict: str, behind: list[Alarm], progress: Progress) -> tuple[str, str]:
         """Will more steps help? The answer and its reason."""
-        verdict, behind = self._reading()
-        progress = self._learning.progress()
         if verdict in (HEALTHY, LEARNS):
             trend = self._returns.trend()
             if trend == RISE:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from td3sweep.errors import UserError
-from td3sweep.logs import frame
+from td3sweep.logs import text
 from td3sweep.logs.find import read
 from td3sweep.logs.frame import read_frame
 from td3sweep.logs.log import NothingYetError
@@ -94,8 +94,8 @@ def test_an_eval_callbacks_file_is_means_by_step(tmp_path):
 
 def test_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", type("Pipe", (), {"buffer": io.BytesIO(CSV.encode())}))
-    frame._PIPED.clear()
-    assert len(read(frame.STDIN).rows) == 3
+    text._PIPED.clear()
+    assert len(read(text.STDIN).rows) == 3
 
 
 def test_a_console_table_pasted_with_other_lines_between(tmp_path):
