@@ -104,7 +104,8 @@ def test_the_critics_own_q_is_enough():
 
 def test_an_actors_q_taken_from_its_loss_counts_only_where_it_is_larger():
     row = {"q/actor": 2.4, "q/q1": 870.0}  # a normalised loss
-    assert [Gap(of_loss=True).update(step, row)[1] for step in range(5)] == [[]] * 5
+    taken = Gap(of_loss=True)
+    assert [taken.update(step, row)[1] for step in range(5)] == [[]] * 5
     measured = Gap()
     assert [bool(measured.update(step, row)[1]) for step in range(3)] == [False, False, True]
 

@@ -55,6 +55,13 @@ def test_successes_decide_where_they_are_known(successes, kind):
     assert learning(evaluations=range(10), successes=successes).kind == kind
 
 
+def test_a_run_that_succeeds_has_learnt_though_its_returns_never_rose():
+    """Shown how to drive, it is as good at its first evaluation as at its last."""
+    assert learning(evaluations=[5.0] * 10).kind == "flat"
+    assert learning(evaluations=[5.0] * 10, successes=[0.5]).kind == "rose"
+    assert learning(evaluations=[5.0] * 10, successes=[0.4]).kind == "flat"
+
+
 def test_a_track_of_any_length_is_means_of_neighbours():
     track = Track()
     for value in range(1000):
